@@ -1,0 +1,2 @@
+//! Percept: see what a convolutional network has learned.
+pub mod error;

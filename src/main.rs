@@ -1,0 +1,2 @@
+//! Argument parsing.
+fn main() {}
