@@ -119,10 +119,20 @@ impl std::error::Error for Error {}
 
 impl From<candle_core::Error> for Error {
     fn from(error: candle_core::Error) -> Self {
-        if let candle_core::Error::Wrapped(inner) = &error
-            && let Some(ours) = inner.downcast_ref::<Self>()
-        {
-            return ours.clone();
+        match &error {
+            candle_core::Error::WrappedContext { wrapped, .. } => {
+                if let Some(ours) = wrapped.downcast_ref::<Self>() {
+                    return ours.clone();
+                }
+            }
+            candle_core::Error::WithBacktrace { inner, .. } => {
+                if let candle_core::Error::WrappedContext { wrapped, .. } = inner.as_ref()
+                    && let Some(ours) = wrapped.downcast_ref::<Self>()
+                {
+                    return ours.clone();
+                }
+            }
+            _ => {}
         }
         // candle appends a backtrace to its messages when one was captured
         let text = error.to_string();
@@ -132,7 +142,8 @@ impl From<candle_core::Error> for Error {
 
 impl From<Error> for candle_core::Error {
     fn from(error: Error) -> Self {
-        Self::wrap(error)
+        let context = error.to_string();
+        Self::WrappedContext { wrapped: Box::new(error), context }
     }
 }
 
