@@ -1,2 +1,3 @@
 //! Percept: see what a convolutional network has learned.
 pub mod error;
+pub mod lang;
