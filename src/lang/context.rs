@@ -1,7 +1,7 @@
 //! What a running function can reach: the interrupt, progress, random numbers, callbacks.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,6 +83,8 @@ pub(super) struct Runtime {
     pub sources: RefCell<HashMap<String, Rc<Source>>>,
     /// Variables of the session, shared with its scope, for functions that name them.
     pub globals: RefCell<BTreeMap<String, Dynamic>>,
+    /// Names of the functions that cells define.
+    pub functions: RefCell<BTreeSet<String>>,
 }
 
 impl Runtime {
@@ -93,6 +95,7 @@ impl Runtime {
             seeds: RefCell::new(ChaCha8Rng::seed_from_u64(0)),
             sources: RefCell::default(),
             globals: RefCell::default(),
+            functions: RefCell::default(),
         }
     }
 
@@ -149,6 +152,11 @@ impl<'a> Context<'a> {
     /// The picture cannot be made or written.
     pub fn show(&self, value: &Dynamic, title: Option<&str>) -> Result<()> {
         self.runtime.host().show(value, title)
+    }
+
+    /// The functions that cells and modules define.
+    pub fn functions(&self) -> Vec<super::ScriptFunction> {
+        super::engine::script_functions(self.call.engine())
     }
 
     /// Writes text where the script prints.

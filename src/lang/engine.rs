@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use rhai::{
-    AST, Dynamic, Engine, EvalAltResult, EvalContext, ImmutableString, Map, NativeCallContext, OptimizationLevel,
+    AST, Dynamic, Engine, EvalAltResult, EvalContext, FnPtr, ImmutableString, Map, NativeCallContext, OptimizationLevel,
     Position, Scope, Stmt, Token,
 };
 
@@ -170,28 +170,9 @@ impl Interpreter {
         self.scope.iter().map(|(name, _, value)| (name.to_owned(), value)).collect()
     }
 
-    /// The functions that cells and imported modules define: name, signature, documentation.
-    pub fn functions(&self) -> Vec<(String, String, String)> {
-        let mut found = BTreeMap::new();
-        let metadata = self.engine.collect_fn_metadata(
-            None,
-            |info| {
-                let name = match info.namespace.is_empty() {
-                    true => info.metadata.name.to_string(),
-                    false => format!("{}::{}", info.namespace, info.metadata.name),
-                };
-                let doc: Vec<String> = info.metadata.comments.iter().map(|line| uncomment(line)).collect();
-                let signature = format!("{name}({})", info.script?.params.join(", "));
-                Some((name, signature, doc.join("\n")))
-            },
-            false,
-        );
-        for (name, signature, doc) in metadata {
-            if !name.contains('$') {
-                found.insert(name, (signature, doc));
-            }
-        }
-        found.into_iter().map(|(name, (signature, doc))| (name, signature, doc)).collect()
+    /// The functions that cells and imported modules define.
+    pub fn functions(&self) -> Vec<ScriptFunction> {
+        script_functions(&self.engine)
     }
 
     /// Reads a text as far as its tokens go, for completion and for deciding whether it is whole.
@@ -210,6 +191,44 @@ impl Interpreter {
                 .map_err(|error| report::report(&self.engine, &self.runtime, &self.scope, CHECK, &error))
         })
     }
+}
+
+/// A function that a cell or a module defines.
+#[derive(Clone, Debug)]
+pub struct ScriptFunction {
+    /// Its name, with its module's: `sheets::compare`.
+    pub name: String,
+    /// Its name and parameters.
+    pub signature: String,
+    /// Its `///` comments, in Markdown.
+    pub doc: String,
+}
+
+/// The functions that scripts have made known to an engine, in alphabetical order.
+pub(super) fn script_functions(engine: &Engine) -> Vec<ScriptFunction> {
+    let collected = engine.collect_fn_metadata(
+        None,
+        |info| {
+            let name = match info.namespace.is_empty() {
+                true => info.metadata.name.to_string(),
+                false => format!("{}::{}", info.namespace, info.metadata.name),
+            };
+            let script = info.script?;
+            let doc: Vec<String> = script.comments.iter().map(|line| uncomment(line)).collect();
+            let signature = format!("{name}({})", script.params.join(", "));
+            (!name.contains('$')).then(|| ScriptFunction { name, signature, doc: doc.join("\n") })
+        },
+        false,
+    );
+    // newer definitions come first
+    let mut functions: Vec<ScriptFunction> = Vec::new();
+    for function in collected {
+        if !functions.iter().any(|known| known.signature == function.signature) {
+            functions.push(function);
+        }
+    }
+    functions.sort_by(|a, b| a.signature.cmp(&b.signature));
+    functions
 }
 
 /// The name of a text that is only checked.
@@ -273,7 +292,12 @@ fn variables(engine: &mut Engine, runtime: &Rc<Runtime>) {
         if index > 0 || context.scope().contains(name) {
             return Ok(None);
         }
-        Ok(reader.globals.borrow().get(name).cloned())
+        if let Some(value) = reader.globals.borrow().get(name) {
+            return Ok(Some(value.clone()));
+        }
+        // a function named without a call is a value: help(dream), images.map(classify)
+        let known = !registry::builtin(name).is_empty() || reader.functions.borrow().contains(name);
+        Ok(if known { FnPtr::new(name).ok().map(Dynamic::from) } else { None })
     });
     let writer = Rc::clone(runtime);
     engine.register_custom_syntax_with_state_raw(
@@ -394,6 +418,7 @@ pub(super) fn compile(
     }
     let mut ast = compiled.map_err(|error| Box::new(EvalAltResult::ErrorParsing(*error.0, error.1)))?;
     ast.set_source(name);
+    runtime.functions.borrow_mut().extend(ast.iter_functions().map(|function| function.name.to_owned()));
     Ok(ast)
 }
 

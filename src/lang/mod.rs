@@ -11,7 +11,7 @@ mod value;
 
 pub use arguments::Arguments;
 pub use context::{Context, Host, Interrupt, Progress, Report};
-pub use engine::{Extension, Interpreter};
+pub use engine::{Extension, Interpreter, ScriptFunction};
 pub use modules::stdlib;
 pub use registry::{Builtin, Parameter, builtin, builtins, names, signature};
 pub use scan::{CallSite, Scan};

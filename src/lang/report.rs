@@ -62,9 +62,6 @@ fn describe(engine: &Engine, runtime: &Runtime, scope: &Scope<'_>, error: &EvalA
         EvalAltResult::ErrorTerminated(..) => Error::interrupted(),
         EvalAltResult::ErrorVariableNotFound(name, _) => {
             let error = Error::new(Kind::Name, format!("there is no variable `{name}`"));
-            if !registry::builtin(name).is_empty() {
-                return error.with_hint(format!("`{name}` is a function: call it with {name}(…)"));
-            }
             let variables = variables();
             let names = variables.iter().map(String::as_str).chain(registry::names());
             match did_you_mean(name, names) {
