@@ -1,3 +1,6 @@
 //! Percept: see what a convolutional network has learned.
 pub mod error;
+pub mod image;
 pub mod lang;
+pub mod model;
+pub mod tensor;

@@ -18,6 +18,11 @@ use crate::error::{Error, Kind, Result};
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
+    /// Work that nobody stops.
+    pub fn never() -> Self {
+        Self::default()
+    }
+
     /// Asks the evaluation to stop.
     pub fn raise(&self) {
         self.0.store(true, Ordering::Relaxed);

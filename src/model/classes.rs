@@ -1,0 +1,111 @@
+//! The names of a network's answers.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Kind, Result};
+
+/// How many candidates an error lists.
+const CANDIDATES: usize = 6;
+
+/// Class names in the network's order; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Classes(Arc<[String]>);
+
+impl Classes {
+    /// From a list, one name a line; a name may have parts, `tench, Tinca tinca`.
+    pub fn from_lines(text: &str) -> Self {
+        Self(text.lines().map(|line| line.trim().to_owned()).collect())
+    }
+
+    /// The 1,000 classes of ImageNet (ILSVRC 2012).
+    pub fn imagenet() -> Self {
+        Self::from_lines(include_str!("../../assets/imagenet_classes.txt"))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All names in order.
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+
+    /// The name of a class, or its number in words where it has none.
+    pub fn name(&self, class: usize) -> String {
+        self.0.get(class).cloned().unwrap_or_else(|| format!("class {class}"))
+    }
+
+    /// Checks a number given by a user.
+    pub fn check(&self, number: i64) -> Result<usize> {
+        let class = usize::try_from(number).ok().filter(|class| *class < self.len());
+        class.ok_or_else(|| {
+            let message =
+                format!("there is no class {number}: they are numbered from 0 to {}", self.len().saturating_sub(1));
+            Error::new(Kind::Name, message)
+        })
+    }
+
+    /// The class with this name, or this number in digits. Case doesn't matter, and a part of a name of several
+    /// parts will do.
+    ///
+    /// A name of several classes or of none is an error that lists the nearest ones with their numbers.
+    pub fn find(&self, wanted: &str) -> Result<usize> {
+        let wanted = wanted.trim();
+        if let Ok(number) = wanted.parse() {
+            return self.check(number);
+        }
+        let lower = wanted.to_lowercase();
+        let matching = |matches: &dyn Fn(&str) -> bool| -> Vec<usize> {
+            (0..self.len()).filter(|class| matches(&self.0[*class].to_lowercase())).collect()
+        };
+        let whole = matching(&|name| name == lower);
+        let found = if whole.is_empty() { matching(&|name| parts(name).any(|part| part == lower)) } else { whole };
+        match found.as_slice() {
+            [one] => Ok(*one),
+            [] => Err(Error::new(Kind::Name, format!("no class is called `{wanted}`"))
+                .with_hint(format!("the nearest are {}", self.list(&self.nearest(&lower))))),
+            several => Err(Error::new(Kind::Name, format!("`{wanted}` is the name of {} classes", several.len()))
+                .with_hint(format!("give the number: {}", self.list(several)))),
+        }
+    }
+
+    /// Classes that contain the word first, then those spelt most like it.
+    fn nearest(&self, lower: &str) -> Vec<usize> {
+        let mut ranked: Vec<(usize, f64, usize)> = (0..self.len())
+            .map(|class| {
+                let name = self.0[class].to_lowercase();
+                let has_word = name.split(|c: char| !c.is_alphanumeric()).any(|word| word == lower);
+                let rank = if has_word {
+                    0
+                } else if !lower.is_empty() && name.contains(lower) {
+                    1
+                } else {
+                    2
+                };
+                let likeness = parts(&name).map(|part| strsim::jaro_winkler(part, lower)).fold(0.0, f64::max);
+                (rank, likeness, class)
+            })
+            .collect();
+        // among those that contain the word, the network's order is the natural one
+        ranked.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| if a.0 == 2 { b.1.total_cmp(&a.1) } else { a.2.cmp(&b.2) }));
+        ranked.into_iter().take(CANDIDATES).map(|(_, _, class)| class).collect()
+    }
+
+    /// `281 tabby, 282 tiger cat`.
+    fn list(&self, classes: &[usize]) -> String {
+        let named: Vec<String> = classes.iter().map(|class| format!("{class} {}", self.0[*class])).collect();
+        named.join(", ")
+    }
+}
+
+/// The parts of `tench, Tinca tinca`.
+fn parts(name: &str) -> impl Iterator<Item = &str> {
+    name.split(',').map(str::trim)
+}

@@ -1,0 +1,187 @@
+//! A network as data: named nodes in order of execution.
+//!
+//! Each node has one canonical name, the one its framework publishes (`features.3.squeeze`), an ordinal name
+//! that is the same for every network (`conv1`, `relu1`, `pool1`, … counted per kind in order of execution)
+//! and any number of aliases, the architecture's own names (`fire2/squeeze1x1`). Where an alias is also the
+//! canonical or ordinal name of another node it is dropped: `conv10` is the tenth convolution of every
+//! network, though SqueezeNet's authors gave that name to the last.
+
+use std::collections::HashMap;
+
+use super::{Op, Parameter};
+use crate::error::{Error, Kind, Result, did_you_mean};
+
+/// The place of a node in its graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(usize);
+
+impl NodeId {
+    /// The position in order of execution; the input is 0.
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// One operation with its names and the nodes it reads.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The name its framework publishes.
+    pub name: String,
+    /// `conv1`, `relu1`, …: kind and number in order of execution.
+    pub ordinal: String,
+    /// The architecture's own names, the first the most usual; all of them find this node.
+    pub aliases: Vec<String>,
+    /// What it computes.
+    pub op: Op,
+    /// What it reads, in order.
+    pub inputs: Vec<NodeId>,
+}
+
+/// A validated network: its first node is the input, and every node reads only earlier ones.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    nodes: Vec<Node>,
+    by_name: HashMap<String, NodeId>,
+}
+
+impl Graph {
+    /// All nodes in order of execution, the input first.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The nodes' ids in order of execution.
+    pub fn ids(&self) -> impl DoubleEndedIterator<Item = NodeId> + ExactSizeIterator + use<> {
+        (0..self.nodes.len()).map(NodeId)
+    }
+
+    /// One node. The id must be this graph's.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    /// Whether an id is one of this graph's.
+    pub fn contains(&self, id: NodeId) -> bool {
+        id.0 < self.nodes.len()
+    }
+
+    /// The last node, which is what the network answers.
+    pub fn output(&self) -> NodeId {
+        NodeId(self.nodes.len().saturating_sub(1))
+    }
+
+    /// The node of any of its names.
+    pub fn find(&self, name: &str) -> Result<NodeId> {
+        if let Some(id) = self.by_name.get(name.trim()) {
+            return Ok(*id);
+        }
+        let error = Error::new(Kind::Name, format!("no layer is called `{name}`"));
+        let hint = did_you_mean(name, self.names()).unwrap_or_else(|| "`layers()` lists all of them".to_owned());
+        Err(error.with_hint(hint))
+    }
+
+    /// Every name that finds a node: canonical, ordinal and architecture, node by node.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.nodes.iter().flat_map(|node| {
+            let ordinal = (node.ordinal != node.name).then_some(&node.ordinal);
+            std::iter::once(&node.name).chain(ordinal).chain(&node.aliases).map(String::as_str)
+        })
+    }
+
+    /// Which nodes must run so that all of `taps` have values, by index.
+    pub fn needed(&self, taps: &[NodeId]) -> Vec<bool> {
+        let mut needed = vec![false; self.nodes.len()];
+        taps.iter().filter(|tap| self.contains(**tap)).for_each(|tap| needed[tap.0] = true);
+        for id in (0..self.nodes.len()).rev().filter(|id| *id > 0) {
+            if needed[id] {
+                self.nodes[id].inputs.iter().for_each(|input| needed[input.0] = true);
+            }
+        }
+        needed
+    }
+
+    /// Every parameter the network reads, in order of execution.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        self.nodes.iter().flat_map(|node| node.op.parameters()).collect()
+    }
+}
+
+/// Makes a [`Graph`] node by node; a node can only read nodes that were added before it.
+#[derive(Debug)]
+pub struct Builder {
+    nodes: Vec<Node>,
+}
+
+impl Builder {
+    /// Starts with an input of so many channels and returns its id.
+    pub fn new(channels: usize) -> (Self, NodeId) {
+        let mut builder = Self { nodes: Vec::new() };
+        let input = builder.add("input", &[], Op::Input { channels }, &[]);
+        (builder, input)
+    }
+
+    /// Adds a node with its canonical name and the architecture's aliases.
+    pub fn add(&mut self, name: &str, aliases: &[&str], op: Op, inputs: &[NodeId]) -> NodeId {
+        self.nodes.push(Node {
+            name: name.to_owned(),
+            ordinal: String::new(),
+            aliases: aliases.iter().map(|alias| (*alias).to_owned()).collect(),
+            op,
+            inputs: inputs.to_vec(),
+        });
+        NodeId(self.nodes.len() - 1)
+    }
+
+    /// Numbers the nodes and checks that names are unique and inputs earlier.
+    pub fn finish(self) -> Result<Graph> {
+        let mut nodes = self.nodes;
+        check_order(&nodes)?;
+        number(&mut nodes);
+
+        let mut by_name: HashMap<String, NodeId> = HashMap::new();
+        for (i, node) in nodes.iter().enumerate() {
+            if by_name.insert(node.name.clone(), NodeId(i)).is_some() {
+                return Err(broken(format!("two nodes are called `{}`", node.name)));
+            }
+        }
+        for (i, node) in nodes.iter().enumerate() {
+            let found = by_name.entry(node.ordinal.clone()).or_insert(NodeId(i));
+            if found.0 != i {
+                return Err(broken(format!("`{}` is another node's ordinal name", node.ordinal)));
+            }
+        }
+        for (i, node) in nodes.iter_mut().enumerate() {
+            node.aliases.retain(|alias| by_name.entry(alias.clone()).or_insert(NodeId(i)).0 == i);
+        }
+        Ok(Graph { nodes, by_name })
+    }
+}
+
+/// Every node but the input reads something, and only what came before it: so there are no cycles.
+fn check_order(nodes: &[Node]) -> Result<()> {
+    for (i, node) in nodes.iter().enumerate() {
+        let is_input = matches!(node.op, Op::Input { .. });
+        if is_input != (i == 0) {
+            return Err(broken(format!("`{}`: the input must be the first node and the only one", node.name)));
+        }
+        if is_input != node.inputs.is_empty() || node.inputs.iter().any(|input| input.0 >= i) {
+            return Err(broken(format!("`{}` must read nodes that come before it", node.name)));
+        }
+    }
+    Ok(())
+}
+
+/// Gives every node its ordinal name.
+fn number(nodes: &mut [Node]) {
+    let mut counts: HashMap<&'static str, usize> = HashMap::new();
+    for node in nodes {
+        let kind = node.op.kind();
+        let count = counts.entry(kind).or_default();
+        *count += 1;
+        node.ordinal = if matches!(node.op, Op::Input { .. }) { kind.to_owned() } else { format!("{kind}{count}") };
+    }
+}
+
+fn broken(message: String) -> Error {
+    Error::new(Kind::File, message).context("the network's graph is broken")
+}

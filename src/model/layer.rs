@@ -1,0 +1,96 @@
+//! A handle on one node of a model.
+
+use candle_core::Tensor;
+
+use super::{Model, Node, NodeId, Op, ReceptiveField, Rules};
+use crate::error::{Error, Kind, Result};
+use crate::lang::Interrupt;
+
+/// One node of a model; cheap to clone, and keeps the model alive.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    model: Model,
+    id: NodeId,
+}
+
+/// One row of the table that `layers()` shows.
+#[derive(Clone, Debug)]
+pub struct LayerRow {
+    /// Canonical name.
+    pub name: String,
+    /// The same for every network: `conv1`, `relu1`, ….
+    pub ordinal: String,
+    /// The architecture's own names.
+    pub aliases: Vec<String>,
+    /// The operation with its sizes, in words.
+    pub kind: String,
+    /// Shape of the result for one image of the nominal size.
+    pub shape: Vec<usize>,
+    /// How many numbers its parameters hold.
+    pub parameters: usize,
+    /// What part of the input one unit sees.
+    pub receptive_field: ReceptiveField,
+}
+
+impl Layer {
+    pub(super) fn new(model: Model, id: NodeId) -> Self {
+        Self { model, id }
+    }
+
+    /// The model it belongs to.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Its place in the model's graph, to be used as a tap.
+    pub fn id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Its node: names, operation and inputs.
+    pub fn node(&self) -> &Node {
+        self.model.graph().node(self.id)
+    }
+
+    /// Its canonical name.
+    pub fn name(&self) -> &str {
+        &self.node().name
+    }
+
+    /// Shape of its result for one image of the nominal size, without the batch.
+    pub fn shape(&self) -> &[usize] {
+        self.model.nominal_shape(self.id)
+    }
+
+    /// Its channels, or the length of a row of numbers.
+    pub fn units(&self) -> usize {
+        self.shape().first().copied().unwrap_or(0)
+    }
+
+    /// What part of the input one of its units sees.
+    pub fn receptive_field(&self) -> ReceptiveField {
+        self.model.receptive_field(self.id)
+    }
+
+    /// Its weight, if it has one: `[out, in / groups, height, width]` for a convolution.
+    pub fn weight(&self) -> Option<&Tensor> {
+        match &self.node().op {
+            Op::Conv2d(conv) => self.model.weights().get(&conv.weight).ok(),
+            _ => None,
+        }
+    }
+
+    /// Its bias `[out]`, if it has one.
+    pub fn bias(&self) -> Option<&Tensor> {
+        match &self.node().op {
+            Op::Conv2d(conv) => self.model.weights().get(conv.bias.as_ref()?).ok(),
+            _ => None,
+        }
+    }
+
+    /// Its values for `x` `[N, 3, H, W]` in the network's input space: `[N, units, …]`.
+    pub fn activations(&self, x: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
+        let mut values = self.model.run(x, &[self.id], &Rules::default(), interrupt)?;
+        values.pop().ok_or_else(|| Error::new(Kind::Internal, "a run returned nothing"))
+    }
+}

@@ -1,0 +1,31 @@
+//! Models: immutable named graphs with their weights, classes and input recipe.
+//!
+//! A [`Graph`] says what is computed, an [`Executor`] computes it. Running a [`Model`] takes *taps* (the nodes
+//! whose values come back), [`Rules`] (how gradients pass an operation) and an
+//! [`Interrupt`](crate::lang::Interrupt); it stops after the last node that is needed and leaves nothing behind.
+
+mod classes;
+mod executor;
+mod graph;
+mod handle;
+mod layer;
+mod op;
+mod receptive_field;
+mod recipe;
+mod reference;
+mod rules;
+mod shapes;
+mod weights;
+pub mod zoo;
+
+pub use classes::Classes;
+pub use executor::{Executor, Run};
+pub use graph::{Builder, Graph, Node, NodeId};
+pub use handle::Model;
+pub use layer::{Layer, LayerRow};
+pub use op::{Conv2d, Op, Parameter};
+pub use receptive_field::ReceptiveField;
+pub use recipe::{ChannelOrder, InputRecipe, ResizeRule};
+pub use reference::Reference;
+pub use rules::Rules;
+pub use weights::Weights;

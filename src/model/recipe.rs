@@ -1,0 +1,75 @@
+//! How an image becomes a network's input, and how it comes back.
+
+use candle_core::{Device, Tensor};
+
+use crate::error::Result;
+
+/// The order in which a network reads the colour channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelOrder {
+    /// Red first.
+    Rgb,
+    /// Blue first, as networks trained with Caffe.
+    Bgr,
+}
+
+/// How a picture of any size is brought to the network's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResizeRule {
+    /// The shorter side becomes `shorter` pixels, keeping the proportions; then the centre is cut out.
+    CenterCrop {
+        /// Pixels of the shorter side before the cut, at least the network's size.
+        shorter: usize,
+    },
+    /// Height and width become the network's size, whatever the proportions were.
+    Stretch,
+}
+
+/// What a network expects of its input: input = (pixel · range − mean) / std, channel by channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InputRecipe {
+    /// Height and width the network was trained on, in pixels.
+    pub size: usize,
+    /// Order of the channels.
+    pub order: ChannelOrder,
+    /// What white is before the mean is subtracted: 255 or 1.
+    pub range: f64,
+    /// Mean per channel, in the network's channel order and range.
+    pub mean: [f32; 3],
+    /// Divisor per channel, in the network's channel order.
+    pub std: [f32; 3],
+    /// How pictures get the network's size.
+    pub resize: ResizeRule,
+}
+
+impl InputRecipe {
+    /// RGB images `[N, 3, H, W]` in [0, 1] as network input of the same shape. Gradients pass.
+    pub fn to_input(&self, rgb: &Tensor) -> Result<Tensor> {
+        let device = rgb.device();
+        let ordered = self.reorder(rgb)?;
+        let centred = (ordered * self.range)?.broadcast_sub(&per_channel(self.mean, device)?)?;
+        Ok(centred.broadcast_div(&per_channel(self.std, device)?)?)
+    }
+
+    /// The inverse: network input `[N, 3, H, W]` as RGB images, not clipped to [0, 1]. Gradients pass.
+    pub fn from_input(&self, input: &Tensor) -> Result<Tensor> {
+        let device = input.device();
+        let scaled = input.broadcast_mul(&per_channel(self.std, device)?)?;
+        let pixels = (scaled.broadcast_add(&per_channel(self.mean, device)?)? / self.range)?;
+        self.reorder(&pixels)
+    }
+
+    /// Between RGB and the network's order; either way, since turning round twice changes nothing.
+    fn reorder(&self, x: &Tensor) -> Result<Tensor> {
+        let (_, _, _, _) = x.dims4()?;
+        Ok(match self.order {
+            ChannelOrder::Rgb => x.clone(),
+            ChannelOrder::Bgr => Tensor::cat(&[&x.narrow(1, 2, 1)?, &x.narrow(1, 1, 1)?, &x.narrow(1, 0, 1)?], 1)?,
+        })
+    }
+}
+
+/// Three numbers as `[1, 3, 1, 1]`.
+fn per_channel(values: [f32; 3], device: &Device) -> Result<Tensor> {
+    Ok(Tensor::new(&values, device)?.reshape((1, 3, 1, 1))?)
+}

@@ -1,0 +1,69 @@
+//! Which shape every node has for an image of a given size, and how small an image may be.
+
+use super::{Graph, NodeId};
+use crate::error::{Error, Kind, Result};
+
+impl Graph {
+    /// The shapes of all nodes up to `last`, for one image `[channels, height, width]`, without the batch.
+    pub fn shapes(&self, image: [usize; 3], last: NodeId) -> Result<Vec<Vec<usize>>> {
+        let mut shapes: Vec<Vec<usize>> = Vec::with_capacity(last.index() + 1);
+        for node in self.nodes().iter().take(last.index() + 1) {
+            let shape = if node.inputs.is_empty() {
+                node.op.output_shape(&[&image])
+            } else {
+                let inputs: Vec<&[usize]> = node.inputs.iter().map(|id| shapes[id.index()].as_slice()).collect();
+                node.op.output_shape(&inputs)
+            };
+            shapes.push(shape.map_err(|error| error.context(format!("layer `{}`", node.name)))?);
+        }
+        Ok(shapes)
+    }
+
+    /// The smallest height and width for which all of `taps` can be computed, given a square size that is
+    /// known to be enough.
+    pub fn minimum_size(&self, taps: &[NodeId], enough: usize) -> Result<(usize, usize)> {
+        let last = taps.iter().copied().max().unwrap_or(self.output());
+        let channels = self.input_channels();
+        let fits = |height, width| self.shapes([channels, height, width], last).is_ok();
+        if !fits(enough, enough) {
+            // reports which node is at fault
+            self.shapes([channels, enough, enough], last)?;
+        }
+        Ok((smallest(enough, |height| fits(height, enough)), smallest(enough, |width| fits(enough, width))))
+    }
+
+    /// An error that names the smallest possible size if an image of `height` × `width` is too small for `taps`.
+    pub fn check_size(&self, taps: &[NodeId], height: usize, width: usize, enough: usize) -> Result<()> {
+        let (least_height, least_width) = self.minimum_size(taps, enough)?;
+        if height >= least_height && width >= least_width {
+            return Ok(());
+        }
+        let last = taps.iter().copied().max().unwrap_or(self.output());
+        let up_to =
+            if last == self.output() { "the network".to_owned() } else { format!("layer `{}`", self.node(last).name) };
+        Err(Error::new(Kind::Tensor, format!("an image of {width}×{height} pixels is too small for {up_to}"))
+            .with_hint(format!("it needs at least {least_width}×{least_height}")))
+    }
+
+    /// Channels of the input.
+    pub fn input_channels(&self) -> usize {
+        match self.nodes().first().map(|node| &node.op) {
+            Some(super::Op::Input { channels }) => *channels,
+            _ => 3,
+        }
+    }
+}
+
+/// The smallest size from 1 to `enough` that fits, given that all larger ones do.
+fn smallest(enough: usize, fits: impl Fn(usize) -> bool) -> usize {
+    let (mut low, mut high) = (1, enough);
+    while low < high {
+        let middle = (low + high) / 2;
+        if fits(middle) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    high
+}

@@ -1,0 +1,77 @@
+//! How many places a sliding window has along one side of an image.
+
+/// Places of a window of `kernel` taps, `dilation` apart, moved by `stride` over `size` values with `padding`
+/// zeros at both ends; none if the window doesn't fit even once.
+pub(crate) fn positions(size: usize, kernel: usize, stride: usize, padding: usize, dilation: usize) -> Option<usize> {
+    let reach = dilation.checked_mul(kernel.checked_sub(1)?)?.checked_add(1)?;
+    let room = size.checked_add(padding.checked_mul(2)?)?.checked_sub(reach)?;
+    Some(room.checked_div(stride)? + 1)
+}
+
+/// The same for pooling. With `ceil_mode` a last window that hangs over the end counts too, as long as it
+/// starts inside the image or its left padding (PyTorch's `pooling_output_shape`, ATen/native/Pool.h).
+pub(crate) fn pool_positions(
+    size: usize,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    ceil_mode: bool,
+) -> Option<usize> {
+    if !ceil_mode {
+        return positions(size, kernel, stride, padding, 1);
+    }
+    let overhang = stride.checked_sub(1)?;
+    kernel.checked_sub(1)?;
+    let room = size.checked_add(padding.checked_mul(2)?)?.checked_add(overhang)?.checked_sub(kernel)?;
+    let count = room / stride + 1;
+    let last_starts_outside = (count - 1) * stride >= size + padding;
+    let count = if last_starts_outside { count - 1 } else { count };
+    (count > 0).then_some(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The definition, window by window.
+    fn counted(size: usize, kernel: usize, stride: usize, padding: usize, ceil_mode: bool) -> usize {
+        let end = size + 2 * padding;
+        (0..)
+            .map(|i| i * stride)
+            .take_while(|start| {
+                let inside = start + kernel <= end;
+                let hangs_over = start + kernel < end + stride && *start < size + padding;
+                inside || (ceil_mode && hangs_over)
+            })
+            .count()
+    }
+
+    #[test]
+    fn counts_every_window() {
+        for size in 0..20 {
+            for kernel in 1..6 {
+                for stride in 1..5 {
+                    for padding in 0..=kernel / 2 {
+                        for ceil_mode in [false, true] {
+                            assert_eq!(
+                                pool_positions(size, kernel, stride, padding, ceil_mode).unwrap_or(0),
+                                counted(size, kernel, stride, padding, ceil_mode),
+                                "size {size} kernel {kernel} stride {stride} padding {padding} ceil {ceil_mode}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_fits_without_stride_or_kernel() {
+        assert_eq!(positions(5, 3, 0, 0, 1), None);
+        assert_eq!(positions(5, 0, 1, 0, 1), None);
+        assert_eq!(pool_positions(5, 3, 0, 0, true), None);
+        assert_eq!(pool_positions(5, 0, 1, 0, true), None);
+        assert_eq!(positions(2, 3, 1, 0, 1), None);
+        assert_eq!(positions(7, 3, 2, 0, 2), Some(2));
+    }
+}
