@@ -1,6 +1,7 @@
 //! Putting a cut-out onto a background.
 
 use super::{Image, size};
+use crate::lang::define;
 use crate::error::{Error, Kind, Result};
 
 /// The most a cut-out may be enlarged, as a multiple of the background's shorter side.
@@ -111,6 +112,31 @@ impl Placed {
             }
         }
     }
+}
+
+/// Puts a cut-out onto a background.
+///
+/// ```rhai
+/// compose(photo("grass"), gallery("mammal/koala"), scale=0.7)
+/// ```
+#[define(name = "compose")]
+fn compose_word(
+    /// What is behind.
+    background: Image,
+    /// What is put on it; its transparent parts show the background.
+    cutout: Image,
+    /// Where the middle of the cut-out goes, from 0 (left) to 1 (right).
+    #[default(0.5)]
+    x: f64,
+    /// Where the middle of the cut-out goes, from 0 (top) to 1 (bottom).
+    #[default(0.5)]
+    y: f64,
+    /// The longest side of the cut-out as a share of the background's shorter side.
+    #[default(0.8)]
+    #[range(0.01..=10.0)]
+    scale: f64,
+) -> Result<Image> {
+    compose(&background, &cutout, x as f32, y as f32, scale as f32)
 }
 
 #[cfg(test)]

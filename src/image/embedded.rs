@@ -3,6 +3,7 @@
 use include_dir::{Dir, include_dir};
 
 use super::Image;
+use crate::lang::{Dynamic, IntoValue, define};
 use crate::error::{Error, Kind, Result, did_you_mean};
 
 static PHOTOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/assets/photos");
@@ -115,6 +116,51 @@ fn unknown(what: &str, name: &str, names: &[String]) -> Error {
         None if names.len() <= 12 => error.with_hint(format!("there are {}", names.join(", "))),
         None => error,
     }
+}
+
+/// A photograph that is inside the binary.
+///
+/// ```rhai
+/// photo("chelsea")
+/// ```
+#[define(name = "photo")]
+fn photo_word(
+    /// Its name: "astronaut", "brick", "chelsea", "china", "coffee", "grass", "gravel", "hubble" or "rocket".
+    name: String,
+) -> Result<Image> {
+    photo(&name).map_err(|error| error.at_argument("name"))
+}
+
+/// A cut-out picture of a thing, or all of a kind as a list.
+///
+/// ```rhai
+/// gallery("mammal/koala")
+/// ```
+#[define(name = "gallery")]
+fn gallery_word(
+    /// "mammal/koala" for one; "bird", "fish", "flower", "fruit", "insect", "instrument", "mammal", "tool",
+    /// "vegetable" or "vehicle" for all of a kind.
+    name: String,
+) -> Result<Dynamic> {
+    let whole_kind = gallery_categories()?.contains(&name);
+    let found = if whole_kind {
+        gallery_category(&name).map(|all| all.into_iter().map(|(_, image)| image).collect::<Vec<_>>().into_value())
+    } else {
+        gallery(&name).map(IntoValue::into_value)
+    };
+    found.map_err(|error| error.at_argument("name"))
+}
+
+/// The names of the pictures that are inside the binary.
+///
+/// ```rhai
+/// pictures().len()
+/// ```
+#[define]
+fn pictures() -> Result<Vec<String>> {
+    let mut names = photo_names();
+    names.extend(gallery_names().unwrap_or_default());
+    Ok(names)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use image::error::ImageError;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::{Image, size};
+use crate::lang::define;
 use crate::error::{Error, Kind, Result, did_you_mean};
 
 /// The formats that can be read, for messages.
@@ -149,6 +150,20 @@ fn similar_file(path: &Path) -> Option<String> {
     let names: Vec<String> =
         fs::read_dir(folder).ok()?.take(1000).filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
     did_you_mean(wanted, names.iter().map(String::as_str))
+}
+
+/// Reads a picture: PNG, JPEG, WebP, GIF or BMP.
+///
+/// ```rhai
+/// photo("coffee").save("example.png");
+/// load_image("example.png")
+/// ```
+#[define]
+fn load_image(
+    /// The file.
+    path: String,
+) -> Result<Image> {
+    Image::load(&path).map_err(|error| error.at_argument("path"))
 }
 
 #[cfg(test)]

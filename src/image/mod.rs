@@ -1,6 +1,7 @@
 //! Pictures as values: loading, saving, resizing, composing, and the embedded ones.
 
 mod compose;
+mod convert;
 mod embedded;
 mod load;
 mod noise;
@@ -22,6 +23,7 @@ pub use resample::{Filter, resample};
 pub use size::{MAX_PIXELS, MAX_SIDE};
 
 use crate::error::{Error, Kind, Result};
+use crate::lang::{define, value_type};
 
 /// A colour: red, green and blue in [0,1].
 pub type Color = [f32; 3];
@@ -170,6 +172,65 @@ fn clamp(values: &mut [f32]) {
 fn to_byte(value: f32) -> u8 {
     // saturating: `as` clamps to 0..=255
     (value * 255.0).round() as u8
+}
+
+value_type!(Image, "image", "an image", "A picture: red, green and blue from 0 to 1; a cut-out also has transparency.");
+
+impl fmt::Display for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cutout = if self.alpha.is_some() { "cut-out " } else { "" };
+        write!(f, "{cutout}image {}×{}", self.width, self.height)
+    }
+}
+
+/// The width of an image in pixels.
+///
+/// ```rhai
+/// photo("china").width
+/// ```
+#[define(property, name = "width")]
+fn width_word(
+    /// The image.
+    image: Image,
+) -> Result<usize> {
+    Ok(image.width)
+}
+
+/// The height of an image in pixels.
+///
+/// ```rhai
+/// photo("china").height
+/// ```
+#[define(property, name = "height")]
+fn height_word(
+    /// The image.
+    image: Image,
+) -> Result<usize> {
+    Ok(image.height)
+}
+
+/// An image of one colour.
+///
+/// ```rhai
+/// plain(64, 64, color=[0.2, 0.5, 0.2])
+/// ```
+#[define]
+fn plain(
+    /// Width in pixels.
+    #[range(1..)]
+    width: usize,
+    /// Height in pixels.
+    #[range(1..)]
+    height: usize,
+    /// Red, green and blue from 0 to 1.
+    #[default(vec![0.5, 0.5, 0.5])]
+    color: Vec<f64>,
+) -> Result<Image> {
+    match color.as_slice() {
+        [red, green, blue] => Image::filled(width, height, [*red as f32, *green as f32, *blue as f32]),
+        _ => Err(Error::new(Kind::Argument, format!("plain: a colour has 3 numbers, not {}", color.len()))
+            .at_argument("color")),
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Image, size};
 use crate::error::Result;
+use crate::lang::{Context, define};
 
 /// How far the noise reaches from mid grey on either side.
 const SPREAD: f32 = 0.1;
@@ -17,6 +18,27 @@ pub fn noise(width: usize, height: usize, seed: u64) -> Result<Image> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let planes = (0..3 * width * height).map(|_| 0.5 + SPREAD * (2.0 * random.random::<f32>() - 1.0)).collect();
     Image::from_planes(width, height, planes, None)
+}
+
+/// Noise around mid grey, to start a dream from.
+///
+/// ```rhai
+/// noise(224, 224, seed=7)
+/// ```
+#[define(name = "noise")]
+fn noise_word(
+    cx: &Context<'_>,
+    /// Width in pixels.
+    #[range(1..)]
+    width: usize,
+    /// Height in pixels.
+    #[range(1..)]
+    height: usize,
+    /// The seed; without it, the next of the session's.
+    #[default]
+    seed: Option<u64>,
+) -> Result<Image> {
+    noise(width, height, cx.seed(seed))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::resample::{Filter, resample, resample_cover};
 use super::{Color, Image, size};
+use crate::lang::define;
 use crate::error::{Error, Kind, Result};
 
 impl Image {
@@ -91,6 +92,46 @@ fn check_extent(start_name: &str, start: usize, name: &str, length: usize, avail
             .at_argument(name));
     }
     Ok(())
+}
+
+/// An image in another size.
+///
+/// ```rhai
+/// photo("china").resize(320, 214)
+/// ```
+#[define(name = "resize")]
+fn resize_word(
+    /// The image.
+    image: Image,
+    /// The new width in pixels.
+    #[range(1..)]
+    width: usize,
+    /// The new height in pixels.
+    #[range(1..)]
+    height: usize,
+) -> Result<Image> {
+    image.resize(width, height).map_err(|error| error.at_argument("width"))
+}
+
+/// A part of an image.
+///
+/// ```rhai
+/// photo("china").crop(100, 50, 200, 200)
+/// ```
+#[define(name = "crop")]
+fn crop_word(
+    /// The image.
+    image: Image,
+    /// The first column.
+    x: usize,
+    /// The first row.
+    y: usize,
+    /// How many columns.
+    width: usize,
+    /// How many rows.
+    height: usize,
+) -> Result<Image> {
+    image.crop(x, y, width, height).map_err(|error| error.at_argument("x"))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageError};
 
 use super::{Image, png, to_byte};
+use crate::lang::define;
 use crate::error::{Error, Kind, Result};
 
 /// JPEG quality, of 100: no visible loss at twice the size.
@@ -108,6 +109,21 @@ fn allow_reading(_: &fs::File, _: &Path) -> std::io::Result<()> {
 
 fn encoding_failed(error: ImageError) -> Error {
     Error::new(Kind::Internal, format!("encoding an image: {error}"))
+}
+
+/// Writes an image to a file; its ending says the format: .png, .jpg or .webp.
+///
+/// ```rhai
+/// photo("coffee").save("example.png")
+/// ```
+#[define(name = "save")]
+fn save_word(
+    /// The image.
+    image: Image,
+    /// The file.
+    path: String,
+) -> Result<()> {
+    image.save(&path).map_err(|error| error.at_argument("path"))
 }
 
 #[cfg(test)]
