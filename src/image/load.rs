@@ -115,11 +115,11 @@ fn describe(error: &ImageError, format: ImageFormat) -> String {
             format!("is truncated: its {name} data end too early")
         }
         other => {
-            let text = other.to_string();
-            if text.to_lowercase().contains("eof") || text.contains("end of file") || text.contains("not enough") {
+            let text = other.to_string().to_lowercase();
+            if ["eof", "end of file", "not enough", "insufficient"].iter().any(|sign| text.contains(sign)) {
                 format!("is truncated: its {name} data end too early")
             } else {
-                format!("is damaged: {}", text.lines().next().unwrap_or("it cannot be decoded"))
+                format!("is damaged: {}", other.to_string().lines().next().unwrap_or("it cannot be decoded"))
             }
         }
     }
