@@ -3,4 +3,7 @@ pub mod error;
 pub mod image;
 pub mod lang;
 pub mod model;
+pub mod render;
 pub mod tensor;
+pub mod vis;
+pub mod session;

@@ -185,14 +185,23 @@ impl Parameter {
             Some(DefaultValue::Optional) => {
                 quote!(let #ident: #ty = arguments.optional(#name)?.unwrap_or_default();)
             }
-            Some(DefaultValue::Expression(expression)) => quote! {
+            Some(DefaultValue::Expression(expression)) => {
+                // a literal takes a number's own type; anything else is converted
+                let value = if is_primitive(ty) { quote!(#expression) } else { quote!((#expression).into()) };
+                quote! {
                 let #ident: #ty = match arguments.optional(#name)? {
                     Some(value) => value,
-                    None => (#expression).into(),
+                    None => #value,
                 };
-            },
+                }
+            }
         }
     }
+}
+
+fn is_primitive(ty: &Type) -> bool {
+    let Type::Path(path) = ty else { return false };
+    ["usize", "i64", "u64", "f64", "bool"].iter().any(|name| path.path.is_ident(name))
 }
 
 /// The doc comment as Markdown, without the space that follows `///`.
@@ -225,6 +234,8 @@ fn literal_text(expression: &Expr) -> String {
             other => quote!(#other).to_string(),
         },
         Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => format!("-{}", literal_text(&unary.expr)),
+        // `vec![0.5, 0.5]` is `[0.5, 0.5]` in a script
+        Expr::Macro(list) => format!("[{}]", list.mac.tokens.to_string().replace(" ,", ",")),
         other => quote!(#other).to_string().replace(' ', ""),
     }
 }

@@ -7,6 +7,7 @@ mod modules;
 mod registry;
 mod report;
 mod scan;
+mod table;
 mod value;
 
 pub use arguments::Arguments;
@@ -14,6 +15,7 @@ pub use context::{Context, Host, Interrupt, Progress, Report};
 pub use engine::{Extension, Interpreter, ScriptFunction};
 pub use modules::stdlib;
 pub use registry::{Builtin, Parameter, builtin, builtins, names, signature};
+pub use table::Table;
 pub use scan::{CallSite, Scan};
 pub use value::{FromValue, IntoValue, Reject, Returned, ValueType, describe, register_value_type, type_name, value_types};
 pub(crate) use value::value_type;

@@ -16,6 +16,7 @@ mod reference;
 mod rules;
 mod shapes;
 mod weights;
+mod words;
 pub mod zoo;
 
 pub use classes::Classes;
@@ -29,3 +30,4 @@ pub use recipe::{ChannelOrder, InputRecipe, ResizeRule};
 pub use reference::Reference;
 pub use rules::Rules;
 pub use weights::Weights;
+pub use words::{ClassName, Input, LayerName, or_embedded, without_weights};

@@ -65,7 +65,7 @@ fn bounds(low: Option<f64>, high: Option<f64>) -> String {
 fn methods_of(value: &Dynamic) -> String {
     let mut text = format!("{}\n\n| function | what it does |\n| --- | --- |\n", describe(value));
     for (_, overloads) in builtins() {
-        for builtin in *overloads {
+        for builtin in overloads {
             if takes_first(builtin, value) {
                 let _ = writeln!(text, "| `{}` | {} |", signature(builtin), builtin.summary());
             }

@@ -1,7 +1,7 @@
 //! A value ready to be shown, in several forms at once.
 
 use crate::error::Result;
-use crate::render::{Raster, encode};
+use crate::render::{Raster, to_png};
 
 /// A value in every form that suits it. There is always text.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +35,6 @@ impl Output {
         let mut notes: Vec<(&str, &str)> = vec![("Software", concat!("percept ", env!("CARGO_PKG_VERSION")))];
         notes.extend(self.title.as_deref().map(|title| ("Title", title)));
         notes.extend(self.provenance.as_deref().map(|provenance| ("Description", provenance)));
-        encode::to_png(picture, &notes).map(Some)
+        to_png(picture, &notes).map(Some)
     }
 }
