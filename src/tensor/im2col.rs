@@ -10,6 +10,7 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::cpu::with_values;
+use super::window::inside;
 use super::Conv2dParams;
 use crate::lang::Interrupt;
 use crate::error::{Error, Kind, Result};
@@ -235,11 +236,4 @@ impl Geometry {
             }
         }
     }
-}
-
-/// The first and last of `count` places whose tap, `offset` from the place's start, lies inside `size` pixels.
-fn inside(offset: usize, stride: usize, padding: usize, size: usize, count: usize) -> Option<(usize, usize)> {
-    let first = padding.saturating_sub(offset).div_ceil(stride);
-    let last = ((size + padding).checked_sub(offset + 1)? / stride).min(count.checked_sub(1)?);
-    (first <= last).then_some((first, last))
 }

@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::cpu::with_values;
-use super::window::pool_positions;
+use super::window::{inside, pool_positions};
 use super::with_backward;
 use crate::error::{Error, Kind, Result};
 
@@ -70,6 +70,8 @@ pub fn max_pool2d(x: &Tensor, params: &MaxPool2dParams) -> Result<Tensor> {
 }
 
 /// Pools one channel of one image; `places` are row-major positions in it.
+///
+/// Tap by tap over a whole row of windows, in row-major order, so that the first of equal values stays.
 fn pool_plane(
     values: &[f32],
     width: usize,
@@ -78,23 +80,29 @@ fn pool_plane(
     maxima: &mut [f32],
     places: &mut [u32],
 ) {
+    let MaxPool2dParams { kernel, stride, padding, .. } = *params;
     let height = values.len() / width;
-    let window = |i: usize, size: usize| {
-        let start = i * params.stride;
-        start.saturating_sub(params.padding)..(start + params.kernel).saturating_sub(params.padding).min(size)
-    };
-    for (i, (maximum, place)) in maxima.iter_mut().zip(places).enumerate() {
-        let (rows, columns) = (window(i / out_width, height), window(i % out_width, width));
-        let mut best = rows.start * width + columns.start;
-        for y in rows {
-            for at in y * width + columns.start..y * width + columns.end {
-                if values[at] > values[best] || values[at].is_nan() {
-                    best = at;
+    let rows = maxima.chunks_mut(out_width).zip(places.chunks_mut(out_width));
+    for (row, (maxima, places)) in rows.enumerate() {
+        let top = (row * stride).saturating_sub(padding);
+        let bottom = (row * stride + kernel).saturating_sub(padding).min(height);
+        maxima.fill(f32::NEG_INFINITY);
+        for (i, place) in places.iter_mut().enumerate() {
+            *place = (top * width + (i * stride).saturating_sub(padding)) as u32;
+        }
+        for y in top..bottom {
+            for tap in 0..kernel {
+                let Some((first, last)) = inside(tap, stride, padding, width, out_width) else { continue };
+                let from = y * width + first * stride + tap - padding;
+                let windows = maxima[first..=last].iter_mut().zip(&mut places[first..=last]);
+                let pixels = values[from..].iter().step_by(stride).zip((from..).step_by(stride));
+                for ((maximum, place), (value, at)) in windows.zip(pixels) {
+                    if *value > *maximum || value.is_nan() {
+                        (*maximum, *place) = (*value, at as u32);
+                    }
                 }
             }
         }
-        *maximum = values[best];
-        *place = best as u32;
     }
 }
 

@@ -22,9 +22,12 @@ pub enum ReluRule {
 /// max(x, 0) of any shape; its gradient follows `rule`.
 pub fn relu(x: &Tensor, rule: ReluRule) -> Result<Tensor> {
     let y = x.detach().relu()?;
-    let positive = y.clone();
+    if !x.track_op() {
+        return Ok(y);
+    }
+    let positive = y.gt(0f32)?;
     with_backward(x, y, move |gradient| {
-        let open = |gradient: &Tensor| positive.gt(0f32)?.where_cond(gradient, &gradient.zeros_like()?);
+        let open = |gradient: &Tensor| positive.where_cond(gradient, &gradient.zeros_like()?);
         Ok(match rule {
             ReluRule::Plain => open(gradient)?,
             ReluRule::Guided => open(&gradient.relu()?)?,

@@ -1,15 +1,17 @@
 //! Backward rules of our own on candle's tape.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CudaStorage, CustomOp2, Layout, MetalStorage, Shape, Tensor};
+use std::sync::Mutex;
 
-use crate::error::Result;
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CudaStorage, CustomOp1, Layout, MetalStorage, Shape, Storage, Tensor};
+
+use crate::error::{Error, Kind, Result};
 
 /// Links `y`, already computed from `x`, to `x` on candle's tape.
 ///
 /// `backward` maps the gradient of `y` (of `y`'s shape) to the gradient of `x` (of `x`'s shape). `y` must not
 /// be on the tape itself: compute it from `x.detach()`. If nothing asks for a gradient of `x`, `y` comes back
-/// as it is, at no cost; otherwise its storage is copied once.
+/// as it is, at no cost; otherwise its values are copied once, and `y` is free when the caller has dropped it.
 pub fn with_backward(
     x: &Tensor,
     y: Tensor,
@@ -18,59 +20,49 @@ pub fn with_backward(
     if !x.track_op() {
         return Ok(y);
     }
-    let y = if y.is_contiguous() && y.layout().start_offset() == 0 { y } else { y.copy()?.contiguous()? };
-    let linked = x.apply_op2(&y.detach(), Linked { backward })?;
-    Ok(linked)
+    let y = if y.is_contiguous() && y.layout().start_offset() == 0 { y } else { y.force_contiguous()? };
+    Ok(x.apply_op1(Linked { y: Mutex::new(Some(y)), backward })?)
 }
 
-/// An operation of (x, y) that returns y and sends gradients to x alone.
+/// An operation whose result is known before it runs.
 struct Linked<B> {
+    /// Taken by the forward pass, so that the tape doesn't keep it.
+    y: Mutex<Option<Tensor>>,
     backward: B,
 }
 
-impl<B: Fn(&Tensor) -> Result<Tensor>> CustomOp2 for Linked<B> {
+impl<B> Linked<B> {
+    /// The result's storage, picked out and copied by `copy`, and its shape.
+    fn result<S>(
+        &self,
+        copy: impl FnOnce(&Storage, &Layout) -> Option<candle_core::Result<S>>,
+    ) -> candle_core::Result<(S, Shape)> {
+        let lost = || Error::new(Kind::Internal, "an operation's result is missing or on another device");
+        let y = self.y.lock().ok().and_then(|mut y| y.take()).ok_or_else(lost)?;
+        let (storage, layout) = y.storage_and_layout();
+        Ok((copy(&storage, layout).ok_or_else(lost)??, layout.shape().clone()))
+    }
+}
+
+impl<B: Fn(&Tensor) -> Result<Tensor>> CustomOp1 for Linked<B> {
     fn name(&self) -> &'static str {
         "with_backward"
     }
 
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        y: &CpuStorage,
-        layout: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        Ok((y.try_clone(layout)?, layout.shape().clone()))
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        self.result(|y, layout| if let Storage::Cpu(y) = y { Some(y.try_clone(layout)) } else { None })
     }
 
-    fn cuda_fwd(
-        &self,
-        _: &CudaStorage,
-        _: &Layout,
-        y: &CudaStorage,
-        layout: &Layout,
-    ) -> candle_core::Result<(CudaStorage, Shape)> {
-        Ok((y.try_clone(layout)?, layout.shape().clone()))
+    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> candle_core::Result<(CudaStorage, Shape)> {
+        self.result(|y, layout| if let Storage::Cuda(y) = y { Some(y.try_clone(layout)) } else { None })
     }
 
-    fn metal_fwd(
-        &self,
-        _: &MetalStorage,
-        _: &Layout,
-        y: &MetalStorage,
-        layout: &Layout,
-    ) -> candle_core::Result<(MetalStorage, Shape)> {
-        Ok((y.try_clone(layout)?, layout.shape().clone()))
+    fn metal_fwd(&self, _: &MetalStorage, _: &Layout) -> candle_core::Result<(MetalStorage, Shape)> {
+        self.result(|y, layout| if let Storage::Metal(y) = y { Some(y.try_clone(layout)) } else { None })
     }
 
-    fn bwd(
-        &self,
-        _x: &Tensor,
-        _y: &Tensor,
-        _result: &Tensor,
-        gradient: &Tensor,
-    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        Ok((Some((self.backward)(gradient)?), None))
+    fn bwd(&self, _x: &Tensor, _y: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        Ok(Some((self.backward)(gradient)?))
     }
 }
 
@@ -80,7 +72,6 @@ mod tests {
     use candle_core::{Device, Var};
 
     use super::*;
-    use crate::error::{Error, Kind};
 
     #[test]
     fn the_given_rule_is_the_gradient() {

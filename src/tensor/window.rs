@@ -29,6 +29,20 @@ pub(crate) fn pool_positions(
     (count > 0).then_some(count)
 }
 
+/// The first and last of `count` places whose tap, `offset` after the place's start, lies inside `size` values;
+/// none if there is no such place.
+pub(crate) fn inside(
+    offset: usize,
+    stride: usize,
+    padding: usize,
+    size: usize,
+    count: usize,
+) -> Option<(usize, usize)> {
+    let first = padding.saturating_sub(offset).div_ceil(stride);
+    let last = ((size + padding).checked_sub(offset + 1)? / stride).min(count.checked_sub(1)?);
+    (first <= last).then_some((first, last))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
