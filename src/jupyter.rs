@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-pub use percept_kernel::spec::Location;
 use percept_kernel::spec::KernelSpec;
+pub use percept_kernel::spec::Location;
 use percept_kernel::{
-    Completeness, Completion, Completions, Detail, ExecuteError, ExecuteResult, InterruptHandle, Interpreter, Io,
+    Completeness, Completion, Completions, Detail, ExecuteError, ExecuteResult, Interpreter, InterruptHandle, Io,
     KernelInfo, LanguageInfo, MimeBundle,
 };
 

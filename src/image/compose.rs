@@ -1,8 +1,8 @@
 //! Putting a cut-out onto a background.
 
 use super::{Image, size};
-use crate::lang::define;
 use crate::error::{Error, Kind, Result};
+use crate::lang::define;
 
 /// The most a cut-out may be enlarged, as a multiple of the background's shorter side.
 const MAX_SCALE: f32 = 10.0;

@@ -33,10 +33,8 @@ fn to_image(
     let image = match *tensor.inner().dims() {
         [3, height, width] | [1, 3, height, width] => Image::from_planes(width, height, values, None),
         [height, width] | [1, height, width] => Image::from_planes(width, height, values.repeat(3), None),
-        ref dims => {
-            Err(Error::new(Kind::Tensor, format!("to_image: a tensor of shape {dims:?} is no picture"))
-                .with_hint("it takes [3, height, width] or [height, width]"))
-        }
+        ref dims => Err(Error::new(Kind::Tensor, format!("to_image: a tensor of shape {dims:?} is no picture"))
+            .with_hint("it takes [3, height, width] or [height, width]")),
     };
     image.map_err(|error| error.at_argument("tensor"))
 }

@@ -3,8 +3,8 @@
 use include_dir::{Dir, include_dir};
 
 use super::Image;
-use crate::lang::{Dynamic, IntoValue, define};
 use crate::error::{Error, Kind, Result, did_you_mean};
+use crate::lang::{Dynamic, IntoValue, define};
 
 static PHOTOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/assets/photos");
 

@@ -9,8 +9,8 @@ use image::error::ImageError;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::{Image, size};
-use crate::lang::define;
 use crate::error::{Error, Kind, Result, did_you_mean};
+use crate::lang::define;
 
 /// The formats that can be read, for messages.
 const READABLE: &str = "png, jpeg, webp, gif or bmp";

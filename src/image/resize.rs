@@ -2,8 +2,8 @@
 
 use super::resample::{Filter, resample, resample_cover};
 use super::{Color, Image, size};
-use crate::lang::define;
 use crate::error::{Error, Kind, Result};
+use crate::lang::define;
 
 impl Image {
     /// The whole image at `width × height` pixels: bicubic, antialiased when it shrinks.

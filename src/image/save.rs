@@ -9,8 +9,8 @@ use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageError};
 
 use super::{Image, png, to_byte};
-use crate::lang::define;
 use crate::error::{Error, Kind, Result};
+use crate::lang::define;
 
 /// JPEG quality, of 100: no visible loss at twice the size.
 const JPEG_QUALITY: u8 = 92;

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use rhai::{
-    AST, Dynamic, Engine, EvalAltResult, EvalContext, FnPtr, ImmutableString, Map, NativeCallContext, OptimizationLevel,
-    Position, Scope, Stmt, Token,
+    AST, Dynamic, Engine, EvalAltResult, EvalContext, FnPtr, ImmutableString, Map, NativeCallContext,
+    OptimizationLevel, Position, Scope, Stmt, Token,
 };
 
 use super::arguments::Arguments;

@@ -15,10 +15,12 @@ pub use context::{Context, Host, Interrupt, Progress, Report};
 pub use engine::{Extension, Interpreter, ScriptFunction};
 pub use modules::stdlib;
 pub use registry::{Builtin, Parameter, builtin, builtins, names, signature};
-pub use table::Table;
 pub use scan::{CallSite, Scan};
-pub use value::{FromValue, IntoValue, Reject, Returned, ValueType, describe, register_value_type, type_name, value_types};
+pub use table::Table;
 pub(crate) use value::value_type;
+pub use value::{
+    FromValue, IntoValue, Reject, Returned, ValueType, describe, register_value_type, type_name, value_types,
+};
 
 pub use percept_macros::builtin as define;
 pub use rhai::{Dynamic, FnPtr};

@@ -175,9 +175,9 @@ fn draw(
         .rev()
         .take(5)
         .map(|(function, file, place)| {
-            let line = runtime.source(file).and_then(|source| {
-                source.text.lines().nth(place.0.checked_sub(1)?).map(|line| line.trim().to_owned())
-            });
+            let line = runtime
+                .source(file)
+                .and_then(|source| source.text.lines().nth(place.0.checked_sub(1)?).map(|line| line.trim().to_owned()));
             format!("in `{function}`, called from {file}:{}: {}", place.0, line.unwrap_or_default())
         })
         .collect();

@@ -33,7 +33,8 @@ impl fmt::Display for Table {
             table.add_row(row.iter().map(ToString::to_string));
         }
         for (index, column) in table.column_iter_mut().enumerate() {
-            let numeric = self.rows.iter().all(|row| row.get(index).is_some_and(|cell| cell.is_int() || cell.is_float()));
+            let numeric =
+                self.rows.iter().all(|row| row.get(index).is_some_and(|cell| cell.is_int() || cell.is_float()));
             if numeric {
                 column.set_cell_alignment(comfy_table::CellAlignment::Right);
             }

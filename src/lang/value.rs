@@ -230,10 +230,9 @@ impl<T: FromValue> FromValue for Vec<T> {
             .enumerate()
             .map(|(index, item)| {
                 T::from_value(item).map_err(|reject| match reject {
-                    Reject::Type => Reject::Because(
-                        format!("must hold {} at [{index}], not {}", T::EXPECTED, describe(item)),
-                        None,
-                    ),
+                    Reject::Type => {
+                        Reject::Because(format!("must hold {} at [{index}], not {}", T::EXPECTED, describe(item)), None)
+                    }
                     Reject::Because(why, hint) => Reject::Because(format!("at [{index}] {why}"), hint),
                 })
             })

@@ -10,7 +10,12 @@ use crate::image::{Color, Image};
 use crate::lang::{Context, Dynamic, FromValue, IntoValue, Reject, Table, define, value_type};
 use crate::tensor::TensorValue;
 
-value_type!(Model, "model", "a model", "A trained network: named operations with their weights, classes and input recipe.");
+value_type!(
+    Model,
+    "model",
+    "a model",
+    "A trained network: named operations with their weights, classes and input recipe."
+);
 value_type!(Layer, "layer", "a layer", "One operation of a model.");
 
 /// What a cut-out is put on before a network sees it.
@@ -20,13 +25,25 @@ impl fmt::Display for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (size, classes) = (self.recipe().size, self.classes().len());
         let (layers, count) = (self.graph().nodes().len(), self.weights().count());
-        write!(f, "model {}: {layers} layers, {count} parameters, {size}×{size} pixels to {classes} classes", self.name())
+        write!(
+            f,
+            "model {}: {layers} layers, {count} parameters, {size}×{size} pixels to {classes} classes",
+            self.name()
+        )
     }
 }
 
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "layer {} ({}) of {}: {} → {:?}", self.name(), self.label(), self.model().name(), self.node().op, self.shape())
+        write!(
+            f,
+            "layer {} ({}) of {}: {} → {:?}",
+            self.name(),
+            self.label(),
+            self.model().name(),
+            self.node().op,
+            self.shape()
+        )
     }
 }
 

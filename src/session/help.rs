@@ -24,9 +24,8 @@ pub fn named(functions: &[ScriptFunction], name: &str) -> Option<String> {
         let pages: Vec<String> = overloads.iter().map(|builtin| page(builtin)).collect();
         return Some(pages.join("\n\n---\n\n"));
     }
-    let function = functions
-        .iter()
-        .find(|function| function.name == name || function.name.rsplit("::").next() == Some(name))?;
+    let function =
+        functions.iter().find(|function| function.name == name || function.name.rsplit("::").next() == Some(name))?;
     Some(format!("```rhai\n{}\n```\n\n{}\n", function.signature, function.doc))
 }
 

@@ -27,7 +27,7 @@ pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
             figure.title = Some(title.to_owned());
         }
         output.title = output.title.or_else(|| figure.title.clone());
-        output.picture = Some(figure.render()?);
+        output.figure = Some(figure);
     }
     Ok(output)
 }
@@ -82,7 +82,11 @@ fn row(items: &[Dynamic]) -> Result<Option<Figure>> {
         let all = images.len();
         let tiles = images.into_iter().take(MOST_TILES).map(Tile::image).collect();
         let figure = Figure::new(Body::Grid(Grid::new(tiles)));
-        return Ok(Some(if all > MOST_TILES { figure.captioned(format!("The first {MOST_TILES} of {all}.")) } else { figure }));
+        return Ok(Some(if all > MOST_TILES {
+            figure.captioned(format!("The first {MOST_TILES} of {all}."))
+        } else {
+            figure
+        }));
     }
     let figures = items.iter().map(figure).collect::<Result<Option<Vec<_>>>>()?;
     Ok(figures.filter(|figures| !figures.is_empty()).map(|figures| Figure::new(Body::Row(figures))))
@@ -117,7 +121,8 @@ fn filters(value: &Filters) -> Result<Figure> {
     let size = format!("{}×{}", value.height, value.width);
     let mut caption = format!("One {size} kernel for each output (row) and input channel (column), on one scale.");
     if (rows, columns) != (value.outputs, value.inputs) {
-        caption += &format!(" Shown: the first {rows} of {} outputs, {columns} of {} inputs.", value.outputs, value.inputs);
+        caption +=
+            &format!(" Shown: the first {rows} of {} outputs, {columns} of {} inputs.", value.outputs, value.inputs);
     }
     Ok(Figure::new(Body::Grid(grid)).titled(format!("The filters of {name}")).captioned(caption))
 }
@@ -133,12 +138,13 @@ fn color_filter(value: &Filters, output: usize) -> Result<Tile> {
 
 fn activations(value: &Activations) -> Result<Figure> {
     let shown = value.channels.min(MOST_TILES);
-    let order: Vec<usize> =
-        if shown < value.channels { value.by_strength() } else { (0..value.channels).collect() };
+    let order: Vec<usize> = if shown < value.channels { value.by_strength() } else { (0..value.channels).collect() };
     let tiles = order
         .iter()
         .take(shown)
-        .map(|index| Ok(Tile::plane(value.width, value.height, value.channel(*index).to_vec())?.label(index.to_string())))
+        .map(|index| {
+            Ok(Tile::plane(value.width, value.height, value.channel(*index).to_vec())?.label(index.to_string()))
+        })
         .collect::<Result<Vec<_>>>()?;
     let grid = Grid::new(tiles).smooth().colormap(Colormap::Magma).label("activation");
     let mut caption = format!("Each tile is one channel, {}×{} units, all on one scale.", value.height, value.width);

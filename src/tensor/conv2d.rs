@@ -5,8 +5,8 @@ use candle_core::Tensor;
 use super::im2col::Geometry;
 use super::window::positions;
 use super::with_backward;
-use crate::lang::Interrupt;
 use crate::error::Result;
+use crate::lang::Interrupt;
 
 /// How the kernel moves over the image, the same along both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

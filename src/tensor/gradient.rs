@@ -23,11 +23,13 @@ fn grad(
     let result = cx.call(&function, vec![Dynamic::from(TensorValue::from(variable.as_tensor().clone()))])?;
     let at = |error: Error| error.at_argument("function");
     let Some(value) = result.clone().try_cast::<TensorValue>() else {
-        let message = format!("grad: the function must return a tensor made from its argument, not {}", describe(&result));
+        let message =
+            format!("grad: the function must return a tensor made from its argument, not {}", describe(&result));
         return Err(at(Error::new(Kind::Argument, message)));
     };
     if value.inner().elem_count() != 1 {
-        let message = format!("grad: the function must return one number, not a tensor of shape {:?}", value.inner().dims());
+        let message =
+            format!("grad: the function must return one number, not a tensor of shape {:?}", value.inner().dims());
         return Err(at(Error::new(Kind::Argument, message).with_hint("reduce it, for example with .sum()")));
     }
     let gradients = value.inner().backward()?;

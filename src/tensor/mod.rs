@@ -23,9 +23,9 @@ mod reduce;
 mod relu;
 mod shape;
 mod tape;
-mod value;
 #[cfg(test)]
 mod testing;
+mod value;
 mod window;
 
 pub use concat::concat;

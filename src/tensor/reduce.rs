@@ -11,7 +11,8 @@ pub(super) fn dimension(tensor: &TensorValue, dim: i64, function: &str) -> Resul
     let rank = tensor.inner().rank();
     let found = if dim < 0 { rank as i64 + dim } else { dim };
     usize::try_from(found).ok().filter(|dim| *dim < rank).ok_or_else(|| {
-        let message = format!("{function}: there is no dimension {dim} in a tensor of shape {:?}", tensor.inner().dims());
+        let message =
+            format!("{function}: there is no dimension {dim} in a tensor of shape {:?}", tensor.inner().dims());
         Error::new(Kind::Argument, message).at_argument("dim")
     })
 }
@@ -163,7 +164,8 @@ fn extreme(
     operation: impl Fn(&Tensor, usize) -> candle_core::Result<Tensor>,
 ) -> Result<Dynamic> {
     if tensor.values()?.iter().any(|value| value.is_nan()) {
-        let error = Error::new(Kind::Tensor, format!("{function}: the tensor holds NaN, which is neither more nor less"));
+        let error =
+            Error::new(Kind::Tensor, format!("{function}: the tensor holds NaN, which is neither more nor less"));
         return Err(error.at_argument("tensor"));
     }
     let places = reduce(tensor, dim, function, operation)?;

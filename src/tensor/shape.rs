@@ -16,7 +16,8 @@ inventory::submit! { Extension(indexing) }
 /// `t[i]`, `t[a..b]` and `t[[i, a..b, ()]]`, one entry for each dimension.
 fn indexing(engine: &mut Engine) {
     engine.register_indexer_get(|tensor: &mut TensorValue, index: i64| index_by(tensor, &[Dynamic::from(index)]));
-    engine.register_indexer_get(|tensor: &mut TensorValue, range: Range<i64>| index_by(tensor, &[Dynamic::from(range)]));
+    engine
+        .register_indexer_get(|tensor: &mut TensorValue, range: Range<i64>| index_by(tensor, &[Dynamic::from(range)]));
     engine.register_indexer_get(|tensor: &mut TensorValue, range: RangeInclusive<i64>| {
         index_by(tensor, &[Dynamic::from(range)])
     });
@@ -24,8 +25,7 @@ fn indexing(engine: &mut Engine) {
 }
 
 fn index_by(tensor: &TensorValue, indices: &[Dynamic]) -> Result<TensorValue, Box<EvalAltResult>> {
-    take(tensor, indices)
-        .map_err(|error| Box::new(EvalAltResult::ErrorRuntime(Dynamic::from(error), Position::NONE)))
+    take(tensor, indices).map_err(|error| Box::new(EvalAltResult::ErrorRuntime(Dynamic::from(error), Position::NONE)))
 }
 
 /// Integers drop their dimension, ranges and `()` keep it.

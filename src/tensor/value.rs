@@ -11,7 +11,12 @@ use crate::lang::value_type;
 #[derive(Clone, Debug)]
 pub struct TensorValue(Tensor);
 
-value_type!(TensorValue, "tensor", "a tensor", "Numbers in any number of dimensions; operations on it can be differentiated.");
+value_type!(
+    TensorValue,
+    "tensor",
+    "a tensor",
+    "Numbers in any number of dimensions; operations on it can be differentiated."
+);
 
 impl TensorValue {
     /// A tensor of numbers in row-major order.

@@ -164,9 +164,8 @@ fn ascend(
     let shifted = Var::from_tensor(&shift.apply(canvas)?)?;
     let value = objective.value(&model.recipe().to_input(shifted.as_tensor())?, cx.interrupt())?;
     let gradients = value.backward()?;
-    let gradient = gradients
-        .get(&shifted)
-        .ok_or_else(|| Error::new(Kind::Internal, "the layer does not depend on the image"))?;
+    let gradient =
+        gradients.get(&shifted).ok_or_else(|| Error::new(Kind::Internal, "the layer does not depend on the image"))?;
     let mean = f64::from(gradient.abs()?.mean_all()?.to_scalar::<f32>()?);
     // a layer that answers nothing at all has no direction to climb
     let rate = if mean > 0.0 { step / 255.0 / mean } else { 0.0 };
