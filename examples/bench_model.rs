@@ -2,8 +2,8 @@
 use std::time::Instant;
 
 use candle_core::{Device, Tensor, Var};
+use percept::lang::Interrupt;
 use percept::model::{Model, Op, Rules};
-use percept::tensor::Interrupt;
 
 fn main() -> percept::error::Result<()> {
     let started = Instant::now();

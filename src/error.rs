@@ -176,3 +176,25 @@ pub fn did_you_mean<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) 
         format!("did you mean {} or {last}?", rest.join(", "))
     })
 }
+
+/// Writes a file whole or not at all: to a temporary name in its folder, then renamed.
+///
+/// # Errors
+/// The folder is missing or cannot be written.
+pub fn write_file(path: &std::path::Path, bytes: &[u8]) -> Result<()> {
+    use std::io::Write;
+    let fault = |error: std::io::Error| Error::new(Kind::File, format!("cannot write {}: {error}", path.display()));
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => std::path::Path::new("."),
+    };
+    let mut file = tempfile::Builder::new().prefix(".percept-").tempfile_in(folder).map_err(fault)?;
+    file.write_all(bytes).map_err(fault)?;
+    // temporary files are private; a saved one has the usual permissions
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let _ = std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644));
+    }
+    file.persist(path).map(drop).map_err(|error| fault(error.error))
+}

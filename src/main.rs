@@ -1,2 +1,114 @@
-//! Argument parsing.
-fn main() {}
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use percept::error::Result;
+use percept::{console, jupyter, manual, repl};
+
+/// See what a convolutional network has learned.
+#[derive(Parser)]
+#[command(version, about, long_about = None)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The prompt (also without a command).
+    Repl,
+    /// Runs a script.
+    Run {
+        /// The script, a .rhai file.
+        file: PathBuf,
+        /// Keeps what the script shows as numbered pictures in this folder.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Starts the random numbers at this seed.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// What the script finds in `args`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Evaluates a piece of code and shows its value.
+    Eval {
+        /// The code.
+        code: String,
+    },
+    /// Prints the reference manual as Markdown.
+    Manual,
+    /// The Jupyter kernel.
+    #[command(subcommand)]
+    Kernel(Kernel),
+}
+
+#[derive(Subcommand)]
+enum Kernel {
+    /// Makes Jupyter know the kernel.
+    Install(Place),
+    /// Makes Jupyter forget the kernel.
+    Uninstall(Place),
+    /// Serves a notebook; Jupyter calls this.
+    Run {
+        /// The file with the ports and the key.
+        connection_file: PathBuf,
+    },
+}
+
+#[derive(Args)]
+#[group(multiple = false)]
+struct Place {
+    /// For this user (the default).
+    #[arg(long)]
+    user: bool,
+    /// In the active Python environment.
+    #[arg(long)]
+    sys_prefix: bool,
+    /// Below this folder, in share/jupyter/kernels.
+    #[arg(long)]
+    prefix: Option<PathBuf>,
+}
+
+impl Place {
+    fn location(self) -> jupyter::Location {
+        match self {
+            Self { prefix: Some(prefix), .. } => jupyter::Location::Prefix(prefix),
+            Self { sys_prefix: true, .. } => jupyter::Location::SysPrefix,
+            _ => jupyter::Location::User,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            console::print_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<u8> {
+    match cli.command.unwrap_or(Command::Repl) {
+        Command::Repl => repl::run(),
+        Command::Run { file, out, seed, arguments } => console::run_file(&file, out.as_deref(), seed, &arguments),
+        Command::Eval { code } => console::eval_code(&code),
+        Command::Manual => {
+            print!("{}", manual::manual());
+            Ok(0)
+        }
+        Command::Kernel(Kernel::Install(place)) => {
+            println!("installed in {}", jupyter::install(&place.location())?.display());
+            Ok(0)
+        }
+        Command::Kernel(Kernel::Uninstall(place)) => {
+            println!("removed {}", jupyter::uninstall(&place.location())?.display());
+            Ok(0)
+        }
+        Command::Kernel(Kernel::Run { connection_file }) => jupyter::run(&connection_file).map(|()| 0),
+    }
+}

@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 
 use candle_core::{Device, Tensor, Var};
+use percept::lang::Interrupt;
 use percept::model::{Model, Rules};
-use percept::tensor::{Interrupt, ReluRule};
+use percept::tensor::ReluRule;
 
 const SIZES: [(&str, usize, usize); 4] =
     [("square", 227, 227), ("torch", 224, 224), ("wide", 227, 259), ("odd", 130, 97)];

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::{NodeId, Rules};
 use crate::error::Result;
-use crate::tensor::Interrupt;
+use crate::lang::Interrupt;
 
 /// What is asked of one run.
 #[derive(Clone, Copy, Debug)]

@@ -2,7 +2,7 @@
 //!
 //! A [`Graph`] says what is computed, an [`Executor`] computes it. Running a [`Model`] takes *taps* (the nodes
 //! whose values come back), [`Rules`] (how gradients pass an operation) and an
-//! [`Interrupt`](crate::tensor::Interrupt); it stops after the last node that is needed and leaves nothing behind.
+//! [`Interrupt`](crate::lang::Interrupt); it stops after the last node that is needed and leaves nothing behind.
 
 mod classes;
 mod executor;
@@ -15,7 +15,10 @@ mod recipe;
 mod reference;
 mod rules;
 mod shapes;
+#[cfg(test)]
+mod toy;
 mod weights;
+mod words;
 pub mod zoo;
 
 pub use classes::Classes;
@@ -29,3 +32,4 @@ pub use recipe::{ChannelOrder, InputRecipe, ResizeRule};
 pub use reference::Reference;
 pub use rules::Rules;
 pub use weights::Weights;
+pub use words::{ClassName, Input, LayerName, or_embedded, without_weights};

@@ -4,8 +4,9 @@ use candle_core::Tensor;
 
 use super::im2col::Geometry;
 use super::window::positions;
-use super::{Interrupt, with_backward};
+use super::with_backward;
 use crate::error::Result;
+use crate::lang::Interrupt;
 
 /// How the kernel moves over the image, the same along both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,14 +241,15 @@ mod tests {
     fn an_interrupt_stops_both_directions() {
         let mut rng = rng(5);
         let (x, weight) = (random(&mut rng, (1, 2, 6, 5)), random(&mut rng, (3, 2, 3, 3)));
-        let stop = Interrupt::new(|| true);
+        let stop = Interrupt::default();
+        stop.raise();
         let error = conv2d(&x, &weight, None, &Conv2dParams::default(), &stop).unwrap_err();
         assert_eq!(error.kind(), Kind::Interrupted);
 
-        let asked = std::sync::atomic::AtomicUsize::new(0);
-        let stop = Interrupt::new(move || asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0);
+        stop.clear();
         let x = candle_core::Var::from_tensor(&x).unwrap();
         let y = conv2d(&x, &weight, None, &Conv2dParams::default(), &stop).unwrap();
+        stop.raise();
         let error = Error::from(y.sum_all().unwrap().backward().unwrap_err());
         assert_eq!(error.kind(), Kind::Interrupted);
     }

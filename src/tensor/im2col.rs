@@ -9,10 +9,11 @@ use std::ops::Range;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
+use super::Conv2dParams;
 use super::cpu::with_values;
 use super::window::inside;
-use super::{Conv2dParams, Interrupt};
 use crate::error::{Error, Kind, Result};
+use crate::lang::Interrupt;
 
 /// Floats in one block of columns: 2 MiB, what the caches of a core hold.
 const BLOCK: usize = 1 << 19;

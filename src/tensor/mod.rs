@@ -7,19 +7,25 @@
 //!
 //! Images are `[N, C, H, W]` and float32 throughout.
 
+mod arithmetic;
 mod concat;
 mod conv2d;
 mod cpu;
+mod create;
 mod finite;
 mod flatten;
 mod global_avg_pool;
+mod gradient;
 mod im2col;
-mod interrupt;
 mod max_pool2d;
+pub mod npy;
+mod reduce;
 mod relu;
+mod shape;
 mod tape;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+mod value;
 mod window;
 
 pub use concat::concat;
@@ -27,7 +33,7 @@ pub use conv2d::{Conv2dParams, conv2d};
 pub use finite::check_finite;
 pub use flatten::flatten;
 pub use global_avg_pool::global_avg_pool;
-pub use interrupt::Interrupt;
 pub use max_pool2d::{MaxPool2dParams, max_pool2d};
 pub use relu::{ReluRule, relu};
 pub use tape::with_backward;
+pub use value::TensorValue;

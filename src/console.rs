@@ -1,0 +1,220 @@
+//! The terminal's side of a session: text, progress bars, pictures, and numbered files.
+
+use std::cell::{Cell, RefCell};
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::error::{Error, Kind, Result, write_file};
+use crate::lang::Report;
+use crate::render::terminal::{Protocol, picture};
+use crate::session::{Outcome, Output, Session, Sink};
+
+/// A job shorter than this shows no bar.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Shows a session's output in a terminal, and keeps its pictures in a folder if there is one.
+pub struct Console {
+    /// Where pictures are written.
+    folder: Option<PathBuf>,
+    written: Cell<usize>,
+    protocol: Protocol,
+    job: RefCell<Option<Job>>,
+}
+
+struct Job {
+    since: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Console {
+    /// A console that shows pictures in the terminal if it can.
+    pub fn new() -> Self {
+        Self { folder: None, written: Cell::new(0), protocol: Protocol::detect(), job: RefCell::default() }
+    }
+
+    /// A console that writes pictures to numbered files of a folder, which is made if it is missing.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn with_folder(folder: &Path) -> Result<Self> {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            Error::new(Kind::File, format!("cannot make the folder {}: {error}", folder.display()))
+        })?;
+        Ok(Self { folder: Some(folder.to_owned()), ..Self::new() })
+    }
+
+    /// Writes to the terminal without tearing a progress bar apart. A closed pipe is not an error.
+    fn write(&self, text: &str) {
+        let write = || {
+            let mut out = std::io::stdout().lock();
+            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        };
+        match self.job.borrow().as_ref().and_then(|job| job.bar.as_ref()) {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    /// Writes a picture to the next numbered file, and its path to the terminal.
+    fn keep(&self, folder: &Path, output: &Output) -> Result<()> {
+        let Some(png) = output.png()? else { return Ok(()) };
+        self.written.set(self.written.get() + 1);
+        let name = slug(output.title.as_deref().unwrap_or("picture"));
+        let path = folder.join(format!("{:02}-{name}.png", self.written.get()));
+        write_file(&path, &png)?;
+        self.write(&format!("{}\n", path.display()));
+        Ok(())
+    }
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sink for Console {
+    fn print(&self, text: &str) {
+        self.write(text);
+    }
+
+    fn progress(&self, report: &Report) {
+        let mut slot = self.job.borrow_mut();
+        if report.ended {
+            if let Some(bar) = slot.take().and_then(|job| job.bar) {
+                bar.finish_and_clear();
+            }
+            return;
+        }
+        let job = slot.get_or_insert_with(|| Job { since: Instant::now(), bar: None });
+        if job.bar.is_none() && job.since.elapsed() >= PATIENCE {
+            let bar = ProgressBar::with_draw_target(Some(report.total as u64), ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template("{msg} {bar:32} {pos}/{len}  {per_sec}  {eta} left");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_message(report.label.clone());
+            bar.reset_eta();
+            job.bar = Some(bar);
+        }
+        if let Some(bar) = &job.bar {
+            bar.set_position(report.done as u64);
+        }
+    }
+
+    fn display(&self, output: &Output) -> Result<()> {
+        let Some(raster) = &output.picture else {
+            self.write(&format!("{}\n", output.text));
+            return Ok(());
+        };
+        if let Some(folder) = &self.folder {
+            return self.keep(folder, output);
+        }
+        match picture(raster, self.protocol) {
+            Some(drawn) => self.write(&format!("{drawn}\n{}\n", output.text)),
+            None => self.write(&format!("{}\n", output.text)),
+        }
+        Ok(())
+    }
+}
+
+/// A title as part of a file name: lower case, words joined by dashes.
+fn slug(title: &str) -> String {
+    let words: Vec<String> = title
+        .to_lowercase()
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let name: String = words.join("-").chars().take(48).collect();
+    let name = name.trim_end_matches('-');
+    if name.is_empty() { "picture".into() } else { name.into() }
+}
+
+/// Prints an error to standard error: the report with its caret, if there is one.
+pub fn print_error(error: &Error) {
+    let text = match error.report() {
+        Some(report) => report.to_owned(),
+        None => format!("error: {error}"),
+    };
+    let text = if std::io::stderr().is_terminal() { text.replacen("error", "\x1b[1;31merror\x1b[0m", 1) } else { text };
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Shows what became of an evaluation; the process's exit code.
+pub fn show_outcome(console: &Console, outcome: &Outcome) -> u8 {
+    if let Some(output) = &outcome.output
+        && let Err(error) = console.display(output)
+    {
+        print_error(&error);
+        return 1;
+    }
+    match &outcome.error {
+        None => 0,
+        Some(error) => {
+            print_error(error);
+            if outcome.interrupted() { 130 } else { 1 }
+        }
+    }
+}
+
+/// Ctrl-C stops what `session` evaluates. When nothing stops within a while, pressing it again ends the process.
+///
+/// # Errors
+/// The signal cannot be handled on this system.
+pub fn stop_on_ctrl_c(session: &Session) -> Result<()> {
+    let interrupt = session.interrupt();
+    ctrlc::set_handler(move || {
+        if interrupt.is_raised() {
+            std::process::exit(130);
+        }
+        interrupt.raise();
+    })
+    .map_err(|error| Error::new(Kind::Internal, format!("cannot handle Ctrl-C: {error}")))
+}
+
+/// Runs a script file; the process's exit code.
+///
+/// # Errors
+/// The script cannot be read, or the folder for pictures cannot be made.
+pub fn run_file(path: &Path, folder: Option<&Path>, seed: Option<u64>, arguments: &[String]) -> Result<u8> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::new(Kind::File, format!("cannot read the script {}: {error}", path.display())))?;
+    let console = Rc::new(folder.map_or_else(|| Ok(Console::new()), Console::with_folder)?);
+    let mut session = Session::new(Rc::clone(&console) as Rc<dyn Sink>);
+    if let Some(parent) = path.parent() {
+        session.set_folder(parent.to_owned());
+    }
+    if let Some(seed) = seed {
+        session.reseed(seed);
+    }
+    session.set_arguments(arguments);
+    stop_on_ctrl_c(&session)?;
+    let outcome = session.eval_named(&path.display().to_string(), &text);
+    Ok(show_outcome(&console, &outcome))
+}
+
+/// Evaluates a piece of code; the process's exit code.
+///
+/// # Errors
+/// Ctrl-C cannot be handled.
+pub fn eval_code(code: &str) -> Result<u8> {
+    let console = Rc::new(Console::new());
+    let mut session = Session::new(Rc::clone(&console) as Rc<dyn Sink>);
+    stop_on_ctrl_c(&session)?;
+    let outcome = session.eval_named("code", code);
+    Ok(show_outcome(&console, &outcome))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::slug;
+
+    #[test]
+    fn titles_become_file_names() {
+        assert_eq!(slug("The 64 filters of conv1 (features.0)"), "the-64-filters-of-conv1-features-0");
+        assert_eq!(slug("…"), "picture");
+    }
+}

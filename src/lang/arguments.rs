@@ -1,0 +1,140 @@
+//! Binding the values of a call to the parameters of a function.
+
+use rhai::{Dynamic, Map};
+
+use super::registry::{Builtin, Parameter, signature};
+use super::value::{FromValue, Reject, describe};
+use crate::error::{Error, Kind, Result, did_you_mean};
+
+/// The arguments of one call, bound to the parameters of one function.
+#[derive(Debug)]
+pub struct Arguments<'a> {
+    builtin: &'a Builtin,
+    /// One slot for each parameter.
+    values: Vec<Option<Dynamic>>,
+}
+
+impl<'a> Arguments<'a> {
+    /// Binds positional and keyword arguments.
+    ///
+    /// # Errors
+    /// A missing, superfluous or unknown argument.
+    pub(super) fn bind(builtin: &'a Builtin, positional: &[Dynamic], keywords: &Map) -> Result<Self> {
+        let mut values: Vec<Option<Dynamic>> = vec![None; builtin.parameters.len()];
+        let slot = |name: &str| builtin.parameters.iter().position(|parameter| parameter.name == name);
+
+        let mut open = builtin.positional();
+        for (index, value) in positional.iter().enumerate() {
+            let parameter = open.next().ok_or_else(|| too_many(builtin, index, positional.len()))?;
+            if let Some(slot) = slot(parameter.name) {
+                values[slot] = Some(value.clone());
+            }
+        }
+        for (name, value) in keywords {
+            let index = slot(name.as_str()).ok_or_else(|| unknown(builtin, name))?;
+            if values[index].is_some() {
+                return Err(Error::new(
+                    Kind::Argument,
+                    format!("{}: `{name}` is given by position and by keyword", builtin.name),
+                )
+                .at_argument(name.as_str()));
+            }
+            values[index] = Some(value.clone());
+        }
+        for (parameter, value) in builtin.parameters.iter().zip(&values) {
+            match value {
+                None if parameter.default.is_none() => {
+                    return Err(Error::new(
+                        Kind::Argument,
+                        format!("{}: `{}` is missing: {}", builtin.name, parameter.name, parameter.kind),
+                    )
+                    .with_hint(signature(builtin)));
+                }
+                Some(value) => check_range(builtin, parameter, value)?,
+                None => {}
+            }
+        }
+        Ok(Self { builtin, values })
+    }
+
+    /// The value of a parameter without a default.
+    ///
+    /// # Errors
+    /// The value has the wrong type.
+    pub fn required<T: FromValue>(&self, name: &str) -> Result<T> {
+        self.optional(name)?.ok_or_else(|| Error::new(Kind::Internal, format!("parameter `{name}` is not bound")))
+    }
+
+    /// The value of a parameter, if it was given.
+    ///
+    /// # Errors
+    /// The value has the wrong type.
+    pub fn optional<T: FromValue>(&self, name: &str) -> Result<Option<T>> {
+        let slot = self.builtin.parameters.iter().position(|parameter| parameter.name == name);
+        let Some(value) = slot.and_then(|slot| self.values[slot].as_ref()) else { return Ok(None) };
+        T::from_value(value).map(Some).map_err(|reject| rejected::<T>(self.builtin, name, value, reject))
+    }
+}
+
+fn rejected<T: FromValue>(builtin: &Builtin, name: &str, value: &Dynamic, reject: Reject) -> Error {
+    let function = builtin.name;
+    let error = match reject {
+        Reject::Type => {
+            let message = format!("{function}: `{name}` must be {}, not {}", T::EXPECTED, describe(value));
+            Error::new(Kind::Argument, message)
+        }
+        Reject::Because(why, hint) => {
+            let error = Error::new(Kind::Argument, format!("{function}: `{name}` {why}"));
+            match hint {
+                Some(hint) => error.with_hint(hint),
+                None => error,
+            }
+        }
+    };
+    error.at_argument(name)
+}
+
+fn check_range(builtin: &Builtin, parameter: &Parameter, value: &Dynamic) -> Result<()> {
+    let number = value.as_float().or_else(|_| value.as_int().map(|number| number as f64));
+    let Ok(number) = number else { return Ok(()) };
+    let low = parameter.low.is_none_or(|low| number >= low);
+    let high = parameter.high.is_none_or(|high| number <= high);
+    if low && high {
+        return Ok(());
+    }
+    let wanted = match (parameter.low, parameter.high) {
+        (Some(low), Some(high)) => format!("from {low} to {high}"),
+        (Some(low), None) => format!("at least {low}"),
+        (_, Some(high)) => format!("at most {high}"),
+        (None, None) => return Ok(()),
+    };
+    let message = format!("{}: `{}` must be {wanted}, not {number}", builtin.name, parameter.name);
+    Err(Error::new(Kind::Argument, message).at_argument(parameter.name))
+}
+
+fn too_many(builtin: &Builtin, index: usize, given: usize) -> Error {
+    let count = builtin.positional().count();
+    let plural = if count == 1 { "" } else { "s" };
+    let message = format!("{} takes {count} positional argument{plural}, not {given}", builtin.name);
+    let keywords: Vec<String> = builtin.keywords().map(|parameter| format!("`{}=`", parameter.name)).collect();
+    let error = Error::new(Kind::Argument, message).at_argument(format!("#{index}"));
+    if keywords.is_empty() {
+        error.with_hint(signature(builtin))
+    } else {
+        error.with_hint(format!("the others are given by name: {}", keywords.join(", ")))
+    }
+}
+
+fn unknown(builtin: &Builtin, name: &str) -> Error {
+    let names: Vec<&str> = builtin.parameters.iter().map(|parameter| parameter.name).collect();
+    let error = Error::new(Kind::Argument, format!("{} has no argument `{name}`", builtin.name))
+        .at_argument(format!("{name}="));
+    match did_you_mean(name, names.iter().copied()) {
+        Some(hint) => error.with_hint(hint),
+        None if builtin.keywords().count() == 0 => error.with_hint(signature(builtin)),
+        None => {
+            let keywords: Vec<&str> = builtin.keywords().map(|parameter| parameter.name).collect();
+            error.with_hint(format!("it has {}", keywords.join(", ")))
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The language: Rhai with keyword arguments, and the registry of its words. No word is defined here.
+
+mod arguments;
+mod context;
+mod engine;
+mod modules;
+mod registry;
+mod report;
+mod scan;
+mod table;
+mod value;
+
+pub use arguments::Arguments;
+pub use context::{Context, Host, Interrupt, Progress, Report};
+pub use engine::{Extension, Interpreter, ScriptFunction};
+pub use modules::stdlib;
+pub use registry::{Builtin, Parameter, builtin, builtins, names, signature};
+pub use scan::{CallSite, Scan};
+pub use table::Table;
+pub(crate) use value::value_type;
+pub use value::{
+    FromValue, IntoValue, Reject, Returned, ValueType, describe, register_value_type, type_name, value_types,
+};
+
+pub use percept_macros::builtin as define;
+pub use rhai::{Dynamic, FnPtr};
+#[cfg(test)]
+mod tests;

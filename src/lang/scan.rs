@@ -1,0 +1,390 @@
+//! Keyword arguments: finding `name =` inside calls before Rhai parses the text.
+//!
+//! No text is inserted, so every position stays exact. The scan says which tokens the parser
+//! should see as something else (see [`Role`]) and remembers where each argument of each call
+//! stands, so that an error can point at the argument at fault.
+
+use std::collections::HashMap;
+
+use rhai::{Engine, Position, Token};
+
+/// Line and column, both from 1; columns count characters.
+pub type Place = (usize, usize);
+
+/// What the parser sees in place of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The name of a keyword argument: a string.
+    Name,
+    /// Its `=`: the operator [`super::engine::PAIR`].
+    Equals,
+    /// A comma between two keyword arguments: the operator [`super::engine::JOIN`].
+    Comma,
+    /// The function `eval`: replaced by one that knows keyword arguments.
+    Eval,
+}
+
+/// One argument of a call.
+#[derive(Clone, Debug)]
+pub struct Argument {
+    /// The keyword, if it has one.
+    pub keyword: Option<String>,
+    /// Where it starts: at its keyword, or at the first token of its value.
+    pub start: Place,
+    /// Where its value starts.
+    pub value: Place,
+    /// The place of the comma or parenthesis behind it.
+    pub end: Place,
+}
+
+/// One call: `name(arguments)`.
+#[derive(Clone, Debug)]
+pub struct CallSite {
+    /// The name of the function.
+    pub name: String,
+    /// Is it `value.name(…)`? Then the value is the first argument, and not in `arguments`.
+    pub method: bool,
+    /// What stands between the parentheses.
+    pub arguments: Vec<Argument>,
+}
+
+impl CallSite {
+    /// The argument given by this keyword.
+    pub fn keyword(&self, name: &str) -> Option<&Argument> {
+        self.arguments.iter().find(|argument| argument.keyword.as_deref() == Some(name))
+    }
+}
+
+/// What the scan found to be wrong, where, and what would be right.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// Where.
+    pub place: Place,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right.
+    pub hint: String,
+}
+
+/// What a scan knows about a text.
+#[derive(Clone, Debug, Default)]
+pub struct Scan {
+    /// Tokens that the parser must see as something else.
+    pub roles: HashMap<Place, Role>,
+    /// All calls, by the place of the function's name.
+    pub calls: HashMap<Place, CallSite>,
+    /// The first fault.
+    pub fault: Option<Fault>,
+    /// Calls that are still open at the end of the text, outermost first.
+    pub open: Vec<CallSite>,
+    /// Brackets, strings or comments that are still open at the end of the text.
+    pub unclosed: usize,
+    /// Does the text end with a token that asks for more: an operator, a comma, a dot?
+    pub dangling: bool,
+}
+
+/// What kind of bracket is open.
+enum Bracket {
+    Call(Open),
+    /// The parameters of a closure: `|a, b|`.
+    Closure,
+    /// `${…}` in a string.
+    Interpolation,
+    Other,
+}
+
+/// A call whose closing parenthesis has not been seen.
+struct Open {
+    place: Place,
+    site: CallSite,
+    /// The comma in front of the argument being read.
+    comma: Option<Place>,
+    /// The argument being read.
+    current: Option<Argument>,
+    /// Has a keyword argument been seen?
+    keywords: bool,
+    closure: Body,
+}
+
+/// The body of a closure that is the value of a keyword argument.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Body {
+    /// No closure in the argument being read.
+    None,
+    /// Its parameters are over, the body comes.
+    Expected,
+    /// A body in braces, which are still open or have just been closed.
+    Braced,
+    /// A body without braces: it would swallow the next argument.
+    Bare(Place),
+}
+
+fn place(position: Position) -> Place {
+    (position.line().unwrap_or(0), position.position().unwrap_or(0))
+}
+
+fn word(token: &Token) -> Option<String> {
+    match token {
+        Token::Identifier(name) => Some(name.to_string()),
+        Token::Reserved(name) => Some(name.to_string()),
+        _ => None,
+    }
+}
+
+/// Can an operand end with this token? Then a `|` behind it is an operator, not a closure.
+fn ends_operand(token: &Token) -> bool {
+    matches!(
+        token,
+        Token::Identifier(_)
+            | Token::Reserved(_)
+            | Token::IntegerConstant(_)
+            | Token::FloatConstant(_)
+            | Token::CharConstant(_)
+            | Token::StringConstant(_)
+            | Token::True
+            | Token::False
+            | Token::Unit
+            | Token::RightParen
+            | Token::RightBracket
+            | Token::RightBrace
+    )
+}
+
+/// Does the language expect something behind this token?
+fn asks_for_more(token: &Token) -> bool {
+    matches!(
+        token,
+        Token::Comma
+            | Token::Period
+            | Token::Elvis
+            | Token::Equals
+            | Token::Plus
+            | Token::Minus
+            | Token::Multiply
+            | Token::Divide
+            | Token::Modulo
+            | Token::PowerOf
+            | Token::And
+            | Token::Or
+            | Token::EqualsTo
+            | Token::NotEqualsTo
+            | Token::LessThan
+            | Token::GreaterThan
+            | Token::LessThanEqualsTo
+            | Token::GreaterThanEqualsTo
+            | Token::DoubleColon
+            | Token::Else
+            | Token::Let
+            | Token::Fn
+            | Token::In
+            | Token::DoubleArrow
+    )
+}
+
+/// Scans a text. The engine's token mapper must be idle: the scan reads the tokens as written.
+pub fn scan(engine: &Engine, text: &str) -> Scan {
+    let mut scan = Scan::default();
+    let mut brackets: Vec<Bracket> = Vec::new();
+    let mut before: Vec<(Token, Place)> = Vec::new();
+
+    let input = [text];
+    let (mut tokens, control) = engine.lex(&input);
+    while let Some((token, position)) = tokens.next() {
+        let here = place(position);
+        match token {
+            Token::EOF => break,
+            Token::LexError(error) => {
+                if matches!(*error, rhai::LexError::UnterminatedString) {
+                    scan.unclosed += 1;
+                }
+                break;
+            }
+            _ => {}
+        }
+        let last = before.last().map(|(token, _)| token);
+        let starts_operand = !last.is_some_and(ends_operand);
+        note_closure_body(brackets.last_mut(), &token, last, here);
+        start_argument(brackets.last_mut(), &token, here);
+
+        match &token {
+            Token::InterpolatedString(_) => brackets.push(Bracket::Interpolation),
+            Token::LeftParen => brackets.push(open_bracket(&before, here)),
+            // the brace that opens `${` belongs to the interpolation
+            Token::LeftBrace if matches!(last, Some(Token::InterpolatedString(_))) => {}
+            Token::LeftBrace | Token::LeftBracket | Token::MapStart | Token::QuestionBracket => {
+                brackets.push(Bracket::Other);
+            }
+            Token::Pipe if matches!(brackets.last(), Some(Bracket::Closure)) => {
+                brackets.pop();
+                expect_body(brackets.last_mut());
+            }
+            Token::Pipe if starts_operand => brackets.push(Bracket::Closure),
+            Token::Or if starts_operand => expect_body(brackets.last_mut()),
+            Token::RightParen => {
+                if let Some(Bracket::Call(mut open)) = brackets.pop() {
+                    finish_argument(&mut open, here, &mut scan);
+                    scan.calls.insert(open.place, open.site);
+                }
+            }
+            Token::RightBracket => {
+                brackets.pop();
+            }
+            Token::RightBrace => {
+                if let Some(Bracket::Interpolation) = brackets.pop() {
+                    control.borrow_mut().is_within_text = true;
+                }
+            }
+            Token::Comma => {
+                if let Some(Bracket::Call(open)) = brackets.last_mut() {
+                    finish_argument(open, here, &mut scan);
+                    open.comma = Some(here);
+                }
+            }
+            Token::Equals => {
+                if let Some(Bracket::Call(open)) = brackets.last_mut() {
+                    keyword(open, &before, here, &mut scan);
+                }
+            }
+            _ => {}
+        }
+        if matches!(&token, Token::LeftParen)
+            && let Some((name, at)) = before.last()
+            && word(name).as_deref() == Some("eval")
+        {
+            scan.roles.insert(*at, Role::Eval);
+        }
+        before.push((token, here));
+    }
+
+    let in_comment = tokens.state.comment_level > 0;
+    let in_text = tokens.state.is_within_text_terminated_by.is_some();
+    scan.unclosed += brackets.len() + usize::from(in_comment || in_text);
+    scan.dangling = before.last().is_some_and(|(token, _)| asks_for_more(token));
+    for bracket in brackets {
+        if let Bracket::Call(mut open) = bracket {
+            open.site.arguments.extend(open.current.take());
+            scan.open.push(open.site);
+        }
+    }
+    scan
+}
+
+/// `(` opens a call if a name stands before it and no `fn` before that.
+fn open_bracket(before: &[(Token, Place)], _here: Place) -> Bracket {
+    let mut back = before.iter().rev();
+    let Some((mut token, mut at)) = back.next().map(|(token, at)| (token, *at)) else { return Bracket::Other };
+    if matches!(token, Token::Bang) {
+        let Some(next) = back.next() else { return Bracket::Other };
+        (token, at) = (&next.0, next.1);
+    }
+    let Some(name) = word(token) else { return Bracket::Other };
+    let previous = back.next().map(|(token, _)| token);
+    if matches!(previous, Some(Token::Fn)) {
+        return Bracket::Other;
+    }
+    let method = matches!(previous, Some(Token::Period | Token::Elvis));
+    Bracket::Call(Open {
+        place: at,
+        site: CallSite { name, method, arguments: Vec::new() },
+        comma: None,
+        current: None,
+        keywords: false,
+        closure: Body::None,
+    })
+}
+
+/// Remembers where the argument that this token opens starts.
+fn start_argument(bracket: Option<&mut Bracket>, token: &Token, here: Place) {
+    if let Some(Bracket::Call(open)) = bracket
+        && open.current.is_none()
+        && !matches!(token, Token::RightParen | Token::Comma)
+    {
+        open.current = Some(Argument { keyword: None, start: here, value: here, end: here });
+    } else if let Some(Bracket::Call(open)) = bracket
+        && let Some(current) = &mut open.current
+        && current.value == (0, 0)
+    {
+        current.value = here;
+    }
+}
+
+/// A comma or parenthesis at `here` ends the argument being read.
+fn finish_argument(open: &mut Open, here: Place, scan: &mut Scan) {
+    let Some(mut argument) = open.current.take() else { return };
+    argument.end = here;
+    if argument.keyword.is_none() && open.keywords {
+        fault(
+            scan,
+            argument.start,
+            format!("{}: a positional argument stands behind a keyword argument", open.site.name),
+            "put it in front, or give it a name".into(),
+        );
+    }
+    open.site.arguments.push(argument);
+}
+
+/// An `=` directly behind `(name` or `, name` of a call makes a keyword argument.
+fn keyword(open: &mut Open, before: &[(Token, Place)], here: Place, scan: &mut Scan) {
+    let [.., (separator, _), (name, name_place)] = before else { return };
+    let Some(name) = word(name) else { return };
+    if !matches!(separator, Token::LeftParen | Token::Comma) {
+        return;
+    }
+    let Some(current) = &mut open.current else { return };
+    if open.site.keyword(&name).is_some() {
+        fault(
+            scan,
+            *name_place,
+            format!("{}: the argument `{name}` is given twice", open.site.name),
+            "keep one of them".into(),
+        );
+    }
+    scan.roles.insert(*name_place, Role::Name);
+    scan.roles.insert(here, Role::Equals);
+    current.keyword = Some(name);
+    current.value = (0, 0);
+    if let Some(comma) = open.comma
+        && open.keywords
+    {
+        scan.roles.insert(comma, Role::Comma);
+        if let Body::Bare(place) = open.closure {
+            fault(
+                scan,
+                place,
+                "the body of this closure would run on into the next argument".into(),
+                "put it in braces: |x| { … }".into(),
+            );
+        }
+    }
+    open.keywords = true;
+    open.closure = Body::None;
+}
+
+/// Behind a closure's parameters, in the value of a keyword argument, comes its body.
+fn expect_body(bracket: Option<&mut Bracket>) {
+    if let Some(Bracket::Call(open)) = bracket
+        && open.current.as_ref().is_some_and(|argument| argument.keyword.is_some())
+    {
+        open.closure = Body::Expected;
+    }
+}
+
+/// Decides at the first token of a body whether it stands in braces, and at the token behind its
+/// closing brace whether it ended there.
+fn note_closure_body(bracket: Option<&mut Bracket>, token: &Token, last: Option<&Token>, here: Place) {
+    let Some(Bracket::Call(open)) = bracket else { return };
+    open.closure = match open.closure {
+        Body::Expected if matches!(token, Token::LeftBrace) => Body::Braced,
+        Body::Expected => Body::Bare(here),
+        Body::Braced
+            if matches!(last, Some(Token::RightBrace)) && !matches!(token, Token::Comma | Token::RightParen) =>
+        {
+            Body::Bare(here)
+        }
+        other => other,
+    };
+}
+
+fn fault(scan: &mut Scan, place: Place, message: String, hint: String) {
+    scan.fault.get_or_insert(Fault { place, message, hint });
+}

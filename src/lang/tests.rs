@@ -1,0 +1,246 @@
+//! The language with a few words of its own.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unused_must_use)]
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+
+use super::{Context, Dynamic, FnPtr, Host, Interpreter, Report, define, value_type};
+use crate::error::{Error, Kind, Result};
+
+#[derive(Clone, Debug)]
+struct Thing(i64);
+
+impl fmt::Display for Thing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "thing {}", self.0)
+    }
+}
+
+value_type!(Thing, "thing", "a thing", "Something to test with.");
+
+/// A thing.
+#[define]
+fn test_thing(
+    /// Its number.
+    number: i64,
+) -> Result<Thing> {
+    Ok(Thing(number))
+}
+
+/// Dreams of a thing.
+#[define]
+fn test_dream(
+    /// The thing.
+    thing: Thing,
+    /// How often.
+    #[default(1)]
+    #[range(1..=9)]
+    octaves: i64,
+    /// How far.
+    #[default(1.5)]
+    step: f64,
+    /// What to call.
+    #[default]
+    callback: Option<FnPtr>,
+    /// Which way.
+    #[default("up")]
+    way: String,
+) -> Result<i64> {
+    let _ = callback;
+    if way == "sideways" {
+        return Err(Error::new(Kind::Argument, "test_dream: `way` is not a way").at_argument("way"));
+    }
+    Ok(thing.0 * 100 + octaves * 10 + (step * 2.0) as i64)
+}
+
+/// Calls a function of the script with a thing.
+#[define]
+fn test_apply(
+    cx: &Context<'_>,
+    /// The function.
+    function: FnPtr,
+    /// Its argument.
+    thing: Thing,
+) -> Result<Dynamic> {
+    cx.call(&function, vec![Dynamic::from(thing)])
+}
+
+/// The number of a thing.
+#[define(property)]
+fn test_number(
+    /// The thing.
+    thing: Thing,
+) -> Result<i64> {
+    Ok(thing.0)
+}
+
+#[derive(Default)]
+struct Printed(RefCell<String>);
+
+impl Host for Printed {
+    fn print(&self, text: &str) {
+        self.0.borrow_mut().push_str(text);
+    }
+    fn progress(&self, _: &Report) {}
+    fn show(&self, _: &Dynamic, _: Option<&str>) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn session() -> Interpreter {
+    Interpreter::new(Rc::new(Printed::default()))
+}
+
+fn value(code: &str) -> i64 {
+    let result = session().eval("test", code);
+    result.unwrap_or_else(|error| panic!("{code}\n{}", error.report().unwrap_or("no report"))).as_int().unwrap()
+}
+
+fn fault(code: &str) -> (String, String) {
+    let error = session().eval("test", code).expect_err(code);
+    (error.to_string(), error.report().unwrap_or_default().to_owned())
+}
+
+#[test]
+fn keyword_arguments_reach_every_kind_of_call() {
+    let cases = [
+        ("test_dream(test_thing(7), octaves=4)", 743),
+        ("test_dream(test_thing(7), octaves=4, step=2)", 744),
+        ("test_dream(test_thing(7), #{octaves: 4})", 743),
+        ("test_dream(test_thing(7), octaves = 4,)", 743),
+        ("let t = test_thing(7); t.test_dream(octaves=4, step=2)", 744),
+        ("let octaves = 9; test_dream(test_thing(7), octaves=octaves)", 793),
+        ("`${test_dream(test_thing(7), octaves=3)}${test_thing(1).test_dream(step=1, octaves=2)}`.parse_int()", 733122),
+        ("let f = |z| test_dream(z, octaves=6); f.call(test_thing(7))", 763),
+        ("test_dream(test_thing(7), callback=|x| { x = 1; x }, octaves=3)", 733),
+        ("test_dream(test_thing(7), octaves=3, callback=|x, y| x + y)", 733),
+        ("test_dream(test_thing(7), callback=|| { 1 }, octaves=3)", 733),
+        ("test_dream(test_thing(7), octaves=if true {4} else {5}, step=1)", 742),
+        ("test_dream(test_thing(7), octaves=[1,2,3][1], step=#{a:1}.a)", 722),
+        ("test_dream(thing=test_thing(7))", 713),
+        ("fn f(a, o) { a + o.k } f(1, k=41)", 42),
+        ("let x = 1; let g = |q| q = 3; x = 5; x", 5),
+        ("test_dream(test_thing(test_dream(test_thing(0), octaves=2, step=0)), octaves=3, step=0)", 2030),
+        ("eval(\"test_dream(test_thing(7), octaves=4)\")", 743),
+        ("let a = 1; eval(\"let b = a + 1\"); b", 2),
+        ("test_apply(|t| test_dream(t, octaves=5, step=0), test_thing(2))", 250),
+        ("test_thing(5).test_number + test_thing(6).test_number()", 11),
+    ];
+    for (code, expected) in cases {
+        assert_eq!(value(code), expected, "{code}");
+    }
+}
+
+#[test]
+fn wrong_arguments_are_named_with_their_place() {
+    let cases = [
+        ("test_dream(test_thing(7), octave=4)", "test_dream has no argument `octave`", "did you mean `octaves`?", 27),
+        ("test_dream(test_thing(7), octaves=\"no\")", "`octaves` must be an integer, not the string \"no\"", "", 35),
+        ("test_dream(test_thing(7), octaves=10)", "`octaves` must be from 1 to 9, not 10", "", 35),
+        ("test_dream(test_thing(7), octaves=4, octaves=5)", "`octaves` is given twice", "keep one", 38),
+        ("test_dream(test_thing(7), octaves=4, 5)", "positional argument stands behind", "", 38),
+        ("test_dream(3)", "`thing` must be a thing, not the integer 3", "", 12),
+        ("test_dream()", "`thing` is missing", "test_dream(thing, octaves=1", 1),
+        ("test_dream(test_thing(7), 4)", "takes 1 positional argument, not 2", "`octaves=`", 27),
+        ("test_dream(test_thing(7), callback=|x| x + 1, octaves=3)", "run on into the next argument", "braces", 40),
+        ("test_dream(test_thing(7), way=\"sideways\")", "`way` is not a way", "", 31),
+        ("test_dreem(test_thing(7))", "there is no function `test_dreem`", "did you mean `test_dream`", 1),
+        ("let thing = 1; thang", "there is no variable `thang`", "did you mean `thing`", 16),
+        ("test_dream(test_thing(7), step=nope)", "there is no variable `nope`", "", 32),
+        ("test_thing(1) + test_thing(2)", "`+` does not work on (thing, thing)", "", 15),
+        ("test_thing(1).test_numbr", "has no property `test_numbr`", "did you mean `test_number`", 15),
+        ("import \"shoots\" as s;", "there is no module \"shoots\"", "", 8),
+    ];
+    for (code, message, hint, column) in cases {
+        let (text, report) = fault(code);
+        assert!(text.contains(message), "{code}\n{text}\n{report}");
+        assert!(text.contains(hint), "{code}\n{text}");
+        assert!(report.contains(&format!("test:1:{column}")), "{code}: not at column {column}\n{report}");
+    }
+}
+
+#[test]
+fn cells_share_variables_and_functions() {
+    let mut session = session();
+    session.eval("cell 1", "let a = 1; fn twice(x) { x * 2 } fn seen() { a }").unwrap();
+    assert_eq!(session.eval("cell 2", "a = 20; twice(a) + 2").unwrap().as_int().unwrap(), 42);
+    assert_eq!(session.eval("cell 3", "seen()").unwrap().as_int().unwrap(), 20);
+    session.eval("cell 4", "fn twice(x) { x * 3 }").unwrap();
+    assert_eq!(session.eval("cell 5", "twice(2)").unwrap().as_int().unwrap(), 6);
+    let code = "let n = 0; fn now() { n } let sum = 0; for i in 0..4 { n += 1; sum += now(); } sum";
+    assert_eq!(session.eval("cell 6", code).unwrap().as_int().unwrap(), 10);
+    let code = "let early = 1; if early == 1 { return 5; } early = 2; early";
+    assert_eq!(session.eval("cell 7", code).unwrap().as_int().unwrap(), 5);
+    assert_eq!(session.get("early").unwrap().as_int().unwrap(), 1);
+    assert_eq!(session.eval("cell 8", "fn change() { a = 5; } change(); a").unwrap().as_int().unwrap(), 5);
+}
+
+#[test]
+fn an_error_keeps_what_was_made_before_it() {
+    let mut session = session();
+    session.eval("cell", "let kept = 41; nonsense(); let lost = 1;").unwrap_err();
+    assert_eq!(session.get("kept").unwrap().as_int().unwrap(), 41);
+    assert!(session.get("lost").is_none());
+}
+
+#[test]
+fn a_variable_made_again_frees_the_old_value() {
+    struct Counted(Rc<RefCell<usize>>);
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            *self.0.borrow_mut() += 1;
+        }
+    }
+    let drops = Rc::new(RefCell::new(0));
+    let mut session = session();
+    session.set("big", Dynamic::from(Rc::new(Counted(Rc::clone(&drops)))));
+    session.eval("cell 1", "let big = 1;").unwrap();
+    assert_eq!(*drops.borrow(), 1);
+    assert_eq!(session.variables().len(), 1);
+}
+
+#[test]
+fn an_error_in_a_function_of_an_earlier_cell_shows_that_cell() {
+    let mut session = session();
+    session.eval("cell 1", "// first\nfn broken(x) {\n    test_dream(x, octave=1)\n}").unwrap();
+    let report = session.eval("cell 2", "let t = test_thing(1);\nbroken(t)").unwrap_err().report().unwrap().to_owned();
+    assert!(report.contains("cell 1:3:19"), "{report}");
+    assert!(report.contains("cell 2:2"), "{report}");
+}
+
+#[test]
+fn an_endless_loop_is_stopped_and_cannot_be_caught() {
+    let mut session = session();
+    let interrupt = session.interrupt();
+    let stopper = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        interrupt.raise();
+    });
+    let error = session.eval("cell", "let a = 7; try { loop {} } catch { a = 8; }").unwrap_err();
+    stopper.join().unwrap();
+    assert_eq!(error.kind(), Kind::Interrupted);
+    session.interrupt().clear();
+    assert_eq!(session.get("a").unwrap().as_int().unwrap(), 7);
+}
+
+#[test]
+fn deep_programs_get_errors_not_crashes() {
+    let (text, _) = fault("fn down(n) { down(n + 1) } down(0)");
+    assert!(text.contains("nested too deep"), "{text}");
+    let deep = format!("{}1{}", "(".repeat(5000), ")".repeat(5000));
+    assert_eq!(session().eval("test", &deep).unwrap_err().kind(), Kind::Script);
+    let fine = format!("{}1{}", "(".repeat(50), ")".repeat(50));
+    assert_eq!(value(&fine), 1);
+}
+
+#[test]
+fn errors_can_be_caught_and_read() {
+    assert_eq!(value("let ok = 0; try { test_dream(1) } catch (e) { ok = `${e}`.len() } ok.sign()"), 1);
+}
+
+#[test]
+fn methods_may_take_their_own_value_again() {
+    assert_eq!(value("let t = test_thing(3); let u = 0; t.test_dream(octaves=t.test_number)"), 333);
+}

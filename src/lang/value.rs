@@ -1,0 +1,267 @@
+//! How script values become Rust values and back, and what they are called in messages.
+
+use std::any::TypeId;
+use std::fmt::Display;
+
+use rhai::{Dynamic, Engine, FnPtr, ImmutableString, Map};
+
+use crate::error::Result;
+
+/// Why a value is not taken for an argument.
+#[derive(Debug)]
+pub enum Reject {
+    /// It has the wrong type.
+    Type,
+    /// It has the right type, but will not do: what must hold, and what would be right.
+    Because(String, Option<String>),
+}
+
+/// A type that can be taken from a script value.
+pub trait FromValue: Sized {
+    /// What is expected, with its article: "an image".
+    const EXPECTED: &'static str;
+    /// The strings that are accepted, if only some are.
+    const CHOICES: &'static [&'static str] = &[];
+    /// Takes the value, or says why not.
+    fn from_value(value: &Dynamic) -> Result<Self, Reject>;
+}
+
+/// A type that can be given to a script.
+pub trait IntoValue {
+    /// What it is called in signatures.
+    const NAME: &'static str;
+    /// The value as the script sees it.
+    fn into_value(self) -> Dynamic;
+}
+
+/// What a builtin returns: a `Result` of something a script can hold.
+pub trait Returned {
+    /// What it is called in signatures.
+    const NAME: &'static str;
+    /// The result as the dispatcher sees it.
+    fn into_dynamic(self) -> Result<Dynamic>;
+}
+
+impl<T: IntoValue> Returned for Result<T> {
+    const NAME: &'static str = T::NAME;
+    fn into_dynamic(self) -> Result<Dynamic> {
+        self.map(T::into_value)
+    }
+}
+
+/// A type of the language that Rhai does not have, collected from all over the crate.
+pub struct ValueType {
+    /// Its name in messages and signatures.
+    pub name: &'static str,
+    /// What it is, in a sentence.
+    pub doc: &'static str,
+    pub(crate) id: fn() -> TypeId,
+    pub(crate) register: fn(&mut Engine),
+}
+
+inventory::collect!(ValueType);
+
+/// Every type that was declared with [`value_type!`](crate::lang::value_type).
+pub fn value_types() -> impl Iterator<Item = &'static ValueType> {
+    inventory::iter::<ValueType>()
+}
+
+/// Registers what every type needs: its name, and its text for `print` and strings.
+pub fn register_value_type<T: Clone + Display + 'static>(engine: &mut Engine, name: &str) {
+    engine.register_type_with_name::<T>(name);
+    engine.register_fn("to_string", |value: &mut T| value.to_string());
+    engine.register_fn("to_debug", |value: &mut T| value.to_string());
+    engine.register_fn("+", |text: ImmutableString, value: T| format!("{text}{value}"));
+}
+
+/// Declares a type of the language: `value_type!(Image, "image", "an image", "A picture.")`.
+///
+/// The type is `Clone + Display`, cheap to clone, and has no `FromValue` or `IntoValue` of its own.
+macro_rules! value_type {
+    ($type:ty, $name:literal, $expected:literal, $doc:literal) => {
+        impl $crate::lang::FromValue for $type {
+            const EXPECTED: &'static str = $expected;
+            fn from_value(value: &$crate::lang::Dynamic) -> Result<Self, $crate::lang::Reject> {
+                value.clone().try_cast::<$type>().ok_or($crate::lang::Reject::Type)
+            }
+        }
+        impl $crate::lang::IntoValue for $type {
+            const NAME: &'static str = $name;
+            fn into_value(self) -> $crate::lang::Dynamic {
+                $crate::lang::Dynamic::from(self)
+            }
+        }
+        inventory::submit! {
+            $crate::lang::ValueType {
+                name: $name,
+                doc: $doc,
+                id: std::any::TypeId::of::<$type>,
+                register: |engine| $crate::lang::register_value_type::<$type>(engine, $name),
+            }
+        }
+    };
+}
+pub(crate) use value_type;
+
+/// The name of a value's type, as messages say it: "integer", "image".
+pub fn type_name(value: &Dynamic) -> &'static str {
+    let id = value.type_id();
+    if let Some(found) = value_types().find(|kind| (kind.id)() == id) {
+        return found.name;
+    }
+    if value.is_int() {
+        "integer"
+    } else if value.is_float() {
+        "number"
+    } else if value.is_bool() {
+        "boolean"
+    } else if value.is_string() {
+        "string"
+    } else if value.is_char() {
+        "character"
+    } else if value.is_array() {
+        "list"
+    } else if value.is_map() {
+        "map"
+    } else if value.is_fnptr() {
+        "function"
+    } else if value.is_unit() {
+        "nothing"
+    } else {
+        "value"
+    }
+}
+
+/// A value as messages mention it: "the string \"no\"", "an image".
+pub fn describe(value: &Dynamic) -> String {
+    let name = type_name(value);
+    if let Ok(number) = value.as_int() {
+        format!("the integer {number}")
+    } else if let Ok(number) = value.as_float() {
+        format!("the number {number}")
+    } else if let Ok(flag) = value.as_bool() {
+        format!("{flag}")
+    } else if value.is_string() {
+        let text = value.clone().into_string().unwrap_or_default();
+        let short: String = text.chars().take(40).collect();
+        format!("the string {short:?}")
+    } else if value.is_unit() {
+        "nothing ()".into()
+    } else {
+        let article = if name.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+        format!("{article} {name}")
+    }
+}
+
+impl FromValue for Dynamic {
+    const EXPECTED: &'static str = "any value";
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        Ok(value.clone())
+    }
+}
+
+impl FromValue for i64 {
+    const EXPECTED: &'static str = "an integer";
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        value.as_int().map_err(|_| Reject::Type)
+    }
+}
+
+impl FromValue for usize {
+    const EXPECTED: &'static str = "an integer";
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        let number = value.as_int().map_err(|_| Reject::Type)?;
+        Self::try_from(number).map_err(|_| Reject::Because("must not be negative".into(), None))
+    }
+}
+
+impl FromValue for u64 {
+    const EXPECTED: &'static str = "an integer";
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        let number = value.as_int().map_err(|_| Reject::Type)?;
+        Self::try_from(number).map_err(|_| Reject::Because("must not be negative".into(), None))
+    }
+}
+
+impl FromValue for f64 {
+    const EXPECTED: &'static str = "a number";
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        let number = value.as_float().or_else(|_| value.as_int().map(|number| number as Self));
+        let number = number.map_err(|_| Reject::Type)?;
+        if number.is_finite() { Ok(number) } else { Err(Reject::Because("must be finite".into(), None)) }
+    }
+}
+
+impl FromValue for bool {
+    const EXPECTED: &'static str = "true or false";
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        value.as_bool().map_err(|_| Reject::Type)
+    }
+}
+
+impl FromValue for String {
+    const EXPECTED: &'static str = "a string";
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        value.clone().into_string().map_err(|_| Reject::Type)
+    }
+}
+
+impl FromValue for FnPtr {
+    const EXPECTED: &'static str = "a function";
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        value.clone().try_cast().ok_or(Reject::Type)
+    }
+}
+
+impl<T: FromValue> FromValue for Option<T> {
+    const EXPECTED: &'static str = T::EXPECTED;
+    const CHOICES: &'static [&'static str] = T::CHOICES;
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        if value.is_unit() { Ok(None) } else { T::from_value(value).map(Some) }
+    }
+}
+
+impl<T: FromValue> FromValue for Vec<T> {
+    const EXPECTED: &'static str = "a list";
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        let items = value.read_lock::<rhai::Array>().ok_or(Reject::Type)?;
+        items
+            .iter()
+            .enumerate()
+            .map(|(index, item)| {
+                T::from_value(item).map_err(|reject| match reject {
+                    Reject::Type => {
+                        Reject::Because(format!("must hold {} at [{index}], not {}", T::EXPECTED, describe(item)), None)
+                    }
+                    Reject::Because(why, hint) => Reject::Because(format!("at [{index}] {why}"), hint),
+                })
+            })
+            .collect()
+    }
+}
+
+macro_rules! plain_value {
+    ($($type:ty => $name:literal),*) => {
+        $(impl IntoValue for $type {
+            const NAME: &'static str = $name;
+            fn into_value(self) -> Dynamic {
+                Dynamic::from(self)
+            }
+        })*
+    };
+}
+plain_value!(bool => "boolean", i64 => "integer", f64 => "number", String => "string", Map => "map", Dynamic => "value", () => "nothing");
+
+impl IntoValue for usize {
+    const NAME: &'static str = "integer";
+    fn into_value(self) -> Dynamic {
+        Dynamic::from(i64::try_from(self).unwrap_or(i64::MAX))
+    }
+}
+
+impl<T: IntoValue> IntoValue for Vec<T> {
+    const NAME: &'static str = "list";
+    fn into_value(self) -> Dynamic {
+        Dynamic::from_array(self.into_iter().map(T::into_value).collect())
+    }
+}

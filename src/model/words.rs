@@ -1,0 +1,324 @@
+//! Models and layers as words of the language.
+
+use std::fmt;
+
+use candle_core::{Device, Tensor};
+
+use super::{Layer, Model, ResizeRule};
+use crate::error::{Error, Kind, Result};
+use crate::image::{Color, Image};
+use crate::lang::{Context, Dynamic, FromValue, IntoValue, Reject, Table, define, value_type};
+use crate::tensor::TensorValue;
+
+value_type!(
+    Model,
+    "model",
+    "a model",
+    "A trained network: named operations with their weights, classes and input recipe."
+);
+value_type!(Layer, "layer", "a layer", "One operation of a model.");
+
+/// What a cut-out is put on before a network sees it.
+const PLAIN: Color = [1.0, 1.0, 1.0];
+
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (size, classes) = (self.recipe().size, self.classes().len());
+        let (layers, count) = (self.graph().nodes().len(), self.weights().count());
+        write!(
+            f,
+            "model {}: {layers} layers, {count} parameters, {size}×{size} pixels to {classes} classes",
+            self.name()
+        )
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "layer {} ({}) of {}: {} → {:?}",
+            self.name(),
+            self.label(),
+            self.model().name(),
+            self.node().op,
+            self.shape()
+        )
+    }
+}
+
+impl Layer {
+    /// The names a reader knows it by: `conv4, fire2/expand3x3`.
+    pub fn label(&self) -> String {
+        let node = self.node();
+        let mut names = vec![node.ordinal.clone()];
+        names.extend(node.aliases.iter().filter(|alias| **alias != node.ordinal).take(1).cloned());
+        names.join(", ")
+    }
+}
+
+impl Model {
+    /// The picture as the network sees it: brought to its size, a cut-out on white and nothing of it cut off.
+    ///
+    /// # Errors
+    /// The picture cannot be resized.
+    pub fn view(&self, image: &Image) -> Result<Image> {
+        let size = self.recipe().size;
+        if image.alpha().is_some() {
+            return image.letterbox(size, PLAIN);
+        }
+        match self.recipe().resize {
+            ResizeRule::Stretch => image.resize(size, size),
+            ResizeRule::CenterCrop { shorter } if shorter == size => image.cover(size),
+            ResizeRule::CenterCrop { shorter } => {
+                let margin = shorter.saturating_sub(size) / 2;
+                image.cover(shorter)?.crop(margin, margin, size, size)
+            }
+        }
+    }
+
+    /// A picture of any size as network input [1, 3, height, width], without resizing.
+    ///
+    /// # Errors
+    /// The tensor cannot be made.
+    pub fn input(&self, image: &Image) -> Result<Tensor> {
+        let flat = image.flatten(PLAIN);
+        let pixels = Tensor::from_slice(flat.planes(), (1, 3, flat.height(), flat.width()), &Device::Cpu)?;
+        self.recipe().to_input(&pixels)
+    }
+}
+
+/// What is given to a network: an image, or a tensor that is already in its input space.
+pub enum Input {
+    /// Any picture.
+    Image(Image),
+    /// [N, 3, height, width].
+    Tensor(TensorValue),
+}
+
+impl FromValue for Input {
+    const EXPECTED: &'static str = "an image or a tensor [N, 3, height, width]";
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        if let Some(image) = value.clone().try_cast::<Image>() {
+            return Ok(Self::Image(image));
+        }
+        value.clone().try_cast::<TensorValue>().map(Self::Tensor).ok_or(Reject::Type)
+    }
+}
+
+/// A class, by number or by name.
+#[derive(Clone, Debug)]
+pub struct ClassName(Dynamic);
+
+impl FromValue for ClassName {
+    const EXPECTED: &'static str = "a class: its number or its name";
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        if value.is_int() || value.is_string() { Ok(Self(value.clone())) } else { Err(Reject::Type) }
+    }
+}
+
+impl ClassName {
+    /// Its number.
+    ///
+    /// # Errors
+    /// There is no such class, or there are several: the nearest ones are named.
+    pub fn resolve(&self, model: &Model) -> Result<usize> {
+        let found = match self.0.as_int() {
+            Ok(number) => model.classes().check(number),
+            Err(_) => model.classes().find(&self.0.to_string()),
+        };
+        found.map_err(|error| error.at_argument("class"))
+    }
+}
+
+/// A layer, by itself or by name.
+#[derive(Clone, Debug)]
+pub enum LayerName {
+    /// A handle.
+    Handle(Layer),
+    /// Any of its names.
+    Name(String),
+}
+
+impl FromValue for LayerName {
+    const EXPECTED: &'static str = "a layer or its name";
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        if let Some(layer) = value.clone().try_cast::<Layer>() {
+            return Ok(Self::Handle(layer));
+        }
+        value.clone().into_string().map(Self::Name).map_err(|_| Reject::Type)
+    }
+}
+
+impl From<&str> for LayerName {
+    fn from(name: &str) -> Self {
+        Self::Name(name.to_owned())
+    }
+}
+
+impl LayerName {
+    /// The layer of this model.
+    ///
+    /// # Errors
+    /// There is no such layer, or the handle is another model's.
+    pub fn resolve(&self, model: &Model) -> Result<Layer> {
+        let name = match self {
+            Self::Handle(layer) if layer.model().name() != model.name() => {
+                let message = format!("this layer is of {}, not of {}", layer.model().name(), model.name());
+                return Err(Error::new(Kind::Argument, message).at_argument("layer"));
+            }
+            Self::Handle(layer) => layer.name(),
+            Self::Name(name) => name,
+        };
+        model.layer(name).map_err(|error| error.at_argument("layer"))
+    }
+}
+
+/// The model that a call names, or the embedded one.
+///
+/// # Errors
+/// The embedded model cannot be read.
+pub fn or_embedded(model: Option<Model>) -> Result<Model> {
+    model.map_or_else(Model::embedded, Ok)
+}
+
+/// A model by name.
+///
+/// ```rhai
+/// model("squeezenet1_1")
+/// ```
+#[define(name = "model")]
+fn model_word(
+    /// "squeezenet1_1", which is inside the binary.
+    name: String,
+) -> Result<Model> {
+    Model::named(&name).map_err(|error| error.at_argument("name"))
+}
+
+/// The layers of a model in order of execution, with all their names.
+///
+/// Each layer has its framework's name, the architecture's own, and one that counts its kind (`conv1`, `conv2`, …)
+/// and is the same for every network. The shape is for one image of the model's size; the receptive field is the
+/// side, in pixels, of the square that one unit sees.
+///
+/// ```rhai
+/// model("squeezenet1_1").layers()
+/// ```
+#[define]
+fn layers(
+    /// The model.
+    model: Model,
+) -> Result<Table> {
+    let mut table = Table::new(&["layer", "counted", "also", "operation", "output", "parameters", "sees"]);
+    for row in model.layers() {
+        let also: Vec<&str> = row.aliases.iter().filter(|alias| **alias != row.ordinal).map(String::as_str).collect();
+        let shape: Vec<String> = row.shape.iter().map(ToString::to_string).collect();
+        table.rows.push(vec![
+            row.name.into_value(),
+            row.ordinal.into_value(),
+            also.join(" ").into_value(),
+            row.kind.into_value(),
+            shape.join("×").into_value(),
+            row.parameters.into_value(),
+            row.receptive_field.size.into_value(),
+        ]);
+    }
+    Ok(table)
+}
+
+/// One layer of a model, by any of its names: `"features.3.squeeze"`, `"fire2/squeeze1x1"` or `"conv2"`.
+///
+/// ```rhai
+/// layer(model("squeezenet1_1"), "conv2")
+/// ```
+#[define(name = "layer")]
+fn layer_word(
+    /// The model.
+    model: Model,
+    /// The layer's name; `layers()` lists them.
+    name: String,
+) -> Result<Layer> {
+    model.layer(&name).map_err(|error| error.at_argument("name"))
+}
+
+/// One layer of the embedded model, by any of its names.
+///
+/// ```rhai
+/// layer("conv1")
+/// ```
+#[define(name = "layer")]
+fn layer_of_embedded(
+    /// The layer's name; `layers()` lists them.
+    name: String,
+) -> Result<Layer> {
+    Model::embedded()?.layer(&name).map_err(|error| error.at_argument("name"))
+}
+
+/// The weights of a layer as a tensor: [outputs, inputs, height, width] for a convolution.
+///
+/// ```rhai
+/// layer("conv1").weights().shape
+/// ```
+#[define]
+fn weights(
+    /// The layer.
+    layer: Layer,
+) -> Result<TensorValue> {
+    layer.weight().cloned().map(TensorValue::from).ok_or_else(|| without_weights(&layer, "weights"))
+}
+
+/// The error of asking a layer for weights it does not have.
+pub fn without_weights(layer: &Layer, function: &str) -> Error {
+    let message = format!("{function}: {} has no weights: it is {}", layer.name(), layer.node().op);
+    let convolutions = layer.model().layers().into_iter().filter(|row| row.ordinal.starts_with("conv"));
+    let names: Vec<String> = convolutions.take(3).map(|row| row.ordinal).collect();
+    Error::new(Kind::Argument, message).with_hint(format!("{}, … have", names.join(", "))).at_argument("layer")
+}
+
+/// The names of the classes of a model.
+///
+/// ```rhai
+/// model("squeezenet1_1").classes()[105]
+/// ```
+#[define]
+fn classes(
+    /// The model.
+    model: Model,
+) -> Result<Vec<String>> {
+    Ok(model.classes().names().to_vec())
+}
+
+/// What a network answers before softmax, for each image and class: logits [N, classes].
+///
+/// ```rhai
+/// forward(model("squeezenet1_1"), photo("chelsea")).argmax()
+/// ```
+#[define]
+fn forward(
+    cx: &Context<'_>,
+    /// The model.
+    model: Model,
+    /// An image, or a tensor [N, 3, height, width] that is already in the network's input space.
+    x: Input,
+) -> Result<TensorValue> {
+    let input = match x {
+        Input::Image(image) => model.input(&model.view(&image)?)?,
+        Input::Tensor(tensor) => tensor.inner().clone(),
+    };
+    Ok(model.forward(&input, cx.interrupt()).map_err(|error| error.at_argument("x"))?.into())
+}
+
+/// An image as a tensor [1, 3, height, width] in the input space of a network, brought to its size.
+///
+/// ```rhai
+/// model("squeezenet1_1").prepare(photo("china")).shape
+/// ```
+#[define]
+fn prepare(
+    /// The model.
+    model: Model,
+    /// The image.
+    image: Image,
+) -> Result<TensorValue> {
+    Ok(model.input(&model.view(&image)?)?.into())
+}

@@ -1,0 +1,57 @@
+//! The bar that says which colour is which number.
+
+use super::colormap::Colormap;
+use super::raster::Raster;
+use super::scale::Span;
+use super::scene::{Align, Line, Scene, paragraph};
+use super::style::{INK, LABEL, LINE, QUIET, TICK};
+use super::text::{Weight, measure};
+
+const THICKNESS: usize = 12;
+const TICK_LENGTH: f32 = 4.0;
+
+/// A horizontal bar of `width` pixels with both ends and round numbers between them written beneath, and
+/// under these what it measures.
+pub fn colorbar(width: f32, colormap: Colormap, span: Span, label: &str) -> Scene {
+    let mut scene = Scene::default();
+    let pixels = (width.round() as usize).max(2);
+    let gradient = Raster::from_fn(pixels, THICKNESS, |x, y| {
+        let edge = y == 0 || y + 1 == THICKNESS || x == 0 || x + 1 == pixels;
+        let color = colormap.at(if span.low < span.high { x as f32 / (pixels - 1) as f32 } else { 0.5 });
+        if edge { outline(color) } else { color }
+    });
+    scene.picture(0.0, 0.0, gradient);
+
+    let number = |scene: &mut Scene, x: f32, align: Align, text: String| {
+        let tick = x.round().clamp(0.0, pixels as f32 - 1.0);
+        scene.fill(tick, THICKNESS as f32, 1.0, TICK_LENGTH, LINE);
+        scene.text(x, THICKNESS as f32 + TICK_LENGTH + TICK + 1.0, align, Line::new(text, TICK, QUIET));
+    };
+    let (low, high) = span.ends();
+    if span.low == span.high {
+        number(&mut scene, width / 2.0, Align::Center, low);
+    } else {
+        let length = |text: &str| measure(text, TICK, Weight::Regular);
+        let mut free_from = length(&low) + 10.0;
+        let free_to = width - length(&high) - 10.0;
+        number(&mut scene, 0.0, Align::Left, low);
+        for (value, text) in span.ticks((width / 70.0) as usize) {
+            let (x, half) = (span.position(value) * width, length(&text) / 2.0);
+            if x - half >= free_from && x + half <= free_to {
+                free_from = x + half + 10.0;
+                number(&mut scene, x, Align::Center, text);
+            }
+        }
+        number(&mut scene, width, Align::Right, high);
+    }
+    if !label.is_empty() {
+        let text = paragraph(&Line::new(label, LABEL, INK), width.max(160.0));
+        scene.place(0.0, THICKNESS as f32 + TICK_LENGTH + TICK + 9.0, text);
+    }
+    scene
+}
+
+/// A slightly darker shade, so that a pale end does not dissolve into the page.
+fn outline(color: super::style::Rgb) -> super::style::Rgb {
+    color.map(|c| (f32::from(c) * 0.85) as u8)
+}

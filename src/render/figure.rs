@@ -1,0 +1,198 @@
+//! A figure: a body with a title and a caption, or several figures side by side.
+
+use super::bars::Bars;
+use super::grid::Grid;
+use super::heatmap::Heatmap;
+use super::raster::Raster;
+use super::scene::{Line, Scene, paragraph};
+use super::style::{CAPTION_GAP, INK, LABEL, MARGIN, MAX_WIDTH, MIN_TEXT_WIDTH, QUIET, ROW_GAP, TITLE, TITLE_GAP};
+use crate::error::{Error, Kind, Result};
+use crate::image::{Filter, Image, resample};
+
+/// The most pixels a figure may have.
+const MAX_PIXELS: f32 = 150e6;
+
+/// The least width that a figure in a row is squeezed to before the row is broken.
+const MIN_ROW_WIDTH: f32 = 280.0;
+
+/// Below this, a picture is shown with each pixel as a square: there is nothing to smooth.
+const TINY: usize = 64;
+
+/// Something to look at.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    /// What it is, above it.
+    pub title: Option<String>,
+    /// What to know about it, beneath it.
+    pub caption: Option<String>,
+    /// What it shows.
+    pub body: Body,
+}
+
+/// What a figure shows.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Body {
+    /// One picture.
+    Picture(Image),
+    /// Many small pictures or planes of numbers.
+    Grid(Grid),
+    /// A map of numbers, over a picture or alone.
+    Heatmap(Heatmap),
+    /// Names with their shares.
+    Bars(Bars),
+    /// Figures side by side, to be compared; broken into several lines if they are many.
+    Row(Vec<Figure>),
+}
+
+impl Figure {
+    /// A figure without a title or caption.
+    pub fn new(body: Body) -> Self {
+        Self { title: None, caption: None, body }
+    }
+
+    /// The same figure with a title.
+    #[must_use]
+    pub fn titled(self, title: impl Into<String>) -> Self {
+        Self { title: Some(title.into()), ..self }
+    }
+
+    /// The same figure with a caption.
+    #[must_use]
+    pub fn captioned(self, caption: impl Into<String>) -> Self {
+        Self { caption: Some(caption.into()), ..self }
+    }
+
+    /// The figure in pixels.
+    ///
+    /// A picture with neither title nor caption is given as it is, pixel by pixel and without a margin.
+    pub fn render(&self) -> Result<Raster> {
+        if let (Body::Picture(image), None, None) = (&self.body, &self.title, &self.caption) {
+            return Ok(Raster::from_image(image));
+        }
+        let content = self.layout(MAX_WIDTH - 2.0 * MARGIN)?.stack();
+        let (width, height) = (content.width + 2.0 * MARGIN, content.height + 2.0 * MARGIN);
+        if width * height > MAX_PIXELS {
+            let message = format!("a figure of {width:.0}×{height:.0} pixels is too large to draw");
+            return Err(Error::new(Kind::Argument, message).with_hint("show fewer at once"));
+        }
+        let mut page = Scene::default();
+        page.place(MARGIN, MARGIN, content);
+        page.grow(width, height);
+        Ok(page.paint())
+    }
+
+    /// Lays the figure out in at most `room` pixels of width, if its body can be that narrow.
+    fn layout(&self, room: f32) -> Result<Parts> {
+        let body = match &self.body {
+            Body::Picture(image) => picture(image, room)?,
+            Body::Grid(grid) => grid.layout(room)?,
+            Body::Heatmap(heatmap) => heatmap.layout(room)?,
+            Body::Bars(bars) => bars.layout(room)?,
+            Body::Row(figures) => row(figures, room)?,
+        };
+        let text_width = body.width.max(MIN_TEXT_WIDTH.min(room));
+        let text = |text: &Option<String>, line: Line| {
+            text.as_ref().map(|text| paragraph(&Line { text: text.clone(), ..line }, text_width)).unwrap_or_default()
+        };
+        // the titles within a row are a step below that of the row
+        let title = if room < MAX_WIDTH - 2.0 * MARGIN { LABEL + 2.0 } else { TITLE };
+        Ok(Parts {
+            title: text(&self.title, Line::new("", title, INK).bold()),
+            body,
+            caption: text(&self.caption, Line::new("", LABEL, QUIET)),
+        })
+    }
+}
+
+/// A figure whose parts are laid out, but not yet put beneath each other.
+struct Parts {
+    title: Scene,
+    body: Scene,
+    caption: Scene,
+}
+
+impl Parts {
+    fn width(&self) -> f32 {
+        self.title.width.max(self.body.width).max(self.caption.width)
+    }
+
+    fn stack(self) -> Scene {
+        let title_height = self.title.height;
+        self.stack_below(title_height)
+    }
+
+    /// The parts beneath each other, with this height for the title.
+    fn stack_below(self, title_height: f32) -> Scene {
+        let mut scene = Scene::default();
+        let gap = if title_height > 0.0 { TITLE_GAP } else { 0.0 };
+        scene.place(0.0, 0.0, self.title);
+        scene.place(0.0, (title_height + gap).round(), self.body);
+        if self.caption.height > 0.0 {
+            let y = (scene.height + CAPTION_GAP).round();
+            scene.place(0.0, y, self.caption);
+        }
+        scene
+    }
+}
+
+fn picture(image: &Image, room: f32) -> Result<Scene> {
+    let mut scene = Scene::default();
+    scene.picture(0.0, 0.0, show_picture(image, room)?);
+    Ok(scene)
+}
+
+/// A picture at the size it is looked at: small ones enlarged, wide ones shrunk to `room` pixels.
+pub fn show_picture(image: &Image, room: f32) -> Result<Raster> {
+    let (width, height) = shown_size(image.width(), image.height(), room);
+    if image.width().max(image.height()) <= TINY && width % image.width() == 0 {
+        return Ok(Raster::from_image(image).enlarge(width / image.width()));
+    }
+    // a cut-out is put on white first: its own edge is then resized with what it is seen on
+    Ok(Raster::from_image(&image.flatten(crate::image::WHITE).resize(width, height)?))
+}
+
+/// How large a picture of this size is shown: about 450 pixels, or as it is if that is more and fits.
+pub fn shown_size(width: usize, height: usize, room: f32) -> (usize, usize) {
+    const COMFORTABLE: f32 = 454.0;
+    let longest = width.max(height) as f32;
+    let most = (room / width as f32).min(900.0 / longest);
+    let mut factor = (COMFORTABLE / longest).max(1.0).min(most);
+    if width.max(height) <= TINY {
+        // whole pixels, and no giant squares for a picture of a few
+        factor = factor.min(24.0).floor().max(1.0).min(most);
+    }
+    let scaled = |length: usize| ((length as f32 * factor).round() as usize).max(1);
+    (scaled(width), scaled(height))
+}
+
+/// A plane of numbers at another size, smooth, and within its own range.
+pub fn smooth(values: &[f32], from: (usize, usize), to: (usize, usize)) -> Result<Vec<f32>> {
+    if to.0 < from.0 || to.1 < from.1 {
+        return resample(values, from, to, Filter::Bilinear);
+    }
+    resample(values, from, to, Filter::Bicubic)
+}
+
+fn row(figures: &[Figure], room: f32) -> Result<Scene> {
+    let mut scene = Scene::default();
+    if figures.is_empty() {
+        return Ok(scene);
+    }
+    let fit = (((room + ROW_GAP) / (MIN_ROW_WIDTH + ROW_GAP)) as usize).clamp(1, figures.len());
+    // as even lines as can be: 5 are 3 and 2, not 4 and 1
+    let columns = figures.len().div_ceil(figures.len().div_ceil(fit));
+    let width = ((room + ROW_GAP) / columns as f32 - ROW_GAP).floor();
+    for line in figures.chunks(columns) {
+        let parts = line.iter().map(|figure| figure.layout(width)).collect::<Result<Vec<_>>>()?;
+        let title_height = parts.iter().map(|p| p.title.height).fold(0.0, f32::max);
+        let top = if scene.height > 0.0 { (scene.height + ROW_GAP).round() } else { 0.0 };
+        let mut left = 0.0;
+        for part in parts {
+            let part_width = part.width();
+            scene.place(left, top, part.stack_below(title_height));
+            left = (left + part_width + ROW_GAP).round();
+        }
+    }
+    Ok(scene)
+}

@@ -1,0 +1,326 @@
+//! Many small pictures or planes of numbers: filters, kernels, activations.
+
+use super::colorbar::colorbar;
+use super::colormap::Colormap;
+use super::figure::smooth;
+use super::raster::Raster;
+use super::scale::{Range, Span, check_plane};
+use super::scene::{Align, Line, Scene};
+use super::style::{INK, LABEL, QUIET, TICK, TRACK};
+use super::text::{Weight, measure, shorten};
+use crate::error::{Error, Kind, Result};
+use crate::image::{Image, WHITE};
+
+/// The tallest a matrix becomes, unless its kernels need more.
+const MAX_HEIGHT: f32 = 1600.0;
+/// A colour bar need not be as wide as a wide grid.
+const BAR_WIDTH: f32 = 420.0;
+/// The widest a label makes its tile.
+const LABEL_WIDTH: f32 = 150.0;
+
+/// One picture of a grid.
+#[derive(Clone, Debug)]
+pub struct Tile {
+    content: Content,
+    label: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Image(Image),
+    Plane { width: usize, height: usize, values: Vec<f32> },
+}
+
+impl Tile {
+    /// A picture in its own colours.
+    pub fn image(image: Image) -> Self {
+        Self { content: Content::Image(image), label: None }
+    }
+
+    /// A plane of `width × height` numbers, row by row from the top; all must be finite.
+    pub fn plane(width: usize, height: usize, values: Vec<f32>) -> Result<Self> {
+        check_plane("a tile", width, height, &values)?;
+        Ok(Self { content: Content::Plane { width, height, values }, label: None })
+    }
+
+    /// The same tile with a name beneath it.
+    #[must_use]
+    pub fn label(self, label: impl Into<String>) -> Self {
+        Self { label: Some(label.into()), ..self }
+    }
+
+    fn size(&self) -> (usize, usize) {
+        match &self.content {
+            Content::Image(image) => (image.width(), image.height()),
+            Content::Plane { width, height, .. } => (*width, *height),
+        }
+    }
+
+    fn values(&self) -> &[f32] {
+        match &self.content {
+            Content::Image(_) => &[],
+            Content::Plane { values, .. } => values,
+        }
+    }
+}
+
+/// Tiles in rows from the top left.
+#[derive(Clone, Debug)]
+pub struct Grid {
+    tiles: Vec<Tile>,
+    columns: Option<usize>,
+    matrix: Option<(String, String)>,
+    colormap: Colormap,
+    range: Range,
+    per_tile: bool,
+    smooth: bool,
+    label: String,
+}
+
+impl Grid {
+    /// A grid whose columns are chosen so that it is a little wider than tall.
+    pub fn new(tiles: Vec<Tile>) -> Self {
+        Self {
+            tiles,
+            columns: None,
+            matrix: None,
+            colormap: Colormap::Grey,
+            range: Range::Auto,
+            per_tile: false,
+            smooth: false,
+            label: String::new(),
+        }
+    }
+
+    /// So many tiles in a row.
+    #[must_use]
+    pub fn columns(self, columns: usize) -> Self {
+        Self { columns: Some(columns.max(1)), ..self }
+    }
+
+    /// A table of tiles, `columns` in a row, whose rows and columns are numbered at the edges and named:
+    /// `("output channel", "input channel")`.
+    #[must_use]
+    pub fn matrix(self, columns: usize, rows_are: impl Into<String>, columns_are: impl Into<String>) -> Self {
+        Self { matrix: Some((rows_are.into(), columns_are.into())), ..self.columns(columns) }
+    }
+
+    /// The colours of planes, grey if not said.
+    #[must_use]
+    pub fn colormap(self, colormap: Colormap) -> Self {
+        Self { colormap, ..self }
+    }
+
+    /// Which values get the ends of the colours: the least and greatest, if not said.
+    #[must_use]
+    pub fn range(self, range: Range) -> Self {
+        Self { range, ..self }
+    }
+
+    /// Each plane gets its own range, written beneath it, rather than one for all with a bar.
+    #[must_use]
+    pub fn per_tile_scale(self) -> Self {
+        Self { per_tile: true, ..self }
+    }
+
+    /// Planes are enlarged smoothly rather than as squares.
+    #[must_use]
+    pub fn smooth(self) -> Self {
+        Self { smooth: true, ..self }
+    }
+
+    /// What the bar measures: `weight`, `activation`.
+    #[must_use]
+    pub fn label(self, label: impl Into<String>) -> Self {
+        Self { label: label.into(), ..self }
+    }
+
+    /// The numbers at the ends of the bar, if all planes share one.
+    pub fn span(&self) -> Result<Span> {
+        self.range.span(self.tiles.iter().flat_map(|tile| tile.values().iter().copied()))
+    }
+
+    pub(super) fn layout(&self, room: f32) -> Result<Scene> {
+        let (Some(width), Some(height)) =
+            (self.tiles.iter().map(|t| t.size().0).max(), self.tiles.iter().map(|t| t.size().1).max())
+        else {
+            return Err(Error::new(Kind::Argument, "there is nothing to show: the grid has no tiles"));
+        };
+        let mut scene = match &self.matrix {
+            Some((rows_are, columns_are)) => self.table(room, (width, height), rows_are, columns_are)?,
+            None => self.sheet(room, (width, height))?,
+        };
+        let planes = self.tiles.iter().any(|tile| matches!(tile.content, Content::Plane { .. }));
+        if planes && !self.per_tile {
+            let bar = colorbar(scene.width.clamp(200.0, BAR_WIDTH), self.colormap, self.span()?, &self.label);
+            let y = scene.height + 16.0;
+            scene.place(0.0, y, bar);
+        }
+        Ok(scene)
+    }
+
+    /// Tiles with labels beneath them.
+    fn sheet(&self, room: f32, size: (usize, usize)) -> Result<Scene> {
+        let mut scene = Scene::default();
+        let labels = self.tiles.iter().map(|tile| self.lines_beneath(tile)).collect::<Result<Vec<_>>>()?;
+        let lines = labels.iter().map(Vec::len).max().unwrap_or(0);
+        let label_width = labels
+            .iter()
+            .flatten()
+            .map(|line| measure(line, TICK, Weight::Regular))
+            .fold(0.0, f32::max)
+            .min(LABEL_WIDTH)
+            .ceil();
+        let columns = self.columns.unwrap_or_else(|| choose_columns(self.tiles.len(), size));
+        let gap = if lines > 0 { 10.0 } else { 4.0 };
+        let room_each = (room + gap) / columns as f32 - gap;
+        let (width, height) = tile_size(size, room_each);
+        let cell = (width as f32).max(label_width.min(room_each.max(24.0)));
+        let line_height = TICK + 4.0;
+        let row_height = height as f32 + if lines > 0 { 4.0 + lines as f32 * line_height } else { 0.0 };
+        for (index, (tile, label)) in self.tiles.iter().zip(labels).enumerate() {
+            let x = ((index % columns) as f32 * (cell + gap)).round();
+            let y = ((index / columns) as f32 * (row_height + gap)).round();
+            scene.picture(x, y, self.paint(tile, (width, height))?);
+            for (line, text) in label.into_iter().enumerate() {
+                let text =
+                    Line::new(shorten(&text, TICK, Weight::Regular, cell), TICK, if line == 0 { INK } else { QUIET });
+                scene.text(x, y + height as f32 + (line + 1) as f32 * line_height, Align::Left, text);
+            }
+        }
+        Ok(scene)
+    }
+
+    fn lines_beneath(&self, tile: &Tile) -> Result<Vec<String>> {
+        let mut lines: Vec<String> = tile.label.iter().cloned().collect();
+        if self.per_tile && !tile.values().is_empty() {
+            lines.push(self.tile_span(tile)?.short());
+        }
+        Ok(lines)
+    }
+
+    fn tile_span(&self, tile: &Tile) -> Result<Span> {
+        if self.per_tile { self.range.span(tile.values().iter().copied()) } else { self.span() }
+    }
+
+    /// Kernels, row by column, with numbers at the edges.
+    fn table(&self, room: f32, size: (usize, usize), rows_are: &str, columns_are: &str) -> Result<Scene> {
+        const HEAD: f32 = LABEL + 8.0;
+        let columns = self.columns.unwrap_or(1);
+        let rows = self.tiles.len().div_ceil(columns);
+        let number_width = measure(&(rows - 1).to_string(), TICK, Weight::Regular);
+        let (left, top) = ((HEAD + number_width + 6.0).round(), (HEAD + TICK + 6.0).round());
+        let (factor, gap) = kernel_factor(size, (columns, rows), (room - left, MAX_HEIGHT));
+        let (width, height) = (size.0 * factor, size.1 * factor);
+        let (step_x, step_y) = ((width + gap) as f32, (height + gap) as f32);
+
+        let mut sheet = Raster::new(columns * (width + gap) + gap, rows * (height + gap) + gap, TRACK);
+        for (index, tile) in self.tiles.iter().enumerate() {
+            let (x, y) = (index % columns * (width + gap) + gap, index / columns * (height + gap) + gap);
+            sheet.blit(x as i64, y as i64, &self.paint(tile, (width, height))?);
+        }
+        let (sheet_width, sheet_height) = (sheet.width() as f32, sheet.height() as f32);
+        let mut scene = Scene::default();
+        scene.picture(left, top, sheet);
+        let middle = |index: usize, step: f32, length: usize| gap as f32 + index as f32 * step + length as f32 / 2.0;
+        let widest = measure(&(columns - 1).to_string(), TICK, Weight::Regular);
+        for column in (0..columns).step_by(stride(step_x, widest + 10.0)) {
+            let number = Line::new(column.to_string(), TICK, QUIET);
+            scene.text(left + middle(column, step_x, width), top - 5.0, Align::Center, number);
+        }
+        for row in (0..rows).step_by(stride(step_y, TICK + 6.0)) {
+            let number = Line::new(row.to_string(), TICK, QUIET);
+            scene.text(left - 6.0, top + middle(row, step_y, height) + TICK * 0.36, Align::Right, number);
+        }
+        scene.text(left, LABEL, Align::Left, Line::new(format!("{columns_are} →"), LABEL, INK));
+        let rows_line = Line::new(format!("← {rows_are}"), LABEL, INK);
+        let length = rows_line.width();
+        // centred on the rows, or starting with them if they are few
+        scene.text_up(LABEL, top + (sheet_height / 2.0).max(length / 2.0), rows_line);
+        scene.grow(left + sheet_width, top + sheet_height);
+        Ok(scene)
+    }
+
+    /// A tile at a size in pixels.
+    fn paint(&self, tile: &Tile, (width, height): (usize, usize)) -> Result<Raster> {
+        let (own_width, own_height) = tile.size();
+        // tiles of several sizes in one grid keep their shape
+        let fit = (width as f32 / own_width as f32).min(height as f32 / own_height as f32);
+        let factor = fit.floor() as usize;
+        let scaled = |length: usize| ((length as f32 * fit).round() as usize).max(1);
+        match &tile.content {
+            Content::Image(image) if factor >= 1 && own_width.max(own_height) <= 32 => {
+                Ok(Raster::from_image(image).enlarge(factor))
+            }
+            Content::Image(image) => {
+                Ok(Raster::from_image(&image.flatten(WHITE).resize(scaled(own_width), scaled(own_height))?))
+            }
+            Content::Plane { values, .. } => {
+                let span = self.tile_span(tile)?;
+                let color = |values: &[f32], index: usize| {
+                    self.colormap.at(span.position(values.get(index).copied().unwrap_or_default()))
+                };
+                if factor >= 1 && !self.smooth {
+                    let plane = Raster::from_fn(own_width, own_height, |x, y| color(values, y * own_width + x));
+                    return Ok(plane.enlarge(factor));
+                }
+                let (width, height) = (scaled(own_width), scaled(own_height));
+                let values = smooth(values, (own_width, own_height), (width, height))?;
+                Ok(Raster::from_fn(width, height, |x, y| color(&values, y * width + x)))
+            }
+        }
+    }
+}
+
+/// The number of columns that makes a sheet about 1.4 times as wide as tall, with a last row that is full
+/// if one can be had.
+fn choose_columns(count: usize, (width, height): (usize, usize)) -> usize {
+    let cost = |columns: usize| {
+        let rows = count.div_ceil(columns);
+        let shape = (columns * width) as f32 / (rows * height) as f32;
+        let missing = (rows * columns - count) as f32 / columns as f32;
+        (shape / 1.4).ln().abs() + 0.8 * missing * f32::from(u8::from(rows > 1))
+    };
+    (1..=count.min(64)).min_by(|&a, &b| cost(a).total_cmp(&cost(b))).unwrap_or(1)
+}
+
+/// How large a tile of this size is shown if it may be `room` pixels wide.
+fn tile_size((width, height): (usize, usize), room: f32) -> (usize, usize) {
+    let longest = width.max(height) as f32;
+    let wanted = match longest as usize {
+        0..=8 => 72.0,
+        9..=32 => 112.0,
+        33..=128 => longest.max(120.0),
+        _ => longest.min(320.0),
+    };
+    let factor = (wanted / longest).min(room.max(1.0) / width as f32);
+    // squares of pixels are all of one size only if they are enlarged by a whole number
+    let factor = if factor >= 1.0 && longest <= 64.0 { factor.floor() } else { factor };
+    let scaled = |length: usize| ((length as f32 * factor).round() as usize).max(1);
+    (scaled(width), scaled(height))
+}
+
+/// How many pixels a weight gets on either side in a table of `(columns, rows)` kernels, and the gap
+/// between two kernels.
+fn kernel_factor(size: (usize, usize), count: (usize, usize), room: (f32, f32)) -> (usize, usize) {
+    let cell = (room.0 / count.0 as f32).min(room.1 / count.1 as f32);
+    let longest = size.0.max(size.1) as f32;
+    let gap = if cell >= 14.0 {
+        2
+    } else if cell >= 4.0 {
+        1
+    } else {
+        0
+    };
+    let wanted = (cell - gap as f32).min(if longest <= 1.0 { 22.0 } else { 42.0 });
+    (((wanted / longest) as usize).max(1), gap)
+}
+
+/// 1, 2, 4, 8, …: the first with which labels of this length, `step` pixels apart, do not touch.
+fn stride(step: f32, length: f32) -> usize {
+    let mut stride = 1;
+    while stride as f32 * step < length && stride < 1 << 20 {
+        stride *= 2;
+    }
+    stride
+}

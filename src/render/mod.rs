@@ -1,0 +1,25 @@
+//!
+//! A [`Figure`] is laid out as a scene of marks (`scene`), which is painted into a [`Raster`] and encoded
+
+mod bars;
+mod colorbar;
+mod colormap;
+mod encode;
+mod figure;
+mod grid;
+mod heatmap;
+mod raster;
+mod scale;
+mod scene;
+mod style;
+mod text;
+
+pub use bars::{Bar, Bars};
+pub use colormap::Colormap;
+pub use encode::to_png;
+pub use figure::{Body, Figure};
+pub use grid::{Grid, Tile};
+pub use heatmap::Heatmap;
+pub use raster::Raster;
+pub use scale::{Range, Span};
+pub use style::Rgb;

@@ -1,0 +1,154 @@
+//! A laid-out drawing: marks at places, before they become pixels.
+//!
+//! Every kind of figure is laid out as a scene, which knows its size; so a backend for another format
+//! (SVG, say) is one more function like [`Scene::paint`].
+
+use super::raster::Raster;
+use super::style::{BACKGROUND, LABEL, LEADING, Rgb};
+use super::text::{self, Direction, Weight};
+
+/// One line of text.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub text: String,
+    pub size: f32,
+    pub weight: Weight,
+    pub color: Rgb,
+    pub direction: Direction,
+}
+
+#[derive(Clone, Debug)]
+enum Mark {
+    Fill {
+        x: f32,
+        y: f32,
+        width: f32,
+        height: f32,
+        color: Rgb,
+    },
+    Picture {
+        x: f32,
+        y: f32,
+        raster: Raster,
+    },
+    /// `y` is that of the baseline.
+    Text {
+        x: f32,
+        y: f32,
+        line: Line,
+    },
+}
+
+/// Marks, and the size of the box around them; all in pixels from its top left corner.
+#[derive(Clone, Debug, Default)]
+pub struct Scene {
+    pub width: f32,
+    pub height: f32,
+    marks: Vec<Mark>,
+}
+
+/// Where a line of text hangs on the point it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Align {
+    Left,
+    Center,
+    Right,
+}
+
+impl Scene {
+    /// A filled rectangle.
+    pub fn fill(&mut self, x: f32, y: f32, width: f32, height: f32, color: Rgb) {
+        self.grow(x + width, y + height);
+        self.marks.push(Mark::Fill { x, y, width, height, color });
+    }
+
+    /// A picture, pixel by pixel.
+    pub fn picture(&mut self, x: f32, y: f32, raster: Raster) {
+        self.grow(x + raster.width() as f32, y + raster.height() as f32);
+        self.marks.push(Mark::Picture { x, y, raster });
+    }
+
+    /// One line of text, with its baseline at `y`.
+    pub fn text(&mut self, x: f32, y: f32, align: Align, line: Line) {
+        let width = line.width();
+        let left = match align {
+            Align::Left => x,
+            Align::Center => x - width / 2.0,
+            Align::Right => x - width,
+        };
+        self.grow(left + width, y + line.size * 0.3);
+        self.marks.push(Mark::Text { x: left, y, line });
+    }
+
+    /// One line of text that runs upwards, centred on `y`, with its baseline at `x`.
+    pub fn text_up(&mut self, x: f32, y: f32, line: Line) {
+        let start = y + line.width() / 2.0;
+        self.grow(x + line.size * 0.3, start);
+        self.marks.push(Mark::Text { x, y: start, line: Line { direction: Direction::Up, ..line } });
+    }
+
+    /// Another scene with its top left corner at (`x`, `y`).
+    pub fn place(&mut self, x: f32, y: f32, other: Self) {
+        self.grow(x + other.width, y + other.height);
+        self.marks.extend(other.marks.into_iter().map(|mark| mark.moved(x, y)));
+    }
+
+    /// Makes the box reach at least to this point.
+    pub fn grow(&mut self, x: f32, y: f32) {
+        self.width = self.width.max(x);
+        self.height = self.height.max(y);
+    }
+
+    /// The scene in pixels, on the background.
+    pub fn paint(&self) -> Raster {
+        let mut raster = Raster::new(self.width.ceil() as usize, self.height.ceil() as usize, BACKGROUND);
+        for mark in &self.marks {
+            match mark {
+                Mark::Fill { x, y, width, height, color } => raster.fill(*x, *y, *width, *height, *color),
+                Mark::Picture { x, y, raster: picture } => raster.blit(x.round() as i64, y.round() as i64, picture),
+                Mark::Text { x, y, line } => text::paint(&mut raster, line, *x, *y),
+            }
+        }
+        raster
+    }
+}
+
+impl Mark {
+    fn moved(mut self, dx: f32, dy: f32) -> Self {
+        match &mut self {
+            Self::Fill { x, y, .. } | Self::Picture { x, y, .. } | Self::Text { x, y, .. } => {
+                *x += dx;
+                *y += dy;
+            }
+        }
+        self
+    }
+}
+
+impl Line {
+    /// A line of regular weight.
+    pub fn new(text: impl Into<String>, size: f32, color: Rgb) -> Self {
+        Self { text: text.into(), size, weight: Weight::Regular, color, direction: Direction::Across }
+    }
+
+    /// The same line in semi-bold.
+    pub fn bold(self) -> Self {
+        Self { weight: Weight::SemiBold, ..self }
+    }
+
+    /// Its length in pixels.
+    pub fn width(&self) -> f32 {
+        text::measure(&self.text, self.size, self.weight)
+    }
+}
+
+/// Text in as many lines as it needs to be no wider than `width`; the scene is as wide as the longest.
+pub fn paragraph(line: &Line, width: f32) -> Scene {
+    let mut scene = Scene::default();
+    let leading = if line.size > LABEL { 1.3 } else { LEADING };
+    for (index, text) in text::wrap(&line.text, line.size, line.weight, width).into_iter().enumerate() {
+        let top = index as f32 * line.size * leading;
+        scene.text(0.0, (top + line.size * 0.95).round(), Align::Left, Line { text, ..line.clone() });
+    }
+    scene
+}

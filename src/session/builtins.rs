@@ -1,0 +1,66 @@
+//! Words that need the session: showing, helping, seeding.
+
+use crate::error::{Error, Kind, Result, did_you_mean};
+use crate::lang::{Context, Dynamic, define, names};
+
+/// Shows a value where you are: in the terminal, the notebook, or a numbered file.
+///
+/// ```rhai
+/// show(photo("china"), title="A temple")
+/// ```
+#[define]
+fn show(
+    cx: &Context<'_>,
+    /// What to show.
+    value: Dynamic,
+    /// What to call it.
+    #[default]
+    title: Option<String>,
+) -> Result<()> {
+    cx.show(&value, title.as_deref())
+}
+
+/// Explains a function, by name or itself, or lists what can be done with a value.
+///
+/// ```rhai
+/// help("show")
+/// ```
+#[define]
+fn help(
+    cx: &Context<'_>,
+    /// A function, its name, or any value.
+    topic: Dynamic,
+) -> Result<()> {
+    match super::help::help(&cx.functions(), &topic) {
+        Some(page) => {
+            cx.print(&format!("{}\n", super::help::plain(&page)));
+            Ok(())
+        }
+        None => {
+            let name = topic.into_string().unwrap_or_default();
+            let error = Error::new(Kind::Name, format!("help: there is no function `{name}`")).at_argument("topic");
+            Err(match did_you_mean(&name, names()) {
+                Some(hint) => error.with_hint(hint),
+                None => error,
+            })
+        }
+    }
+}
+
+/// Starts the random numbers of the session anew: what follows is the same each time.
+///
+/// ```rhai
+/// seed(7);
+/// let first = randn([4]);
+/// seed(7);
+/// first.sum() == randn([4]).sum()
+/// ```
+#[define]
+fn seed(
+    cx: &Context<'_>,
+    /// The seed.
+    number: u64,
+) -> Result<()> {
+    cx.reseed(number);
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! A session: what every front end stands on. It evaluates, completes, inspects and presents.
+
+mod builtins;
+mod complete;
+mod help;
+mod output;
+mod present;
+mod sink;
+
+use std::rc::Rc;
+
+pub use complete::{Candidate, Completeness, Completion};
+pub use output::Output;
+pub use sink::Sink;
+
+use crate::error::{Error, Kind, Result};
+use crate::lang::{Dynamic, Host, Interpreter, Interrupt, Report};
+
+/// An interpreter with its variables and its output.
+///
+/// ```
+/// use std::rc::Rc;
+/// use percept::session::{Session, Silent};
+///
+/// let mut session = Session::new(Rc::new(Silent));
+/// let outcome = session.eval("1 + 1");
+/// assert_eq!(outcome.output.unwrap().text, "2");
+/// ```
+pub struct Session {
+    interpreter: Interpreter,
+    cells: usize,
+}
+
+/// What became of an evaluation.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The last value, presented; nothing if there was none or it is `()`.
+    pub output: Option<Output>,
+    /// What went wrong.
+    pub error: Option<Error>,
+}
+
+/// A sink that shows nothing.
+#[derive(Debug)]
+pub struct Silent;
+
+impl Sink for Silent {
+    fn print(&self, _: &str) {}
+    fn progress(&self, _: &Report) {}
+    fn display(&self, _: &Output) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Presents what scripts show, and hands it to the sink.
+struct Presenter(Rc<dyn Sink>);
+
+impl Host for Presenter {
+    fn print(&self, text: &str) {
+        self.0.print(text);
+    }
+
+    fn progress(&self, report: &Report) {
+        self.0.progress(report);
+    }
+
+    fn show(&self, value: &Dynamic, title: Option<&str>) -> Result<()> {
+        self.0.display(&present::present(value, title)?)
+    }
+}
+
+impl Session {
+    /// A new session that shows its output on `sink`. It stays on the thread that made it.
+    pub fn new(sink: Rc<dyn Sink>) -> Self {
+        Self { interpreter: Interpreter::new(Rc::new(Presenter(sink))), cells: 0 }
+    }
+
+    /// Evaluates a cell: the next of the session's, called `cell 1`, `cell 2`, … in reports.
+    pub fn eval(&mut self, code: &str) -> Outcome {
+        self.cells += 1;
+        let name = format!("cell {}", self.cells);
+        self.eval_named(&name, code)
+    }
+
+    /// Evaluates a text that has a name, for example its file's.
+    ///
+    /// A running function that is interrupted may hand back what it has made so far: then there is
+    /// an output and an error of kind [`Kind::Interrupted`].
+    pub fn eval_named(&mut self, name: &str, code: &str) -> Outcome {
+        let result = self.interpreter.eval(name, code);
+        let interrupted = self.interpreter.interrupt().is_raised();
+        self.interpreter.interrupt().clear();
+        match result {
+            Ok(value) => {
+                let error = interrupted.then(Error::interrupted);
+                if value.is_unit() {
+                    return Outcome { output: None, error };
+                }
+                let presented = present::present(&value, None);
+                self.interpreter.set("_", value);
+                match presented {
+                    Ok(output) => Outcome { output: Some(output), error },
+                    Err(fault) => Outcome { output: None, error: Some(fault) },
+                }
+            }
+            Err(error) => Outcome { output: None, error: Some(error) },
+        }
+    }
+
+    /// The flag that stops a running evaluation; it may be raised from any thread.
+    pub fn interrupt(&self) -> Interrupt {
+        self.interpreter.interrupt()
+    }
+
+    /// Starts the session's random numbers anew.
+    pub fn reseed(&self, seed: u64) {
+        self.interpreter.reseed(seed);
+    }
+
+    /// Sets the variable `args` to a list of strings.
+    pub fn set_arguments(&mut self, arguments: &[String]) {
+        let list = arguments.iter().map(|argument| Dynamic::from(argument.clone())).collect();
+        self.interpreter.set("args", Dynamic::from_array(list));
+    }
+
+    /// The folder that `import` searches first.
+    pub fn set_folder(&mut self, folder: std::path::PathBuf) {
+        self.interpreter.set_folder(folder);
+    }
+
+    /// The variables with the names of their types, in the order they were made.
+    pub fn variables(&self) -> Vec<(String, &'static str)> {
+        let variables = self.interpreter.variables();
+        variables.iter().map(|(name, value)| (name.clone(), crate::lang::type_name(value))).collect()
+    }
+
+    /// What could stand at the cursor, which counts characters.
+    pub fn complete(&self, code: &str, cursor: usize) -> Completion {
+        complete::complete(&self.interpreter, code, cursor)
+    }
+
+    /// The documentation of what stands at the cursor, as Markdown.
+    pub fn inspect(&self, code: &str, cursor: usize) -> Option<Output> {
+        help::inspect(&self.interpreter, code, cursor)
+    }
+
+    /// Is this a whole program, or does more have to come?
+    pub fn is_complete(&self, code: &str) -> Completeness {
+        complete::is_complete(&self.interpreter, code)
+    }
+}
+
+impl Outcome {
+    /// Was the evaluation stopped by the user?
+    pub fn interrupted(&self) -> bool {
+        self.error.as_ref().is_some_and(|error| error.kind() == Kind::Interrupted)
+    }
+}

@@ -1,0 +1,40 @@
+//! A value ready to be shown, in several forms at once.
+
+use crate::error::Result;
+use crate::render::{Raster, to_png};
+
+/// A value in every form that suits it. There is always text.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    /// What to call it, for file names.
+    pub title: Option<String>,
+    /// Plain text.
+    pub text: String,
+    /// Markdown, for documentation.
+    pub markdown: Option<String>,
+    /// HTML without scripts or references to other files, for tables.
+    pub html: Option<String>,
+    /// A picture.
+    pub picture: Option<Raster>,
+    /// How the value was made, kept in saved pictures.
+    pub provenance: Option<String>,
+}
+
+impl Output {
+    /// An output that is only text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+
+    /// The picture as a PNG file, with its provenance as text inside.
+    ///
+    /// # Errors
+    /// The picture is too large for the format.
+    pub fn png(&self) -> Result<Option<Vec<u8>>> {
+        let Some(picture) = &self.picture else { return Ok(None) };
+        let mut notes: Vec<(&str, &str)> = vec![("Software", concat!("percept ", env!("CARGO_PKG_VERSION")))];
+        notes.extend(self.title.as_deref().map(|title| ("Title", title)));
+        notes.extend(self.provenance.as_deref().map(|provenance| ("Description", provenance)));
+        to_png(picture, &notes).map(Some)
+    }
+}

@@ -1,0 +1,197 @@
+//! How each kind of value is shown.
+
+use super::Output;
+use crate::error::{Error, Result};
+use crate::image::Image;
+use crate::lang::{Dynamic, FnPtr, Table};
+use crate::render::{Bar, Bars, Body, Colormap, Figure, Grid, Heatmap, Range, Tile};
+use crate::vis::Classification;
+use crate::vis::attribution::{Attribution, Sign};
+use crate::vis::representation::{Activations, Filters};
+
+/// How many channels or pictures one figure shows at most.
+const MOST_TILES: usize = 144;
+/// How many rows and columns a matrix of kernels shows at most.
+const MOST_KERNELS: usize = 64;
+
+/// A value in every form that suits it.
+pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
+    let mut output = Output { title: title.map(str::to_owned), text: text(value), ..Output::default() };
+    if let Some(table) = value.clone().try_cast::<Table>() {
+        output.html = Some(html(&table));
+    }
+    output.provenance = value.clone().try_cast::<Image>().and_then(|image| image.provenance().map(str::to_owned));
+    if let Some(mut figure) = figure(value)? {
+        if let Some(title) = title {
+            figure.title = Some(title.to_owned());
+        }
+        output.title = output.title.or_else(|| figure.title.clone());
+        output.picture = Some(figure.render()?);
+    }
+    Ok(output)
+}
+
+/// A value as text. Strings are quoted, as at any prompt.
+fn text(value: &Dynamic) -> String {
+    if value.is_string() {
+        return format!("{:?}", value.to_string());
+    }
+    if let Some(error) = value.clone().try_cast::<Error>() {
+        return error.to_string();
+    }
+    if let Some(function) = value.clone().try_cast::<FnPtr>() {
+        return format!("function {}", function.fn_name());
+    }
+    value.to_string()
+}
+
+/// The figure that shows a value, if it can be seen.
+fn figure(value: &Dynamic) -> Result<Option<Figure>> {
+    if let Some(image) = value.clone().try_cast::<Image>() {
+        return Ok(Some(Figure::new(Body::Picture(image))));
+    }
+    if let Some(value) = value.clone().try_cast::<Classification>() {
+        return Ok(Some(classification(&value)));
+    }
+    if let Some(value) = value.clone().try_cast::<Filters>() {
+        return filters(&value).map(Some);
+    }
+    if let Some(value) = value.clone().try_cast::<Activations>() {
+        return activations(&value).map(Some);
+    }
+    if let Some(value) = value.clone().try_cast::<Attribution>() {
+        return attribution(&value).map(Some);
+    }
+    if let Some(items) = value.read_lock::<rhai::Array>() {
+        return row(&items);
+    }
+    Ok(None)
+}
+
+/// A list of things to look at is shown side by side; pictures alone make a sheet.
+fn row(items: &[Dynamic]) -> Result<Option<Figure>> {
+    let images: Vec<Image> = items.iter().filter_map(|item| item.clone().try_cast::<Image>()).collect();
+    if !images.is_empty() && images.len() == items.len() && images.len() > 3 {
+        let all = images.len();
+        let tiles = images.into_iter().take(MOST_TILES).map(Tile::image).collect();
+        let figure = Figure::new(Body::Grid(Grid::new(tiles)));
+        return Ok(Some(if all > MOST_TILES {
+            figure.captioned(format!("The first {MOST_TILES} of {all}."))
+        } else {
+            figure
+        }));
+    }
+    let figures = items.iter().map(figure).collect::<Result<Option<Vec<_>>>>()?;
+    Ok(figures.filter(|figures| !figures.is_empty()).map(|figures| Figure::new(Body::Row(figures))))
+}
+
+fn classification(value: &Classification) -> Figure {
+    let bars = value.ranked.iter().map(|ranked| Bar { name: ranked.name.clone(), value: ranked.probability }).collect();
+    Figure::new(Body::Bars(Bars::new(bars).thumbnail(value.image.clone()))).titled("What the network says it is")
+}
+
+fn filters(value: &Filters) -> Result<Figure> {
+    let name = format!("{} ({})", value.layer.label(), value.layer.name());
+    if value.colored {
+        let tiles = (0..value.outputs).map(|output| color_filter(value, output)).collect::<Result<Vec<_>>>()?;
+        return Ok(Figure::new(Body::Grid(Grid::new(tiles)))
+            .titled(format!("The {} filters of {name}", value.outputs))
+            .captioned(
+                "Red, green and blue weights as colours. Each filter has its own scale, written under it: grey is \
+                 weight 0, full colour is plus or minus that number.",
+            ));
+    }
+    let (rows, columns) = (value.outputs.min(MOST_KERNELS), value.inputs.min(MOST_KERNELS));
+    let tiles = (0..rows)
+        .flat_map(|output| (0..columns).map(move |input| (output, input)))
+        .map(|(output, input)| Tile::plane(value.width, value.height, value.kernel(output, input).to_vec()))
+        .collect::<Result<Vec<_>>>()?;
+    let grid = Grid::new(tiles)
+        .matrix(columns, "output channel", "input channel")
+        .colormap(Colormap::Grey)
+        .range(Range::Symmetric)
+        .label("weight");
+    let size = format!("{}×{}", value.height, value.width);
+    let mut caption = format!("One {size} kernel for each output (row) and input channel (column), on one scale.");
+    if (rows, columns) != (value.outputs, value.inputs) {
+        caption +=
+            &format!(" Shown: the first {rows} of {} outputs, {columns} of {} inputs.", value.outputs, value.inputs);
+    }
+    Ok(Figure::new(Body::Grid(grid)).titled(format!("The filters of {name}")).captioned(caption))
+}
+
+/// A filter as colours around grey.
+fn color_filter(value: &Filters, output: usize) -> Result<Tile> {
+    let weights = value.filter(output);
+    let scale = weights.iter().fold(0f32, |most, weight| most.max(weight.abs()));
+    let planes = weights.iter().map(|weight| 0.5 + 0.5 * weight / scale.max(f32::MIN_POSITIVE)).collect();
+    let image = Image::from_planes(value.width, value.height, planes, None)?;
+    Ok(Tile::image(image).label(format!("{output}: ±{scale:.2}")))
+}
+
+fn activations(value: &Activations) -> Result<Figure> {
+    let shown = value.channels.min(MOST_TILES);
+    let order: Vec<usize> = if shown < value.channels { value.by_strength() } else { (0..value.channels).collect() };
+    let tiles = order
+        .iter()
+        .take(shown)
+        .map(|index| {
+            Ok(Tile::plane(value.width, value.height, value.channel(*index).to_vec())?.label(index.to_string()))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let grid = Grid::new(tiles).smooth().colormap(Colormap::Magma).label("activation");
+    let mut caption = format!("Each tile is one channel, {}×{} units, all on one scale.", value.height, value.width);
+    if shown < value.channels {
+        caption += &format!(" The {shown} strongest of {} channels, strongest first.", value.channels);
+    }
+    Ok(Figure::new(Body::Grid(grid))
+        .titled(format!("What {} ({}) sees", value.layer.label(), value.layer.name()))
+        .captioned(caption))
+}
+
+fn attribution(value: &Attribution) -> Result<Figure> {
+    let (colormap, range) = match value.sign {
+        Sign::Signed => (Colormap::Diverging, Range::Symmetric),
+        Sign::Magnitude => (Colormap::Inferno, Range::Auto),
+    };
+    let heatmap = Heatmap::new(value.width, value.height, value.values.clone())?
+        .over(value.image.clone())
+        .colormap(colormap)
+        .range(range)
+        .label(value.measures.clone())
+        .show_input(true);
+    let (name, share) = (&value.class_name, value.probability * 100.0);
+    let caption = match value.sign {
+        Sign::Signed => "Red speaks for the class, blue against it.",
+        Sign::Magnitude => "Bright pixels change the score most, in either direction.",
+    };
+    Ok(Figure::new(Body::Heatmap(heatmap))
+        .titled(format!("{} for \"{name}\"", capital(value.method)))
+        .captioned(format!("The network gives \"{name}\" {share:.1} % (logit {:.2}). {caption}", value.score)))
+}
+
+fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
+}
+
+/// A table for notebooks.
+fn html(table: &Table) -> String {
+    let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let head: Vec<String> = table.columns.iter().map(|column| format!("<th>{}</th>", escape(column))).collect();
+    let rows: Vec<String> = table
+        .rows
+        .iter()
+        .map(|row| {
+            let cells: Vec<String> = row
+                .iter()
+                .map(|cell| {
+                    let align = if cell.is_int() || cell.is_float() { "right" } else { "left" };
+                    format!("<td style=\"text-align:{align}\">{}</td>", escape(&cell.to_string()))
+                })
+                .collect();
+            format!("<tr>{}</tr>", cells.join(""))
+        })
+        .collect();
+    format!("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>", head.join(""), rows.join(""))
+}

@@ -1,0 +1,146 @@
+//! Making tensors.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::TensorValue;
+use crate::error::{Error, Kind, Result};
+use crate::lang::{Context, Dynamic, FromValue, Reject, define, describe};
+
+/// The largest tensor that a script may ask for: 4 GiB of floats.
+const LARGEST: usize = 1 << 30;
+
+/// A list of sizes, one for each dimension.
+pub struct Shape(pub Vec<usize>);
+
+impl FromValue for Shape {
+    const EXPECTED: &'static str = "a list of sizes";
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        let sizes = Vec::<usize>::from_value(value)?;
+        let count = sizes.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
+        match count {
+            Some(count) if count <= LARGEST => Ok(Self(sizes)),
+            _ => Err(Reject::Because(format!("asks for more than {LARGEST} numbers"), None)),
+        }
+    }
+}
+
+/// A tensor from nested lists of numbers.
+///
+/// ```rhai
+/// tensor([[1, 2], [3, 4]])
+/// ```
+#[define]
+fn tensor(
+    /// Numbers, or lists of lists of the same length.
+    values: Dynamic,
+) -> Result<TensorValue> {
+    if let Some(tensor) = values.clone().try_cast::<TensorValue>() {
+        return Ok(tensor);
+    }
+    let mut numbers = Vec::new();
+    let mut shape = Vec::new();
+    flatten(&values, 0, &mut shape, &mut numbers).map_err(|error| error.at_argument("values"))?;
+    TensorValue::from_values(numbers, &shape)
+}
+
+/// Collects nested lists; every list at one depth has the same length.
+fn flatten(value: &Dynamic, depth: usize, shape: &mut Vec<usize>, numbers: &mut Vec<f32>) -> Result<()> {
+    if let Ok(number) = value.as_float().or_else(|_| value.as_int().map(|number| number as f64)) {
+        if depth < shape.len() {
+            return Err(Error::new(Kind::Argument, "tensor: a number stands where a list is expected"));
+        }
+        numbers.push(number as f32);
+        return Ok(());
+    }
+    let Some(items) = value.read_lock::<rhai::Array>() else {
+        return Err(Error::new(Kind::Argument, format!("tensor: it is made of numbers, not {}", describe(value))));
+    };
+    match shape.get(depth) {
+        None if numbers.is_empty() => shape.push(items.len()),
+        Some(length) if *length == items.len() => {}
+        _ => {
+            let message = format!("tensor: a list of {} stands beside lists of another length", items.len());
+            return Err(Error::new(Kind::Argument, message).with_hint("all lists at one depth have the same length"));
+        }
+    }
+    items.iter().try_for_each(|item| flatten(item, depth + 1, shape, numbers))
+}
+
+/// A tensor of zeros.
+///
+/// ```rhai
+/// zeros([2, 3])
+/// ```
+#[define]
+fn zeros(
+    /// One size for each dimension.
+    shape: Shape,
+) -> Result<TensorValue> {
+    filled(&shape, 0.0)
+}
+
+/// A tensor of ones.
+///
+/// ```rhai
+/// ones([2, 3]).sum()
+/// ```
+#[define]
+fn ones(
+    /// One size for each dimension.
+    shape: Shape,
+) -> Result<TensorValue> {
+    filled(&shape, 1.0)
+}
+
+fn filled(shape: &Shape, value: f32) -> Result<TensorValue> {
+    TensorValue::from_values(vec![value; shape.0.iter().product()], &shape.0)
+}
+
+/// A tensor of random numbers from the standard normal distribution.
+///
+/// ```rhai
+/// randn([2, 3], seed=7)
+/// ```
+#[define]
+fn randn(
+    cx: &Context<'_>,
+    /// One size for each dimension.
+    shape: Shape,
+    /// The seed; without it, the next of the session's.
+    #[default]
+    seed: Option<u64>,
+) -> Result<TensorValue> {
+    let mut random = ChaCha8Rng::seed_from_u64(cx.seed(seed));
+    let count = shape.0.iter().product();
+    // Box and Muller (1958): two uniform numbers make two normal ones
+    let values: Vec<f32> = std::iter::repeat_with(|| {
+        let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
+        let angle = std::f64::consts::TAU * random.random::<f64>();
+        [(radius * angle.cos()) as f32, (radius * angle.sin()) as f32]
+    })
+    .take(usize::div_ceil(count, 2))
+    .flatten()
+    .take(count)
+    .collect();
+    TensorValue::from_values(values, &shape.0)
+}
+
+/// A tensor of random numbers, evenly spread from 0 up to 1.
+///
+/// ```rhai
+/// rand([2, 3], seed=7)
+/// ```
+#[define(name = "rand")]
+fn uniform(
+    cx: &Context<'_>,
+    /// One size for each dimension.
+    shape: Shape,
+    /// The seed; without it, the next of the session's.
+    #[default]
+    seed: Option<u64>,
+) -> Result<TensorValue> {
+    let mut random = ChaCha8Rng::seed_from_u64(cx.seed(seed));
+    let values = std::iter::repeat_with(|| random.random::<f32>()).take(shape.0.iter().product()).collect();
+    TensorValue::from_values(values, &shape.0)
+}

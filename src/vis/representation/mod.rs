@@ -1,0 +1,7 @@
+//! What a layer is and what it makes of an image.
+
+mod activations;
+mod filters;
+
+pub use activations::Activations;
+pub use filters::Filters;

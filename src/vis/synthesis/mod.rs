@@ -1,0 +1,3 @@
+//! Images that a network makes.
+
+mod dream;
