@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::{Error, Kind, Result, write_file};
 use crate::lang::Report;
-use crate::render::terminal::{Protocol, picture};
+use crate::render::{Protocol, Terminal};
 use crate::session::{Outcome, Output, Session, Sink};
 
 /// A job shorter than this shows no bar.
@@ -21,7 +21,6 @@ pub struct Console {
     /// Where pictures are written.
     folder: Option<PathBuf>,
     written: Cell<usize>,
-    protocol: Protocol,
     job: RefCell<Option<Job>>,
 }
 
@@ -33,7 +32,7 @@ struct Job {
 impl Console {
     /// A console that shows pictures in the terminal if it can.
     pub fn new() -> Self {
-        Self { folder: None, written: Cell::new(0), protocol: Protocol::detect(), job: RefCell::default() }
+        Self { folder: None, written: Cell::new(0), job: RefCell::default() }
     }
 
     /// A console that writes pictures to numbered files of a folder, which is made if it is missing.
@@ -41,9 +40,8 @@ impl Console {
     /// # Errors
     /// The folder cannot be made.
     pub fn with_folder(folder: &Path) -> Result<Self> {
-        std::fs::create_dir_all(folder).map_err(|error| {
-            Error::new(Kind::File, format!("cannot make the folder {}: {error}", folder.display()))
-        })?;
+        std::fs::create_dir_all(folder)
+            .map_err(|error| Error::new(Kind::File, format!("cannot make the folder {}: {error}", folder.display())))?;
         Ok(Self { folder: Some(folder.to_owned()), ..Self::new() })
     }
 
@@ -105,17 +103,19 @@ impl Sink for Console {
     }
 
     fn display(&self, output: &Output) -> Result<()> {
-        let Some(raster) = &output.picture else {
+        let Some(figure) = &output.figure else {
             self.write(&format!("{}\n", output.text));
             return Ok(());
         };
         if let Some(folder) = &self.folder {
             return self.keep(folder, output);
         }
-        match picture(raster, self.protocol) {
-            Some(drawn) => self.write(&format!("{drawn}\n{}\n", output.text)),
-            None => self.write(&format!("{}\n", output.text)),
-        }
+        // the window may have changed its size since the last picture
+        let terminal = Terminal::detect();
+        let drawn = terminal.draw(figure)?;
+        // half-blocks spell out a figure's words; text beside a bare picture says what it is
+        let text = if terminal.protocol == Protocol::Off || figure.title.is_none() { &output.text } else { "" };
+        self.write(&format!("{drawn}{text}{}", if text.is_empty() { "" } else { "\n" }));
         Ok(())
     }
 }

@@ -1,12 +1,14 @@
 //! A session as a Jupyter kernel.
 
 use std::cell::{Cell, RefCell};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use percept_kernel::spec::KernelSpec;
+pub use percept_kernel::spec::Location;
 use percept_kernel::{
-    Completeness, Completion, Completions, Detail, ExecuteError, ExecuteResult, InterruptHandle, Interpreter, Io,
+    Completeness, Completion, Completions, Detail, ExecuteError, ExecuteResult, Interpreter, InterruptHandle, Io,
     KernelInfo, LanguageInfo, MimeBundle,
 };
 
@@ -82,20 +84,20 @@ fn progress_bundle(report: &Report, elapsed: Duration) -> MimeBundle {
     let html = format!(
         "<div><progress value=\"{done}\" max=\"{total}\" style=\"width:20em\"></progress> {label}: {done} of {total}, {seconds:.1} s</div>"
     );
-    MimeBundle::text(text).html(html)
+    MimeBundle::text(text).with("text/html", html)
 }
 
 /// An output in the forms that a notebook shows.
 fn bundle(output: &Output) -> Result<MimeBundle> {
     let mut bundle = MimeBundle::text(output.text.as_str());
     if let Some(png) = output.png()? {
-        bundle = bundle.png(&png);
+        bundle = bundle.with_bytes("image/png", &png);
     }
     if let Some(html) = &output.html {
-        bundle = bundle.html(html.as_str());
+        bundle = bundle.with("text/html", html.as_str());
     }
     if let Some(markdown) = &output.markdown {
-        bundle = bundle.markdown(markdown.as_str());
+        bundle = bundle.with("text/markdown", markdown.as_str());
     }
     Ok(bundle)
 }
@@ -197,6 +199,33 @@ impl Interpreter for Kernel {
 /// The connection file cannot be read, or its ports are taken.
 pub fn run(connection_file: &Path) -> Result<()> {
     percept_kernel::run(connection_file, Kernel::new).map_err(|error| fault(&error))
+}
+
+/// The kernel as Jupyter lists it.
+fn spec() -> Result<KernelSpec> {
+    let program = std::env::current_exe()
+        .map_err(|error| Error::new(Kind::File, format!("cannot tell where this program lies: {error}")))?;
+    let spec = KernelSpec::new("percept", "Percept", "rhai").map_err(|error| fault(&error))?;
+    Ok(spec
+        .command(program.to_string_lossy(), ["kernel", "run"])
+        .file("logo-32x32.png", include_bytes!("../assets/logo/logo-32x32.png").as_slice())
+        .file("logo-64x64.png", include_bytes!("../assets/logo/logo-64x64.png").as_slice()))
+}
+
+/// Makes Jupyter know the kernel; returns the folder that was written.
+///
+/// # Errors
+/// The folder cannot be written, or holds another program's kernel.
+pub fn install(location: &Location) -> Result<PathBuf> {
+    spec()?.install(location).map_err(|error| fault(&error))
+}
+
+/// Makes Jupyter forget the kernel; returns the folder that was removed.
+///
+/// # Errors
+/// It is not installed there.
+pub fn uninstall(location: &Location) -> Result<PathBuf> {
+    spec()?.uninstall(location).map_err(|error| fault(&error))
 }
 
 fn fault(error: &percept_kernel::Error) -> Error {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use percept::error::Result;
-use percept::{console, jupyter, manual, repl};
+use percept::{console, jupyter, repl, session};
 
 /// See what a convolutional network has learned.
 #[derive(Parser)]
@@ -98,7 +98,7 @@ fn run(cli: Cli) -> Result<u8> {
         Command::Run { file, out, seed, arguments } => console::run_file(&file, out.as_deref(), seed, &arguments),
         Command::Eval { code } => console::eval_code(&code),
         Command::Manual => {
-            print!("{}", manual::manual());
+            print!("{}", session::manual());
             Ok(0)
         }
         Command::Kernel(Kernel::Install(place)) => {

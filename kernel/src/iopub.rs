@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use zeromq::{MultiPeerBackend, Socket as _, SocketEvent};
 
-use crate::message::{Request, broadcast};
+use crate::message::{Request, broadcast, renewed};
 use crate::queue::Queue;
 
 /// What waits to be sent. Bounded: a cell that shows more than clients take waits for them.
@@ -215,7 +215,8 @@ impl Publisher {
     /// themselves, within a tenth of a second, and get the message; one of them may get it twice.
     async fn publish(&mut self, message: JupyterMessage) {
         let Self { outbox, iopub, answers, .. } = self;
-        let again = message.clone();
+        // Clients refuse a message of which they have seen the signature, so the second attempt is another message.
+        let again = renewed(&message);
         let send = iopub.send(message);
         // A client may well wait for its reply before it takes the outputs: do not let the one wait for the other.
         let answer_meanwhile = async {

@@ -1,6 +1,5 @@
 //! The kernel as a whole: its sockets, its tasks, its thread, its end.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -17,10 +16,9 @@ use tokio::time::{sleep, timeout};
 use zeromq::{SocketRecv as _, SocketSend as _};
 
 use crate::control::{Control, Running};
-use crate::history::History;
 use crate::iopub::{OUTBOX_SIZE, Outbox, Outgoing, Publisher};
 use crate::message::{PROTOCOL_VERSION, broadcast};
-use crate::shell::{self, Shell};
+use crate::shell::{self, Shell, Wiring};
 use crate::stdin::{InputError, Stdin};
 use crate::{Error, Interpreter, KernelInfo};
 
@@ -85,21 +83,8 @@ where
     let heartbeat = tokio::spawn(beat(heartbeat));
     outbox.push_now(Outgoing::Publish(broadcast("status", json!({ "execution_state": "starting" }), None)));
 
-    let (ready, mut evaluation) = start_evaluation(make_interpreter, {
-        let (outbox, stdin) = (outbox.clone(), questions.clone());
-        move |interpreter, kernel_info, running| Shell {
-            interpreter,
-            kernel_info,
-            requests,
-            gather,
-            outbox,
-            stdin,
-            running,
-            queued: VecDeque::new(),
-            history: History::default(),
-            next_count: 1,
-        }
-    })?;
+    let wiring = Wiring { requests, gather, outbox: outbox.clone(), stdin: questions.clone() };
+    let (ready, mut evaluation) = start_evaluation(make_interpreter, wiring)?;
     let Ready { kernel_info, running } = ready.await.map_err(|_| Error::InterpreterGone)?;
     let mut control = Control {
         connection: control,
@@ -199,7 +184,7 @@ struct Ready {
 /// when it has ended.
 fn start_evaluation<I, F>(
     make_interpreter: F,
-    make_shell: impl FnOnce(I, Value, Arc<Running>) -> Shell<I> + Send + 'static,
+    wiring: Wiring,
 ) -> Result<(oneshot::Receiver<Ready>, oneshot::Receiver<()>), Error>
 where
     I: Interpreter,
@@ -214,7 +199,7 @@ where
         let kernel_info = kernel_info(interpreter.info());
         let running = Arc::new(Running::new(interpreter.interrupt_handle()));
         let _ = ready.send(Ready { kernel_info: kernel_info.clone(), running: running.clone() });
-        make_shell(interpreter, kernel_info, running).run();
+        Shell::new(interpreter, kernel_info, running, wiring).run();
     };
     thread::Builder::new().name("evaluation".into()).stack_size(STACK_SIZE).spawn(evaluate).map_err(Error::Start)?;
     Ok((ready_out, ended_out))

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jupyter_zmq_client::RouterRecvConnection;
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc as tokio_mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::control::Running;
 use crate::history::History;
@@ -22,7 +22,7 @@ use crate::{Completeness, Completion, Detail, ExecuteError, ExecuteResult, Inter
 /// Asks the receiving end of the channel to hand over everything that has arrived so far, and to say when it has.
 type Gather = Sender<()>;
 
-/// How long the next message may take to count as having arrived together with the one before.
+/// How long what a client sent in one go may take to arrive.
 const TOGETHER: Duration = Duration::from_millis(10);
 
 /// Hands requests from the channel to the evaluating thread; those to shut down go to `shutdown`, past the queue.
@@ -41,7 +41,8 @@ pub(crate) async fn receive(
         tokio::select! {
             request = message::receive(&mut connection, &mut seen, "shell") => pass_on(request),
             Some(done) = gather.recv() => {
-                while let Ok(request) = timeout(TOGETHER, message::receive(&mut connection, &mut seen, "shell")).await {
+                let end = Instant::now() + TOGETHER;
+                while let Ok(request) = timeout_at(end, message::receive(&mut connection, &mut seen, "shell")).await {
                     pass_on(request);
                 }
                 let _ = done.send(());
@@ -50,35 +51,43 @@ pub(crate) async fn receive(
     }
 }
 
-/// What the evaluating thread works with.
-pub(crate) struct Shell<I> {
-    pub(crate) interpreter: I,
-    pub(crate) kernel_info: Value,
+/// The ends of the channels between the evaluating thread and the rest of the kernel.
+pub(crate) struct Wiring {
     pub(crate) requests: Receiver<Request>,
     pub(crate) gather: tokio_mpsc::UnboundedSender<Gather>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) stdin: Arc<Stdin>,
-    pub(crate) running: Arc<Running>,
-    pub(crate) queued: VecDeque<Queued>,
-    pub(crate) history: History,
-    /// The number of the next cell.
-    pub(crate) next_count: usize,
 }
 
-/// A request that was already there when a cell failed.
-pub(crate) struct Queued(Request);
+/// What the evaluating thread works with.
+pub(crate) struct Shell<I> {
+    interpreter: I,
+    kernel_info: Value,
+    running: Arc<Running>,
+    wiring: Wiring,
+    /// Requests that were already there when a cell failed.
+    queued: VecDeque<Request>,
+    history: History,
+    /// The number of the next cell.
+    next_count: usize,
+}
 
 impl<I: Interpreter> Shell<I> {
+    pub(crate) fn new(interpreter: I, kernel_info: Value, running: Arc<Running>, wiring: Wiring) -> Self {
+        let (queued, history) = (VecDeque::new(), History::default());
+        Self { interpreter, kernel_info, running, wiring, queued, history, next_count: 1 }
+    }
+
     /// Answers requests until the kernel ends.
     pub(crate) fn run(mut self) {
         while !self.running.is_closed() {
             // What was queued behind a failed cell is not run, but questions are answered.
-            if let Some(Queued(request)) = self.queued.pop_front() {
+            if let Some(request) = self.queued.pop_front() {
                 match request.kind() {
                     "execute_request" => self.abort(&request),
                     _ => self.answer(request),
                 }
-            } else if let Ok(request) = self.requests.recv() {
+            } else if let Ok(request) = self.wiring.requests.recv() {
                 self.answer(request);
             } else {
                 return;
@@ -89,6 +98,12 @@ impl<I: Interpreter> Shell<I> {
     /// Answers one request: busy, whatever it brings about, its reply, idle.
     fn answer(&mut self, request: Request) {
         let request = Arc::new(request);
+        let is_cell = request.kind() == "execute_request";
+        if is_cell {
+            // Before anybody is told: an interrupt by somebody who sees `busy` is for this cell.
+            self.wiring.stdin.start_cell();
+            self.running.start();
+        }
         self.publish(request.status("busy"));
         match request.kind() {
             "execute_request" => self.execute(&request),
@@ -110,6 +125,9 @@ impl<I: Interpreter> Shell<I> {
             }
             kind => crate::log::warn(format_args!("ignored a message of unknown type `{kind}` on shell")),
         }
+        if is_cell {
+            self.running.end();
+        }
         self.publish(request.status("idle"));
     }
 
@@ -118,7 +136,8 @@ impl<I: Interpreter> Shell<I> {
         let silent = request.flag("silent", false);
         let store = !silent && request.flag("store_history", true);
         let count = self.next_count;
-        let io = Io::new(request.clone(), self.outbox.clone(), self.stdin.clone(), count, silent);
+        let Wiring { outbox, stdin, .. } = &self.wiring;
+        let io = Io::new(request.clone(), outbox.clone(), stdin.clone(), count, silent);
         io.publish("execute_input", json!({ "code": code, "execution_count": count }), code.len());
 
         let result = self.evaluate(code, &io);
@@ -140,10 +159,10 @@ impl<I: Interpreter> Shell<I> {
                 json!({ "status": "ok", "user_expressions": user_expressions, "payload": io.take_payload() })
             }
             Err(error) => {
-                io.publish("error", error_content(&error), 0);
                 if request.flag("stop_on_error", true) {
                     self.gather_queued();
                 }
+                io.publish("error", error_content(&error), 0);
                 let mut reply = error_reply(&error);
                 reply["user_expressions"] = json!({});
                 reply["payload"] = json!([]);
@@ -155,14 +174,8 @@ impl<I: Interpreter> Shell<I> {
         self.send(request.reply(reply));
     }
 
-    /// Runs code such that it can be interrupted.
     fn evaluate(&mut self, code: &str, io: &Io) -> ExecuteResult {
-        let Self { interpreter, running, stdin, .. } = self;
-        stdin.start_cell();
-        running.start();
-        let result = guard(|| interpreter.execute(code, io));
-        running.end();
-        result.unwrap_or_else(Err)
+        guard(|| self.interpreter.execute(code, io)).unwrap_or_else(Err)
     }
 
     /// The values of small expressions that front ends may ask for along with a cell.
@@ -183,10 +196,10 @@ impl<I: Interpreter> Shell<I> {
     /// nothing that it sends in answer to it can be among this.
     fn gather_queued(&mut self) {
         let (done, gathered) = mpsc::channel();
-        if self.gather.send(done).is_ok() {
+        if self.wiring.gather.send(done).is_ok() {
             let _ = gathered.recv();
         }
-        self.queued.extend(self.requests.try_iter().map(Queued));
+        self.queued.extend(self.wiring.requests.try_iter());
     }
 
     fn abort(&mut self, request: &Request) {
@@ -250,11 +263,11 @@ impl<I: Interpreter> Shell<I> {
     }
 
     fn send(&self, reply: jupyter_protocol::JupyterMessage) {
-        self.outbox.push(Outgoing::Answer(Channel::Shell, reply), 0);
+        self.wiring.outbox.push(Outgoing::Answer(Channel::Shell, reply), 0);
     }
 
     fn publish(&self, message: jupyter_protocol::JupyterMessage) {
-        self.outbox.push(Outgoing::Publish(message), 0);
+        self.wiring.outbox.push(Outgoing::Publish(message), 0);
     }
 }
 

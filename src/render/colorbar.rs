@@ -1,10 +1,9 @@
 //! The bar that says which colour is which number.
 
-use super::colormap::Colormap;
 use super::raster::Raster;
 use super::scale::Span;
 use super::scene::{Align, Line, Scene, paragraph};
-use super::style::{INK, LABEL, LINE, QUIET, TICK};
+use super::style::{INK, LABEL, LINE, QUIET, Rgb, TICK};
 use super::text::{Weight, measure};
 
 const THICKNESS: usize = 12;
@@ -12,12 +11,14 @@ const TICK_LENGTH: f32 = 4.0;
 
 /// A horizontal bar of `width` pixels with both ends and round numbers between them written beneath, and
 /// under these what it measures.
-pub fn colorbar(width: f32, colormap: Colormap, span: Span, label: &str) -> Scene {
+///
+/// `color` gives the colour at a position in [0,1].
+pub fn colorbar(width: f32, color: impl Fn(f32) -> Rgb, span: Span, label: &str) -> Scene {
     let mut scene = Scene::default();
     let pixels = (width.round() as usize).max(2);
     let gradient = Raster::from_fn(pixels, THICKNESS, |x, y| {
         let edge = y == 0 || y + 1 == THICKNESS || x == 0 || x + 1 == pixels;
-        let color = colormap.at(if span.low < span.high { x as f32 / (pixels - 1) as f32 } else { 0.5 });
+        let color = color(if span.low < span.high { x as f32 / (pixels - 1) as f32 } else { 0.5 });
         if edge { outline(color) } else { color }
     });
     scene.picture(0.0, 0.0, gradient);
@@ -35,7 +36,7 @@ pub fn colorbar(width: f32, colormap: Colormap, span: Span, label: &str) -> Scen
         let mut free_from = length(&low) + 10.0;
         let free_to = width - length(&high) - 10.0;
         number(&mut scene, 0.0, Align::Left, low);
-        for (value, text) in span.ticks((width / 70.0) as usize) {
+        for (value, text) in span.ticks((width / 52.0) as usize) {
             let (x, half) = (span.position(value) * width, length(&text) / 2.0);
             if x - half >= free_from && x + half <= free_to {
                 free_from = x + half + 10.0;
@@ -52,6 +53,6 @@ pub fn colorbar(width: f32, colormap: Colormap, span: Span, label: &str) -> Scen
 }
 
 /// A slightly darker shade, so that a pale end does not dissolve into the page.
-fn outline(color: super::style::Rgb) -> super::style::Rgb {
+fn outline(color: Rgb) -> Rgb {
     color.map(|c| (f32::from(c) * 0.85) as u8)
 }

@@ -82,6 +82,16 @@ impl Figure {
         Ok(page.paint())
     }
 
+    /// The least width at which its body can be read.
+    fn least_width(&self) -> f32 {
+        match &self.body {
+            Body::Heatmap(heatmap) => heatmap.least_width(),
+            Body::Bars(_) => 520.0,
+            Body::Grid(_) | Body::Row(_) => 400.0,
+            Body::Picture(_) => MIN_ROW_WIDTH,
+        }
+    }
+
     /// Lays the figure out in at most `room` pixels of width, if its body can be that narrow.
     fn layout(&self, room: f32) -> Result<Parts> {
         let body = match &self.body {
@@ -179,7 +189,8 @@ fn row(figures: &[Figure], room: f32) -> Result<Scene> {
     if figures.is_empty() {
         return Ok(scene);
     }
-    let fit = (((room + ROW_GAP) / (MIN_ROW_WIDTH + ROW_GAP)) as usize).clamp(1, figures.len());
+    let least = figures.iter().map(Figure::least_width).fold(MIN_ROW_WIDTH, f32::max);
+    let fit = (((room + ROW_GAP) / (least + ROW_GAP)) as usize).clamp(1, figures.len());
     // as even lines as can be: 5 are 3 and 2, not 4 and 1
     let columns = figures.len().div_ceil(figures.len().div_ceil(fit));
     let width = ((room + ROW_GAP) / columns as f32 - ROW_GAP).floor();

@@ -12,11 +12,15 @@ use crate::error::{Error, Kind, Result};
 use crate::image::{Image, WHITE};
 
 /// The tallest a matrix becomes, unless its kernels need more.
-const MAX_HEIGHT: f32 = 1600.0;
+const MAX_HEIGHT: f32 = 1350.0;
 /// A colour bar need not be as wide as a wide grid.
 const BAR_WIDTH: f32 = 420.0;
 /// The widest a label makes its tile.
 const LABEL_WIDTH: f32 = 150.0;
+/// The line of a table that names its rows or columns.
+const HEAD: f32 = LABEL + 8.0;
+/// Between the blocks of a tall table.
+const BLOCK_GAP: f32 = 20.0;
 
 /// One picture of a grid.
 #[derive(Clone, Debug)]
@@ -141,22 +145,45 @@ impl Grid {
     }
 
     pub(super) fn layout(&self, room: f32) -> Result<Scene> {
-        let (Some(width), Some(height)) =
-            (self.tiles.iter().map(|t| t.size().0).max(), self.tiles.iter().map(|t| t.size().1).max())
-        else {
-            return Err(Error::new(Kind::Argument, "there is nothing to show: the grid has no tiles"));
-        };
-        let mut scene = match &self.matrix {
-            Some((rows_are, columns_are)) => self.table(room, (width, height), rows_are, columns_are)?,
-            None => self.sheet(room, (width, height))?,
-        };
-        let planes = self.tiles.iter().any(|tile| matches!(tile.content, Content::Plane { .. }));
-        if planes && !self.per_tile {
-            let bar = colorbar(scene.width.clamp(200.0, BAR_WIDTH), self.colormap, self.span()?, &self.label);
+        let (mut scene, left) = self.arrange(room)?;
+        if self.has_bar() {
+            let width = (scene.width - left).clamp(200.0, BAR_WIDTH);
             let y = scene.height + 16.0;
-            scene.place(0.0, y, bar);
+            scene.place(left, y, colorbar(width, |t| self.colormap.at(t), self.span()?, &self.label));
         }
         Ok(scene)
+    }
+
+    /// The tiles without lettering and without a bar.
+    pub(super) fn tiles_only(&self, room: f32) -> Result<Raster> {
+        Ok(self.arrange(room)?.0.paint_pictures())
+    }
+
+    /// The tiles in place, and how far from the left they begin.
+    fn arrange(&self, room: f32) -> Result<(Scene, f32)> {
+        let largest = |side: fn((usize, usize)) -> usize| self.tiles.iter().map(|tile| side(tile.size())).max();
+        let (Some(width), Some(height)) = (largest(|size| size.0), largest(|size| size.1)) else {
+            return Err(Error::new(Kind::Argument, "there is nothing to show: the grid has no tiles"));
+        };
+        match &self.matrix {
+            Some((rows_are, columns_are)) => self.table(room, (width, height), rows_are, columns_are),
+            None => Ok((self.sheet(room, (width, height))?, 0.0)),
+        }
+    }
+
+    /// Whether its planes share one scale, which a bar explains.
+    pub(super) fn has_bar(&self) -> bool {
+        !self.per_tile && self.tiles.iter().any(|tile| matches!(tile.content, Content::Plane { .. }))
+    }
+
+    /// The colours from the low end to the high end.
+    pub(super) fn colors(&self) -> Colormap {
+        self.colormap
+    }
+
+    /// What the bar measures.
+    pub(super) fn measures(&self) -> &str {
+        &self.label
     }
 
     /// Tiles with labels beneath them.
@@ -203,41 +230,69 @@ impl Grid {
         if self.per_tile { self.range.span(tile.values().iter().copied()) } else { self.span() }
     }
 
-    /// Kernels, row by column, with numbers at the edges.
-    fn table(&self, room: f32, size: (usize, usize), rows_are: &str, columns_are: &str) -> Result<Scene> {
-        const HEAD: f32 = LABEL + 8.0;
+    /// Kernels, row by column, with numbers at the edges; and how far from the left they begin.
+    ///
+    /// A tall table is cut into blocks side by side, where that lets its kernels be larger.
+    fn table(&self, room: f32, size: (usize, usize), rows_are: &str, columns_are: &str) -> Result<(Scene, f32)> {
         let columns = self.columns.unwrap_or(1);
         let rows = self.tiles.len().div_ceil(columns);
         let number_width = measure(&(rows - 1).to_string(), TICK, Weight::Regular);
-        let (left, top) = ((HEAD + number_width + 6.0).round(), (HEAD + TICK + 6.0).round());
-        let (factor, gap) = kernel_factor(size, (columns, rows), (room - left, MAX_HEIGHT));
-        let (width, height) = (size.0 * factor, size.1 * factor);
-        let (step_x, step_y) = ((width + gap) as f32, (height + gap) as f32);
+        let left = (HEAD + number_width + 6.0).round();
+        let cut = |blocks: usize| {
+            let room = (room + BLOCK_GAP) / blocks as f32 - BLOCK_GAP - left;
+            kernel_factor(size, (columns, rows.div_ceil(blocks)), (room, MAX_HEIGHT))
+        };
+        // of equally good ones, the one with the fewest blocks
+        let blocks = (1..=8).rev().max_by_key(|&blocks| cut(blocks).0).unwrap_or(1);
+        let (factor, gap) = cut(blocks);
 
+        let mut scene = Scene::default();
+        let rows_each = rows.div_ceil(blocks);
+        for (index, tiles) in self.tiles.chunks(rows_each * columns).enumerate() {
+            let mut block = self.block(tiles, index * rows_each, size, factor, gap, left)?;
+            block.text(left, LABEL, Align::Left, Line::new(format!("{columns_are} →"), LABEL, INK));
+            let rows_line = Line::new(format!("← {rows_are}"), LABEL, INK);
+            let top = HEAD + TICK + 6.0;
+            // centred on the rows, or starting with them if they are few
+            let middle = top + ((block.height - top) / 2.0).max(rows_line.width() / 2.0);
+            block.text_up(LABEL, middle, rows_line);
+            let x = if index == 0 { 0.0 } else { (scene.width + BLOCK_GAP).round() };
+            scene.place(x, 0.0, block);
+        }
+        Ok((scene, left))
+    }
+
+    /// Some whole rows of a table, the first of which has the number `first_row`.
+    fn block(
+        &self,
+        tiles: &[Tile],
+        first_row: usize,
+        size: (usize, usize),
+        factor: usize,
+        gap: usize,
+        left: f32,
+    ) -> Result<Scene> {
+        let columns = self.columns.unwrap_or(1);
+        let rows = tiles.len().div_ceil(columns);
+        let top = (HEAD + TICK + 6.0).round();
+        let (width, height) = (size.0 * factor, size.1 * factor);
         let mut sheet = Raster::new(columns * (width + gap) + gap, rows * (height + gap) + gap, TRACK);
-        for (index, tile) in self.tiles.iter().enumerate() {
+        for (index, tile) in tiles.iter().enumerate() {
             let (x, y) = (index % columns * (width + gap) + gap, index / columns * (height + gap) + gap);
             sheet.blit(x as i64, y as i64, &self.paint(tile, (width, height))?);
         }
-        let (sheet_width, sheet_height) = (sheet.width() as f32, sheet.height() as f32);
         let mut scene = Scene::default();
         scene.picture(left, top, sheet);
-        let middle = |index: usize, step: f32, length: usize| gap as f32 + index as f32 * step + length as f32 / 2.0;
+        let middle = |index: usize, length: usize| (gap + index * (length + gap)) as f32 + length as f32 / 2.0;
         let widest = measure(&(columns - 1).to_string(), TICK, Weight::Regular);
-        for column in (0..columns).step_by(stride(step_x, widest + 10.0)) {
+        for column in (0..columns).step_by(stride((width + gap) as f32, widest + 10.0)) {
             let number = Line::new(column.to_string(), TICK, QUIET);
-            scene.text(left + middle(column, step_x, width), top - 5.0, Align::Center, number);
+            scene.text(left + middle(column, width), top - 5.0, Align::Center, number);
         }
-        for row in (0..rows).step_by(stride(step_y, TICK + 6.0)) {
-            let number = Line::new(row.to_string(), TICK, QUIET);
-            scene.text(left - 6.0, top + middle(row, step_y, height) + TICK * 0.36, Align::Right, number);
+        for row in (0..rows).step_by(stride((height + gap) as f32, TICK + 6.0)) {
+            let number = Line::new((first_row + row).to_string(), TICK, QUIET);
+            scene.text(left - 6.0, top + middle(row, height) + TICK * 0.36, Align::Right, number);
         }
-        scene.text(left, LABEL, Align::Left, Line::new(format!("{columns_are} →"), LABEL, INK));
-        let rows_line = Line::new(format!("← {rows_are}"), LABEL, INK);
-        let length = rows_line.width();
-        // centred on the rows, or starting with them if they are few
-        scene.text_up(LABEL, top + (sheet_height / 2.0).max(length / 2.0), rows_line);
-        scene.grow(left + sheet_width, top + sheet_height);
         Ok(scene)
     }
 
@@ -273,13 +328,16 @@ impl Grid {
 }
 
 /// The number of columns that makes a sheet about 1.4 times as wide as tall, with a last row that is full
-/// if one can be had.
+/// if one can be had; a few stand side by side.
 fn choose_columns(count: usize, (width, height): (usize, usize)) -> usize {
+    if count <= 4 {
+        return count;
+    }
     let cost = |columns: usize| {
         let rows = count.div_ceil(columns);
         let shape = (columns * width) as f32 / (rows * height) as f32;
         let missing = (rows * columns - count) as f32 / columns as f32;
-        (shape / 1.4).ln().abs() + 0.8 * missing * f32::from(u8::from(rows > 1))
+        (shape / 1.4).ln().abs() + if missing > 0.0 { 0.4 + 0.4 * missing } else { 0.0 }
     };
     (1..=count.min(64)).min_by(|&a, &b| cost(a).total_cmp(&cost(b))).unwrap_or(1)
 }
@@ -312,7 +370,7 @@ fn kernel_factor(size: (usize, usize), count: (usize, usize), room: (f32, f32)) 
     } else {
         0
     };
-    let wanted = (cell - gap as f32).min(if longest <= 1.0 { 22.0 } else { 42.0 });
+    let wanted = (cell - gap as f32).min(if longest <= 1.0 { 24.0 } else { 60.0 });
     (((wanted / longest) as usize).max(1), gap)
 }
 

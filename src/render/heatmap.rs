@@ -39,7 +39,7 @@ impl Heatmap {
             colormap: Colormap::Inferno,
             range: Range::Auto,
             label: String::new(),
-            opacity: 0.75,
+            opacity: 0.68,
             show_input: false,
         })
     }
@@ -68,7 +68,7 @@ impl Heatmap {
         Self { label: label.into(), ..self }
     }
 
-    /// How much of the colour covers the picture, in [0,1]; 0.75 if not said.
+    /// How much of the colour covers the picture, in [0,1]; 0.68 if not said.
     #[must_use]
     pub fn opacity(self, opacity: f32) -> Self {
         Self { opacity: opacity.clamp(0.0, 1.0), ..self }
@@ -85,6 +85,11 @@ impl Heatmap {
         self.range.span(self.values.iter().copied())
     }
 
+    /// The least width at which it can be read.
+    pub(super) fn least_width(&self) -> f32 {
+        if self.show_input && self.base.is_some() { 600.0 } else { 280.0 }
+    }
+
     pub(super) fn layout(&self, room: f32) -> Result<Scene> {
         let mut scene = Scene::default();
         let mut left = 0.0;
@@ -95,36 +100,59 @@ impl Heatmap {
             left = picture.width() as f32 + GAP;
             scene.picture(0.0, 0.0, picture);
         }
-        let map = self.paint(room)?;
+        let Painted { map, background } = self.paint(room)?;
         let (width, height) = (map.width() as f32, map.height() as f32);
         scene.picture(left, 0.0, map);
-        scene.place(left, height + GAP, colorbar(width.max(160.0), self.colormap, self.span()?, &self.label));
+        let color = |t| self.lay_over(self.colormap.at(t), background);
+        scene.place(left, height + GAP, colorbar(width.max(160.0), color, self.span()?, &self.label));
         Ok(scene)
     }
 
     /// The map over its picture, without a bar, as wide as it is looked at within `room` pixels.
-    pub(super) fn paint(&self, room: f32) -> Result<Raster> {
+    pub(super) fn paint(&self, room: f32) -> Result<Painted> {
         let span = self.span()?;
         let (base_width, base_height) =
             self.base.as_ref().map_or((self.width, self.height), |base| (base.width(), base.height()));
         let (width, height) = shown_size(base_width, base_height, room);
         let values = smooth(&self.values, (self.width, self.height), (width, height))?;
-        let color = |index: usize| self.colormap.at(span.position(values.get(index).copied().unwrap_or_default()));
-        let base = self.base.as_ref().map(|base| show_picture(base, room)).transpose()?;
-        Ok(Raster::from_fn(width, height, |x, y| {
-            let color = color(y * width + x);
-            match base.as_ref().and_then(|base| base.pixel(x, y)) {
-                Some(under) => self.lay_over(color, under),
-                None => color,
-            }
-        }))
+        let greys = self.base.as_ref().map(|base| show_picture(base, room)).transpose()?.as_ref().map(greys);
+        let background = greys.as_ref().map(|greys| greys.iter().sum::<f32>() / greys.len().max(1) as f32);
+        let map = Raster::from_fn(width, height, |x, y| {
+            let at = y * width + x;
+            let color = self.colormap.at(span.position(values.get(at).copied().unwrap_or_default()));
+            self.lay_over(color, greys.as_ref().and_then(|greys| greys.get(at)).copied())
+        });
+        Ok(Painted { map, background })
     }
 
-    /// The colour on the grey of the picture: where the picture is dark the colour is shaded, so its hue
-    /// stays that of the bar.
-    fn lay_over(&self, color: Rgb, under: Rgb) -> Rgb {
-        let [r, g, b] = under.map(f32::from);
-        let light = 0.299 * r + 0.587 * g + 0.114 * b;
-        color.map(|c| (f32::from(c) * self.opacity + light * (1.0 - self.opacity)).round() as u8)
+    /// The colour over a grey of the picture, 0 to 255, if there is a picture.
+    pub(super) fn lay_over(&self, color: Rgb, grey: Option<f32>) -> Rgb {
+        match grey {
+            Some(grey) => color.map(|c| (f32::from(c) * self.opacity + grey * (1.0 - self.opacity)).round() as u8),
+            None => color,
+        }
     }
+
+    /// The colours from the low end to the high end.
+    pub(super) fn colors(&self) -> Colormap {
+        self.colormap
+    }
+
+    /// What the bar measures.
+    pub(super) fn measures(&self) -> &str {
+        &self.label
+    }
+}
+
+/// A map in colours, and the mean grey of the picture beneath, on which the bar is shown too: so a colour
+/// of the bar is the one seen in the map.
+pub(super) struct Painted {
+    pub map: Raster,
+    pub background: Option<f32>,
+}
+
+/// How light each pixel is, 0 to 255.
+fn greys(picture: &Raster) -> Vec<f32> {
+    let luma = |[r, g, b]: [u8; 3]| 0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b);
+    picture.pixels().as_chunks().0.iter().copied().map(luma).collect()
 }

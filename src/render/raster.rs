@@ -1,6 +1,7 @@
 //! A bitmap, and the three ways of painting on it.
 
 use super::style::Rgb;
+use crate::error::Result;
 use crate::image::Image;
 
 /// 8-bit RGB pixels, row by row from the top.
@@ -54,6 +55,19 @@ impl Raster {
             return None;
         }
         self.pixels.get(3 * (y * self.width + x)..)?.first_chunk().copied()
+    }
+
+    /// The raster made small enough for a box, keeping its shape; the same if it fits already.
+    pub fn shrink_to(&self, width: usize, height: usize) -> Result<Self> {
+        let factor = (width as f32 / self.width as f32).min(height as f32 / self.height as f32);
+        if factor >= 1.0 {
+            return Ok(self.clone());
+        }
+        let scaled = |length: usize| ((length as f32 * factor).round() as usize).max(1);
+        let plane = |channel: usize| self.pixels.iter().skip(channel).step_by(3).map(|&v| f32::from(v) / 255.0);
+        let planes = (0..3).flat_map(plane).collect();
+        let image = Image::from_planes(self.width, self.height, planes, None)?;
+        Ok(Self::from_image(&image.resize(scaled(self.width), scaled(self.height))?))
     }
 
     /// Each pixel as a square of `factor` pixels.

@@ -49,7 +49,20 @@ impl Span {
 
     /// Both ends, or the only value, in writing.
     pub fn ends(self) -> (String, String) {
-        (number(self.low, self.digits()), number(self.high, self.digits()))
+        let (mut low, mut high) = (number(self.low, self.digits()), number(self.high, self.digits()));
+        // 0.420 says no more than 0.42, if the other end has no need of the digit either
+        while [&low, &high].iter().all(|text| *text == "0" || (text.contains('.') && text.ends_with('0'))) {
+            if low == "0" && high == "0" {
+                break;
+            }
+            for text in [&mut low, &mut high] {
+                if *text != "0" {
+                    text.pop();
+                    *text = text.trim_end_matches('.').to_owned();
+                }
+            }
+        }
+        (low, high)
     }
 
     /// The span in a few characters: `0.2 … 3.1`, or `±0.42` if it is symmetric.
@@ -203,8 +216,8 @@ mod tests {
         assert_eq!(ends(0.0, 0.4567), "0 0.457");
         assert_eq!(ends(-812.4, 90.0), "−812 90");
         assert_eq!(ends(0.0, 1.234e-5), "0 1.23e−5");
-        assert_eq!(ends(17.0001, 17.0003), "17.00010 17.00030");
-        assert_eq!(ends(4.0, 4.0), "4.00 4.00");
+        assert_eq!(ends(17.0001, 17.0003), "17.0001 17.0003");
+        assert_eq!(ends(4.0, 4.0), "4 4");
         assert_eq!(span(-0.42, 0.42).short(), "±0.42");
         assert_eq!(span(0.0, 3.25).short(), "0 … 3.25");
     }

@@ -99,6 +99,23 @@ impl Scene {
         self.height = self.height.max(y);
     }
 
+    /// Only the pictures, without lettering, and without the space around them.
+    pub fn paint_pictures(&self) -> Raster {
+        let corner = |mark: &Mark| match mark {
+            Mark::Picture { x, y, .. } => Some((*x, *y)),
+            _ => None,
+        };
+        let (left, top) =
+            self.marks.iter().filter_map(corner).fold((f32::MAX, f32::MAX), |(a, b), (x, y)| (a.min(x), b.min(y)));
+        let mut pictures = Self::default();
+        for mark in &self.marks {
+            if let Mark::Picture { x, y, raster } = mark {
+                pictures.picture(x - left, y - top, raster.clone());
+            }
+        }
+        pictures.paint()
+    }
+
     /// The scene in pixels, on the background.
     pub fn paint(&self) -> Raster {
         let mut raster = Raster::new(self.width.ceil() as usize, self.height.ceil() as usize, BACKGROUND);

@@ -10,7 +10,6 @@ use ab_glyph::{Font as _, FontRef, GlyphId, PxScale, point};
 use rustybuzz::{Face, UnicodeBuffer};
 
 use super::raster::Raster;
-use super::style::Rgb;
 
 /// How heavy the strokes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -43,7 +43,7 @@ impl Completer for Assistant {
 impl Validator for Assistant {
     fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
         Ok(match self.session.borrow().is_complete(context.input()) {
-            Completeness::Incomplete(indent) => ValidationResult::Incomplete(indent),
+            Completeness::Incomplete(_) => ValidationResult::Incomplete,
             // wrong text is run as well, so that its error is shown
             Completeness::Complete | Completeness::Invalid => ValidationResult::Valid(None),
         })

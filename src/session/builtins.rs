@@ -1,7 +1,48 @@
 //! Words that need the session: showing, helping, seeding.
 
+use std::fmt;
+
 use crate::error::{Error, Kind, Result, did_you_mean};
-use crate::lang::{Context, Dynamic, define, names};
+use crate::lang::{Context, Dynamic, define, describe, names, value_type};
+
+/// A value with what is written above and below it.
+#[derive(Clone, Debug)]
+pub struct Lettered {
+    /// What is shown.
+    pub value: Dynamic,
+    /// What stands above it.
+    pub title: Option<String>,
+    /// What stands below it.
+    pub caption: Option<String>,
+}
+
+value_type!(Lettered, "figure", "a figure", "Something to look at, with a title and a caption.");
+
+impl fmt::Display for Lettered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "figure of {}", describe(&self.value))?;
+        self.title.as_ref().map_or(Ok(()), |title| write!(f, ": {title}"))
+    }
+}
+
+/// Something to look at with a title and a caption, to be shown or put side by side in a list.
+///
+/// ```rhai
+/// [figure(photo("coffee"), title="a cup"), figure(photo("china"), title="a temple")]
+/// ```
+#[define]
+fn figure(
+    /// What to show.
+    value: Dynamic,
+    /// What stands above it.
+    #[default]
+    title: Option<String>,
+    /// What stands below it.
+    #[default]
+    caption: Option<String>,
+) -> Result<Lettered> {
+    Ok(Lettered { value, title, caption })
+}
 
 /// Shows a value where you are: in the terminal, the notebook, or a numbered file.
 ///

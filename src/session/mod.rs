@@ -3,6 +3,7 @@
 mod builtins;
 mod complete;
 mod help;
+mod manual;
 mod output;
 mod present;
 mod sink;
@@ -10,6 +11,7 @@ mod sink;
 use std::rc::Rc;
 
 pub use complete::{Candidate, Completeness, Completion};
+pub use manual::manual;
 pub use output::Output;
 pub use sink::Sink;
 

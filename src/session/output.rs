@@ -1,7 +1,7 @@
 //! A value ready to be shown, in several forms at once.
 
 use crate::error::Result;
-use crate::render::{Raster, to_png};
+use crate::render::{Figure, to_png};
 
 /// A value in every form that suits it. There is always text.
 #[derive(Clone, Debug, Default)]
@@ -14,8 +14,8 @@ pub struct Output {
     pub markdown: Option<String>,
     /// HTML without scripts or references to other files, for tables.
     pub html: Option<String>,
-    /// A picture.
-    pub picture: Option<Raster>,
+    /// Something to look at.
+    pub figure: Option<Figure>,
     /// How the value was made, kept in saved pictures.
     pub provenance: Option<String>,
 }
@@ -26,15 +26,15 @@ impl Output {
         Self { text: text.into(), ..Self::default() }
     }
 
-    /// The picture as a PNG file, with its provenance as text inside.
+    /// The figure as a PNG file, with its provenance as text inside.
     ///
     /// # Errors
-    /// The picture is too large for the format.
+    /// The figure is too large to draw.
     pub fn png(&self) -> Result<Option<Vec<u8>>> {
-        let Some(picture) = &self.picture else { return Ok(None) };
+        let Some(figure) = &self.figure else { return Ok(None) };
         let mut notes: Vec<(&str, &str)> = vec![("Software", concat!("percept ", env!("CARGO_PKG_VERSION")))];
         notes.extend(self.title.as_deref().map(|title| ("Title", title)));
         notes.extend(self.provenance.as_deref().map(|provenance| ("Description", provenance)));
-        to_png(picture, &notes).map(Some)
+        to_png(&figure.render()?, &notes).map(Some)
     }
 }

@@ -1,6 +1,7 @@
 //! How each kind of value is shown.
 
 use super::Output;
+use super::builtins::Lettered;
 use crate::error::{Error, Result};
 use crate::image::Image;
 use crate::lang::{Dynamic, FnPtr, Table};
@@ -26,7 +27,7 @@ pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
             figure.title = Some(title.to_owned());
         }
         output.title = output.title.or_else(|| figure.title.clone());
-        output.picture = Some(figure.render()?);
+        output.figure = Some(figure);
     }
     Ok(output)
 }
@@ -61,6 +62,12 @@ fn figure(value: &Dynamic) -> Result<Option<Figure>> {
     }
     if let Some(value) = value.clone().try_cast::<Attribution>() {
         return attribution(&value).map(Some);
+    }
+    if let Some(lettered) = value.clone().try_cast::<Lettered>() {
+        let Some(mut inner) = figure(&lettered.value)? else { return Ok(None) };
+        inner.title = lettered.title.or(inner.title);
+        inner.caption = lettered.caption.or(inner.caption);
+        return Ok(Some(inner));
     }
     if let Some(items) = value.read_lock::<rhai::Array>() {
         return row(&items);

@@ -1,0 +1,84 @@
+//! The reference manual, written from the registry.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::help::page;
+use crate::lang::{Builtin, builtins, stdlib, value_types};
+
+const HEAD: &str = "\
+# Percept: reference manual
+
+This page is written by `percept manual` from what the program itself knows; do not edit it.
+
+The language is Rhai with keyword arguments: `dream(img, octaves=4)`. The same call with a map at the end is
+`dream(img, #{octaves: 4})`. Any function can be written as a method of its first argument: `img.dream(octaves=4)`.
+Arguments without a default are given in order, the others by name. Where a number is expected an integer will do.
+Rhai's own rules for numbers hold: `1/2` is 0 and `1.0/2` is 0.5, `-2 ** 2` is 4.
+The value of the last line of a cell or script is shown; `_` holds the last value shown.
+
+";
+
+/// What each folder of words is called in the manual.
+fn heading(section: &str) -> String {
+    match section {
+        "session" => "Showing and help".into(),
+        "lang" => "Tables".into(),
+        "tensor" => "Tensors".into(),
+        "image" => "Images".into(),
+        "model" => "Models and layers".into(),
+        "vis" => "What an image is".into(),
+        "vis/attribution" => "Where a network looks".into(),
+        "vis/representation" => "What a layer is and sees".into(),
+        "vis/synthesis" => "Images a network makes".into(),
+        other => other.into(),
+    }
+}
+
+/// The whole manual, in Markdown.
+pub fn manual() -> String {
+    let mut text = HEAD.to_owned();
+    text.push_str("## Kinds of values\n\n| value | what it is |\n| --- | --- |\n");
+    let mut kinds: Vec<_> = value_types().collect();
+    kinds.sort_by_key(|kind| kind.name);
+    for kind in kinds {
+        let _ = writeln!(text, "| {} | {} |", kind.name, kind.doc);
+    }
+    let mut sections: BTreeMap<String, Vec<&Builtin>> = BTreeMap::new();
+    for (_, overloads) in builtins() {
+        for builtin in overloads {
+            sections.entry(builtin.section()).or_default().push(builtin);
+        }
+    }
+    for (section, words) in sections {
+        let _ = write!(text, "\n## {}\n", heading(&section));
+        for word in words {
+            let _ = write!(text, "\n### {}\n\n{}", word.name, page(word));
+        }
+    }
+    text.push_str("\n## Modules\n");
+    for (name, source) in stdlib() {
+        let _ = write!(text, "\n### {name}\n\n{}", module(name, source));
+    }
+    text
+}
+
+/// The functions of a module, from its comments.
+fn module(name: &str, source: &str) -> String {
+    let mut text = String::new();
+    let mut comment: Vec<&str> = Vec::new();
+    for line in source.lines() {
+        if let Some(head) = line.strip_prefix("//!") {
+            let _ = writeln!(text, "{}", head.trim());
+        } else if let Some(doc) = line.strip_prefix("///") {
+            comment.push(doc.strip_prefix(' ').unwrap_or(doc));
+        } else if let Some(function) = line.strip_prefix("fn ") {
+            let signature = function.trim_end_matches(['{', ' ']);
+            let _ = write!(text, "\n```rhai\n{name}::{signature}\n```\n\n{}\n", comment.join("\n"));
+            comment.clear();
+        } else if !line.trim().is_empty() {
+            comment.clear();
+        }
+    }
+    text
+}
