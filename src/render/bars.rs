@@ -111,3 +111,15 @@ pub fn percent(share: f32) -> String {
     }
     .replace('-', "−")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_in_percent() {
+        let shares = [1.0, 0.9994, 0.9996, 0.629, 0.0412, 0.0004, 0.00001, 0.0, -0.25, f32::NAN];
+        let expected = ["100 %", "99.9 %", "100 %", "62.9 %", "4.1 %", "0.04 %", "< 0.01 %", "0 %", "−25.0 %", "—"];
+        assert_eq!(shares.map(percent), expected);
+    }
+}
