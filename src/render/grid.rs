@@ -205,10 +205,11 @@ impl Grid {
         let cell = (width as f32).max(label_width.min(room_each.max(24.0)));
         let line_height = TICK + 4.0;
         let row_height = height as f32 + if lines > 0 { 4.0 + lines as f32 * line_height } else { 0.0 };
+        let shared = self.span()?;
         for (index, (tile, label)) in self.tiles.iter().zip(labels).enumerate() {
             let x = ((index % columns) as f32 * (cell + gap)).round();
             let y = ((index / columns) as f32 * (row_height + gap)).round();
-            scene.picture(x, y, self.paint(tile, (width, height))?);
+            scene.picture(x, y, self.paint(tile, (width, height), shared)?);
             for (line, text) in label.into_iter().enumerate() {
                 let text =
                     Line::new(shorten(&text, TICK, Weight::Regular, cell), TICK, if line == 0 { INK } else { QUIET });
@@ -221,13 +222,13 @@ impl Grid {
     fn lines_beneath(&self, tile: &Tile) -> Result<Vec<String>> {
         let mut lines: Vec<String> = tile.label.iter().cloned().collect();
         if self.per_tile && !tile.values().is_empty() {
-            lines.push(self.tile_span(tile)?.short());
+            lines.push(self.own_span(tile)?.short());
         }
         Ok(lines)
     }
 
-    fn tile_span(&self, tile: &Tile) -> Result<Span> {
-        if self.per_tile { self.range.span(tile.values().iter().copied()) } else { self.span() }
+    fn own_span(&self, tile: &Tile) -> Result<Span> {
+        self.range.span(tile.values().iter().copied())
     }
 
     /// Kernels, row by column, with numbers at the edges; and how far from the left they begin.
@@ -281,10 +282,11 @@ impl Grid {
         let rows = tiles.len().div_ceil(columns);
         let top = (HEAD + TICK + 6.0).round();
         let (width, height) = (size.0 * factor, size.1 * factor);
+        let shared = self.span()?;
         let mut sheet = Raster::new(columns * (width + gap) + gap, rows * (height + gap) + gap, TRACK);
         for (index, tile) in tiles.iter().enumerate() {
             let (x, y) = (index % columns * (width + gap) + gap, index / columns * (height + gap) + gap);
-            sheet.blit(x as i64, y as i64, &self.paint(tile, (width, height))?);
+            sheet.blit(x as i64, y as i64, &self.paint(tile, (width, height), shared)?);
         }
         let mut scene = Scene::default();
         scene.picture(left, top, sheet);
@@ -301,8 +303,8 @@ impl Grid {
         Ok(scene)
     }
 
-    /// A tile at a size in pixels.
-    fn paint(&self, tile: &Tile, (width, height): (usize, usize)) -> Result<Raster> {
+    /// A tile at a size in pixels; `shared` is the span of a plane without one of its own.
+    fn paint(&self, tile: &Tile, (width, height): (usize, usize), shared: Span) -> Result<Raster> {
         let (own_width, own_height) = tile.size();
         // tiles of several sizes in one grid keep their shape
         let fit = (width as f32 / own_width as f32).min(height as f32 / own_height as f32);
@@ -316,7 +318,7 @@ impl Grid {
                 Ok(Raster::from_image(&image.flatten(WHITE).resize(scaled(own_width), scaled(own_height))?))
             }
             Content::Plane { values, .. } => {
-                let span = self.tile_span(tile)?;
+                let span = if self.per_tile { self.own_span(tile)? } else { shared };
                 let color = |values: &[f32], index: usize| {
                     self.colormap.at(span.position(values.get(index).copied().unwrap_or_default()))
                 };
