@@ -13,12 +13,12 @@ const THUMBNAIL: f32 = 240.0;
 const NAMES_MAX: f32 = 220.0;
 const NAME: f32 = LABEL + 1.0;
 
-/// A name and its share in [0,1].
+/// A name and its share in `[0, 1]`.
 #[derive(Clone, Debug)]
 pub struct Bar {
     /// What the share is of.
     pub name: String,
-    /// The share; what lies outside [0,1] is drawn at the nearer end, but written as it is.
+    /// The share; what lies outside `[0, 1]` is drawn at the nearer end, but written as it is.
     pub value: f32,
 }
 

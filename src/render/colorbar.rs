@@ -12,7 +12,7 @@ const TICK_LENGTH: f32 = 4.0;
 /// A horizontal bar of `width` pixels with both ends and round numbers between them written beneath, and
 /// under these what it measures.
 ///
-/// `color` gives the colour at a position in [0,1].
+/// `color` gives the colour at a position in `[0, 1]`.
 pub fn colorbar(width: f32, color: impl Fn(f32) -> Rgb, span: Span, label: &str) -> Scene {
     let mut scene = Scene::default();
     let pixels = (width.round() as usize).max(2);

@@ -67,7 +67,7 @@ impl Heatmap {
         Self { label: label.into(), ..self }
     }
 
-    /// How much the colours hide the picture, in [0,1]: at 1 nothing of it is seen; 0.4 if not said.
+    /// How much the colours hide the picture, in `[0, 1]`: at 1 nothing of it is seen; 0.4 if not said.
     #[must_use]
     pub fn opacity(self, opacity: f32) -> Self {
         Self { opacity: opacity.clamp(0.0, 1.0), ..self }
