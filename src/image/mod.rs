@@ -24,7 +24,7 @@ pub use save::write_whole;
 pub use size::{MAX_PIXELS, MAX_SIDE};
 
 use crate::error::{Error, Kind, Result};
-use crate::lang::{define, value_type};
+use crate::lang::{Provenance, define, value_type};
 
 /// A colour: red, green and blue in `[0, 1]`.
 pub type Color = [f32; 3];
@@ -175,7 +175,23 @@ fn to_byte(value: f32) -> u8 {
     (value * 255.0).round() as u8
 }
 
-value_type!(Image, "image", "an image", "A picture: red, green and blue from 0 to 1; a cut-out also has transparency.");
+value_type!(
+    Image,
+    "image",
+    "an image",
+    "A picture: red, green and blue from 0 to 1; a cut-out also has transparency.",
+    remembers
+);
+
+impl Provenance for Image {
+    fn provenance(&self) -> Option<&str> {
+        self.provenance.as_deref()
+    }
+
+    fn made_by(self, call: &str) -> Self {
+        self.with_provenance(call)
+    }
+}
 
 impl fmt::Display for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

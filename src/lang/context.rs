@@ -119,11 +119,13 @@ pub struct Context<'a> {
     pub(super) runtime: &'a Runtime,
     /// The error of a callback, with its own place in the script.
     pub(super) callback_error: RefCell<Option<Box<EvalAltResult>>>,
+    /// What was chosen for arguments that were left out.
+    pub(super) notes: RefCell<Vec<(&'static str, String)>>,
 }
 
 impl<'a> Context<'a> {
     pub(super) fn new(call: &'a NativeCallContext<'a>, runtime: &'a Runtime) -> Self {
-        Self { call, runtime, callback_error: RefCell::default() }
+        Self { call, runtime, callback_error: RefCell::default(), notes: RefCell::default() }
     }
 
     /// The flag that asks this call to stop.
@@ -143,7 +145,14 @@ impl<'a> Context<'a> {
     /// The seed of this call: the one given, or the next of the session's.
     pub fn seed(&self, given: Option<u64>) -> u64 {
         // scripts hold signed integers: keep a drawn seed within what `seed=` accepts
-        given.unwrap_or_else(|| self.runtime.seeds.borrow_mut().next_u64() >> 1)
+        let seed = given.unwrap_or_else(|| self.runtime.seeds.borrow_mut().next_u64() >> 1);
+        self.note("seed", seed.to_string());
+        seed
+    }
+
+    /// Notes what was chosen for an argument, for the provenance of the result.
+    pub fn note(&self, parameter: &'static str, chosen: String) {
+        self.notes.borrow_mut().push((parameter, chosen));
     }
 
     /// Starts the session's seeds anew.

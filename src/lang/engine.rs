@@ -496,7 +496,10 @@ fn run(context: &Context<'_>, overloads: &[&'static Builtin], values: &[Dynamic]
     });
     for builtin in fitting {
         match Arguments::bind(builtin, values, keywords) {
-            Ok(arguments) => return (builtin.call)(context, &arguments),
+            Ok(arguments) => {
+                let value = (builtin.call)(context, &arguments)?;
+                return Ok(value::tell(value, || arguments.written(&context.notes.borrow())));
+            }
             Err(error) => {
                 first_error.get_or_insert(error);
             }
