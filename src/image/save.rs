@@ -76,7 +76,7 @@ impl Image {
 }
 
 /// Writes to a temporary name in the same folder and renames, so that nobody ever sees half a file.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let fail = |error: std::io::Error| {
         let why = match error.kind() {
             std::io::ErrorKind::NotFound => "its folder does not exist".to_owned(),

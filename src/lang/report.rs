@@ -107,7 +107,7 @@ fn describe(engine: &Engine, runtime: &Runtime, scope: &Scope<'_>, error: &EvalA
 }
 
 fn thrown(value: &Dynamic) -> String {
-    if value.is_string() { value.clone().into_string().unwrap_or_default() } else { value.to_string() }
+    if value.is_string() { value.clone().into_string().unwrap_or_default() } else { super::text(value) }
 }
 
 fn lower_first(text: &str) -> String {

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use rhai::{Dynamic, Engine, FnPtr, ImmutableString, Map};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Why a value is not taken for an argument.
 #[derive(Debug)]
@@ -56,6 +56,7 @@ pub struct ValueType {
     /// What it is, in a sentence.
     pub doc: &'static str,
     pub(crate) id: fn() -> TypeId,
+    pub(crate) text: fn(&Dynamic) -> Option<String>,
     pub(crate) register: fn(&mut Engine),
 }
 
@@ -96,6 +97,7 @@ macro_rules! value_type {
                 name: $name,
                 doc: $doc,
                 id: std::any::TypeId::of::<$type>,
+                text: |value| value.read_lock::<$type>().map(|value| value.to_string()),
                 register: |engine| $crate::lang::register_value_type::<$type>(engine, $name),
             }
         }
@@ -130,6 +132,28 @@ pub fn type_name(value: &Dynamic) -> &'static str {
     } else {
         "value"
     }
+}
+
+/// A value as text, the way a prompt shows it: strings are quoted.
+pub fn text(value: &Dynamic) -> String {
+    let id = value.type_id();
+    if let Some(own) = value_types().find(|kind| (kind.id)() == id).and_then(|kind| (kind.text)(value)) {
+        return own;
+    }
+    if let Some(items) = value.read_lock::<rhai::Array>() {
+        return format!("[{}]", items.iter().map(text).collect::<Vec<_>>().join(", "));
+    }
+    if let Some(map) = value.read_lock::<Map>() {
+        let entries: Vec<String> = map.iter().map(|(name, value)| format!("{name}: {}", text(value))).collect();
+        return format!("#{{{}}}", entries.join(", "));
+    }
+    if let Some(error) = value.read_lock::<Error>() {
+        return error.to_string();
+    }
+    if let Some(function) = value.read_lock::<FnPtr>() {
+        return format!("function {}", function.fn_name());
+    }
+    if value.is_string() { format!("{:?}", value.to_string()) } else { value.to_string() }
 }
 
 /// A value as messages mention it: "the string \"no\"", "an image".

@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use super::Output;
-use crate::lang::{Builtin, Dynamic, Interpreter, ScriptFunction, builtin, builtins, describe, signature, type_name};
+use crate::lang::{
+    Builtin, Dynamic, Interpreter, ScriptFunction, builtin, builtins, describe, signature, text, type_name,
+};
 
 /// What `help(value)` says.
 pub fn help(functions: &[ScriptFunction], value: &Dynamic) -> Option<String> {
@@ -89,7 +91,7 @@ pub fn inspect(interpreter: &Interpreter, code: &str, cursor: usize) -> Option<O
         Some(page) => page,
         None => {
             let value = interpreter.get(&name)?;
-            format!("`{name}`: {} `{value}`\n\n{}", type_name(&value), methods_of(&value))
+            format!("`{name}`: {} `{}`\n\n{}", type_name(&value), text(&value), methods_of(&value))
         }
     };
     Some(Output { text: plain(&markdown), markdown: Some(markdown), ..Output::default() })

@@ -2,9 +2,9 @@
 
 use super::Output;
 use super::builtins::Lettered;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::Image;
-use crate::lang::{Dynamic, FnPtr, Table};
+use crate::lang::{Dynamic, Table, text};
 use crate::render::{Bar, Bars, Body, Colormap, Figure, Grid, Heatmap, Range, Tile};
 use crate::vis::Classification;
 use crate::vis::attribution::{Attribution, Sign};
@@ -30,20 +30,6 @@ pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
         output.figure = Some(figure);
     }
     Ok(output)
-}
-
-/// A value as text. Strings are quoted, as at any prompt.
-fn text(value: &Dynamic) -> String {
-    if value.is_string() {
-        return format!("{:?}", value.to_string());
-    }
-    if let Some(error) = value.clone().try_cast::<Error>() {
-        return error.to_string();
-    }
-    if let Some(function) = value.clone().try_cast::<FnPtr>() {
-        return format!("function {}", function.fn_name());
-    }
-    value.to_string()
 }
 
 /// The figure that shows a value, if it can be seen.
