@@ -90,6 +90,10 @@ pub(super) struct Runtime {
     pub globals: RefCell<BTreeMap<String, Dynamic>>,
     /// Names of the functions that cells define.
     pub functions: RefCell<BTreeSet<String>>,
+    /// Was a job stopped before its end, in the call that is running?
+    pub stopped: Cell<bool>,
+    /// What the call of a stopped job has returned all the same.
+    pub unfinished: RefCell<Option<Dynamic>>,
 }
 
 impl Runtime {
@@ -101,6 +105,8 @@ impl Runtime {
             sources: RefCell::default(),
             globals: RefCell::default(),
             functions: RefCell::default(),
+            stopped: Cell::default(),
+            unfinished: RefCell::default(),
         }
     }
 
@@ -213,6 +219,13 @@ impl Progress<'_> {
 
 impl Drop for Progress<'_> {
     fn drop(&mut self) {
+        let unfinished = {
+            let report = self.report.borrow();
+            report.done < report.total
+        };
+        if unfinished && self.runtime.interrupt.is_raised() {
+            self.runtime.stopped.set(true);
+        }
         if self.begun.get() {
             self.report.borrow_mut().ended = true;
             self.runtime.host().progress(&self.report.borrow());

@@ -138,6 +138,11 @@ impl Interpreter {
         self.runtime.interrupt.clone()
     }
 
+    /// What a stopped call of the last evaluation has made so far: the script had no time to do anything with it.
+    pub fn take_unfinished(&self) -> Option<Dynamic> {
+        self.runtime.unfinished.take()
+    }
+
     /// The folder that `import` searches first.
     pub fn set_folder(&mut self, folder: std::path::PathBuf) {
         self.modules.set_folder(folder);
@@ -471,6 +476,11 @@ fn dispatch(
     };
 
     let outcome = run(&context, overloads, &values, &keywords);
+    if runtime.stopped.take()
+        && let Ok(value) = &outcome
+    {
+        *runtime.unfinished.borrow_mut() = Some(value.clone());
+    }
     outcome.map_err(|error| {
         if let Some(original) = context.callback_error.borrow_mut().take() {
             return original;

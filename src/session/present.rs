@@ -1,7 +1,7 @@
 //! How each kind of value is shown.
 
 use super::Output;
-use super::builtins::Lettered;
+use super::builtins::{Lettered, Page};
 use crate::error::Result;
 use crate::image::Image;
 use crate::lang::{Dynamic, Table, provenance, text};
@@ -17,6 +17,9 @@ const MOST_KERNELS: usize = 64;
 
 /// A value in every form that suits it.
 pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
+    if let Some(Page(markdown)) = value.clone().try_cast() {
+        return Ok(Output { text: super::help::plain(&markdown), markdown: Some(markdown), ..Output::default() });
+    }
     let mut output = Output { title: title.map(str::to_owned), text: text(value), ..Output::default() };
     if let Some(table) = value.clone().try_cast::<Table>() {
         output.html = Some(html(&table));
