@@ -1,22 +1,39 @@
-//! Writes one figure of each kind into a folder, to be looked at: `cargo run --example gallery_of_figures -- FOLDER`.
+//! One figure of each kind, to be looked at: written into a folder, or with `-` drawn in the terminal.
+//!
+//! `cargo run --example gallery_of_figures -- FOLDER|- [NAME]`
 
+use std::io;
 use std::path::Path;
 
-use percept::error::Result;
+use percept::error::{Error, Kind, Result};
 use percept::image::{Image, compose, gallery, noise, photo};
-use percept::render::{Bar, Bars, Body, Colormap, Figure, Grid, Heatmap, Range, Tile, to_png};
+use percept::render::{Bar, Bars, Body, Colormap, Figure, Grid, Heatmap, Range, Terminal, Tile, to_png};
 
 fn main() -> Result<()> {
-    let folder = std::env::args().nth(1).unwrap_or_else(|| "figures".into());
-    std::fs::create_dir_all(&folder)
-        .map_err(|e| percept::error::Error::new(percept::error::Kind::File, e.to_string()))?;
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().unwrap_or_else(|| "figures".into());
+    let wanted = arguments.next();
     for (name, figure) in figures()? {
-        let png = to_png(&figure.render()?, &[("Description", name)])?;
-        let path = Path::new(&folder).join(format!("{name}.png"));
-        std::fs::write(&path, png)
-            .map_err(|e| percept::error::Error::new(percept::error::Kind::File, e.to_string()))?;
-        println!("{}", path.display());
+        if wanted.as_deref().is_some_and(|wanted| wanted != name) {
+            continue;
+        }
+        if folder == "-" {
+            println!("{}", Terminal::detect().draw(&figure)?);
+        } else {
+            let png = to_png(&figure.render()?, &[("Description", name)])?;
+            write(&Path::new(&folder).join(format!("{name}.png")), &png)
+                .map_err(|error| Error::new(Kind::File, format!("`{folder}` cannot be written: {error}")))?;
+        }
     }
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(path, bytes)?;
+    println!("{}", path.display());
     Ok(())
 }
 

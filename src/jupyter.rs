@@ -1,6 +1,7 @@
 //! A session as a Jupyter kernel.
 
 use std::cell::{Cell, RefCell};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -26,13 +27,50 @@ const PATIENCE: Duration = Duration::from_millis(500);
 struct Notebook {
     io: RefCell<Option<Io>>,
     job: RefCell<Option<Job>>,
-    jobs: Cell<usize>,
+    line: RefCell<Line>,
+    lines: Cell<usize>,
 }
 
+/// A job that is running.
 struct Job {
     since: Instant,
     drawn: Option<Instant>,
-    display: String,
+}
+
+/// The line that tells how far a cell has come. All jobs of the cell share it, one after the other.
+#[derive(Default)]
+struct Line {
+    /// Its display, once it is shown.
+    display: Option<String>,
+    /// The jobs that were shown and have ended, and how long they took together.
+    ended: usize,
+    took: Duration,
+}
+
+impl Notebook {
+    fn begin(&self, io: &Io) {
+        *self.io.borrow_mut() = Some(io.clone());
+        *self.job.borrow_mut() = None;
+        *self.line.borrow_mut() = Line::default();
+    }
+
+    fn end(&self) {
+        *self.io.borrow_mut() = None;
+    }
+
+    fn draw(&self, io: &Io, bundle: MimeBundle) {
+        let mut line = self.line.borrow_mut();
+        match &line.display {
+            Some(display) => io.update_display(display, bundle),
+            None => {
+                self.lines.set(self.lines.get() + 1);
+                // other kernels may have written into the same notebook
+                let display = format!("percept-progress-{}-{}", std::process::id(), self.lines.get());
+                io.display_with_id(&display, bundle);
+                line.display = Some(display);
+            }
+        }
+    }
 }
 
 impl Sink for Notebook {
@@ -45,27 +83,25 @@ impl Sink for Notebook {
     fn progress(&self, report: &Report) {
         let Some(io) = &*self.io.borrow() else { return };
         let mut slot = self.job.borrow_mut();
-        let job = slot.get_or_insert_with(|| {
-            self.jobs.set(self.jobs.get() + 1);
-            Job { since: Instant::now(), drawn: None, display: format!("percept-progress-{}", self.jobs.get()) }
-        });
-        let patient = job.since.elapsed() < PATIENCE;
-        let due = job.drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAW);
-        // once a bar was shown, its last state is always shown as well
-        if (!report.ended && (patient || !due)) || (report.ended && job.drawn.is_none()) {
-            if report.ended {
-                *slot = None;
+        if report.ended {
+            // once a bar was shown, its last state is always shown as well
+            if let Some(Job { since, drawn: Some(_) }) = slot.take() {
+                let took = since.elapsed();
+                let bundle = {
+                    let mut line = self.line.borrow_mut();
+                    line.ended += 1;
+                    line.took += took;
+                    ended_bundle(report, took, &line)
+                };
+                self.draw(io, bundle);
             }
             return;
         }
-        let bundle = progress_bundle(report, job.since.elapsed());
-        match job.drawn {
-            None => io.display_with_id(&job.display, bundle),
-            Some(_) => io.update_display(&job.display, bundle),
-        }
-        job.drawn = Some(Instant::now());
-        if report.ended {
-            *slot = None;
+        let job = slot.get_or_insert_with(|| Job { since: Instant::now(), drawn: None });
+        let due = job.drawn.map_or(job.since.elapsed() >= PATIENCE, |drawn| drawn.elapsed() >= REDRAW);
+        if due {
+            self.draw(io, running_bundle(report, job.since.elapsed()));
+            job.drawn = Some(Instant::now());
         }
     }
 
@@ -77,14 +113,29 @@ impl Sink for Notebook {
     }
 }
 
-fn progress_bundle(report: &Report, elapsed: Duration) -> MimeBundle {
-    let Report { label, done, total, .. } = report;
-    let seconds = elapsed.as_secs_f64();
-    let text = format!("{label}: {done} of {total}, {seconds:.1} s");
-    let html = format!(
-        "<div><progress value=\"{done}\" max=\"{total}\" style=\"width:20em\"></progress> {label}: {done} of {total}, {seconds:.1} s</div>"
-    );
+/// A job under way: a bar.
+fn running_bundle(report: &Report, elapsed: Duration) -> MimeBundle {
+    let Report { done, total, .. } = report;
+    let text = format!("{}: {done} of {total}, {:.1} s", report.label, elapsed.as_secs_f64());
+    let bar = format!("<progress value=\"{done}\" max=\"{total}\" style=\"width:20em\"></progress>");
+    let html = format!("<div style=\"font-size:small\">{bar} {}</div>", escape(&text));
     MimeBundle::text(text).with("text/html", html)
+}
+
+/// What stays of the jobs of a cell: a quiet line.
+fn ended_bundle(report: &Report, took: Duration, line: &Line) -> MimeBundle {
+    let Report { label, done, total, .. } = report;
+    let stopped = if done < total { "stopped after " } else { "" };
+    let mut text = format!("{label}: {done} of {total}, {stopped}{:.1} s", took.as_secs_f64());
+    if line.ended > 1 {
+        let _ = write!(text, " (the last of {}, {:.1} s in all)", line.ended, line.took.as_secs_f64());
+    }
+    let html = format!("<div style=\"font-size:small;opacity:0.65\">{}</div>", escape(&text));
+    MimeBundle::text(text).with("text/html", html)
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// An output in the forms that a notebook shows.
@@ -125,7 +176,15 @@ fn execute_error(error: &Error) -> ExecuteError {
         Kind::Internal => "InternalError",
     };
     let shown = error.report().map_or_else(|| format!("error: {error}"), str::to_owned);
-    ExecuteError::new(name, error.to_string()).with_traceback(shown.lines())
+    ExecuteError::new(name, error.to_string()).with_traceback(colored(&shown).lines())
+}
+
+/// The word "error" in bold red, as in a terminal.
+fn colored(report: &str) -> String {
+    match report.strip_prefix("error") {
+        Some(rest) => format!("\x1b[1;31merror\x1b[0m{rest}"),
+        None => report.to_owned(),
+    }
 }
 
 impl Interpreter for Kernel {
@@ -147,7 +206,7 @@ impl Interpreter for Kernel {
     }
 
     fn execute(&mut self, code: &str, io: &Io) -> ExecuteResult {
-        *self.notebook.io.borrow_mut() = Some(io.clone());
+        self.notebook.begin(io);
         let outcome = self.session.eval(code);
         let shown = outcome.output.as_ref().map(bundle).transpose();
         let result = match (&outcome.error, shown) {
@@ -161,7 +220,7 @@ impl Interpreter for Kernel {
                 Err(execute_error(error))
             }
         };
-        *self.notebook.io.borrow_mut() = None;
+        self.notebook.end();
         result
     }
 

@@ -63,6 +63,7 @@ fn expand(attribute: Tokens, mut function: ItemFn) -> syn::Result<Tokens> {
         return Err(syn::Error::new_spanned(&function.sig, "a builtin returns Result<T>"));
     };
     Ok(quote! {
+        #[allow(clippy::too_many_arguments, reason = "a script names them")]
         #function
 
         ::inventory::submit! {

@@ -35,7 +35,7 @@ pub fn compose(background: &Image, cutout: &Image, x: f32, y: f32, scale: f32) -
     Image::from_planes(background.width(), background.height(), planes, alpha)
 }
 
-/// Where [`compose`] puts the cut-out: its opacity, in [0,1], for each pixel of the background.
+/// Where [`compose`] puts the cut-out: its opacity, in `[0, 1]`, for each pixel of the background.
 pub fn compose_mask(background: &Image, cutout: &Image, x: f32, y: f32, scale: f32) -> Result<Vec<f32>> {
     let placed = place(background, cutout, x, y, scale)?;
     let mut mask = vec![0.0; background.width() * background.height()];

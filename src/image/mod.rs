@@ -23,15 +23,15 @@ pub use resample::{Filter, resample};
 pub use size::{MAX_PIXELS, MAX_SIDE};
 
 use crate::error::{Error, Kind, Result};
-use crate::lang::{define, value_type};
+use crate::lang::{Provenance, define, value_type};
 
-/// A colour: red, green and blue in [0,1].
+/// A colour: red, green and blue in `[0, 1]`.
 pub type Color = [f32; 3];
 
 /// Plain white, which a cut-out is put on wherever transparency cannot be kept.
 pub const WHITE: Color = [1.0; 3];
 
-/// An RGB picture with values in [0,1]; immutable, and cheap to clone.
+/// An RGB picture with values in `[0, 1]`; immutable, and cheap to clone.
 ///
 /// Its pixels are planar (all reds, then all greens, then all blues; row by row from the top), which is
 /// the order a network reads them in. A cut-out also has an alpha plane; its colours are not
@@ -48,7 +48,7 @@ pub struct Image {
 impl Image {
     /// An image from `3 * width * height` planar values and, for a cut-out, `width * height` of alpha.
     ///
-    /// Values outside [0,1] are clamped; NaN and infinities are refused.
+    /// Values outside `[0, 1]` are clamped; NaN and infinities are refused.
     pub fn from_planes(width: usize, height: usize, mut planes: Vec<f32>, alpha: Option<Vec<f32>>) -> Result<Self> {
         size::check(width, height)?;
         check_values("the planes", planes.len(), 3 * width * height, &planes)?;
@@ -81,12 +81,12 @@ impl Image {
         self.height
     }
 
-    /// The colours in [0,1]: `3 * width * height` values, plane after plane.
+    /// The colours in `[0, 1]`: `3 * width * height` values, plane after plane.
     pub fn planes(&self) -> &[f32] {
         &self.planes
     }
 
-    /// How opaque each pixel is, in [0,1], if this is a cut-out.
+    /// How opaque each pixel is, in `[0, 1]`, if this is a cut-out.
     pub fn alpha(&self) -> Option<&[f32]> {
         self.alpha.as_deref().map(Vec::as_slice)
     }
@@ -174,7 +174,23 @@ fn to_byte(value: f32) -> u8 {
     (value * 255.0).round() as u8
 }
 
-value_type!(Image, "image", "an image", "A picture: red, green and blue from 0 to 1; a cut-out also has transparency.");
+value_type!(
+    Image,
+    "image",
+    "an image",
+    "A picture: red, green and blue from 0 to 1; a cut-out also has transparency.",
+    remembers
+);
+
+impl Provenance for Image {
+    fn provenance(&self) -> Option<&str> {
+        self.provenance.as_deref()
+    }
+
+    fn made_by(self, call: &str) -> Self {
+        self.with_provenance(call)
+    }
+}
 
 impl fmt::Display for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

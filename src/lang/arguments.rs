@@ -3,7 +3,7 @@
 use rhai::{Dynamic, Map};
 
 use super::registry::{Builtin, Parameter, signature};
-use super::value::{FromValue, Reject, describe};
+use super::value::{FromValue, Reject, describe, provenance};
 use crate::error::{Error, Kind, Result, did_you_mean};
 
 /// The arguments of one call, bound to the parameters of one function.
@@ -57,6 +57,28 @@ impl<'a> Arguments<'a> {
         Ok(Self { builtin, values })
     }
 
+    /// The call as a script would write it, defaults included; `notes` say what was chosen for arguments that were
+    /// left out, such as the seed.
+    pub(super) fn written(&self, notes: &[(&'static str, String)]) -> String {
+        let mut parts = Vec::new();
+        for (parameter, value) in self.builtin.parameters.iter().zip(&self.values) {
+            let note = notes.iter().find(|(name, _)| *name == parameter.name).map(|(_, text)| text.clone());
+            let text = match (note, value, parameter.default) {
+                (Some(note), ..) => note,
+                (None, Some(value), _) => argument(value),
+                (None, None, Some("optional") | None) => continue,
+                (None, None, Some(default)) => default.to_owned(),
+            };
+            parts.push(if parameter.default.is_some() { format!("{}={text}", parameter.name) } else { text });
+        }
+        let mut call = format!("{}({})", self.builtin.name, parts.join(", "));
+        if let Some((end, _)) = call.char_indices().nth(LONGEST) {
+            call.truncate(end);
+            call.push('…');
+        }
+        call
+    }
+
     /// The value of a parameter without a default.
     ///
     /// # Errors
@@ -74,6 +96,24 @@ impl<'a> Arguments<'a> {
         let Some(value) = slot.and_then(|slot| self.values[slot].as_ref()) else { return Ok(None) };
         T::from_value(value).map(Some).map_err(|reject| rejected::<T>(self.builtin, name, value, reject))
     }
+}
+
+/// No text about how a value was made grows longer than this.
+const LONGEST: usize = 2000;
+
+/// An argument as a script would write it: a value that remembers how it was made says that.
+fn argument(value: &Dynamic) -> String {
+    if let Some(call) = provenance(value) {
+        return call;
+    }
+    if value.is_string() {
+        return format!("{:?}", value.to_string());
+    }
+    if let Some(items) = value.read_lock::<rhai::Array>() {
+        let items: Vec<String> = items.iter().take(8).map(argument).collect();
+        return format!("[{}]", items.join(", "));
+    }
+    if value.is_int() || value.is_float() || value.is_bool() { value.to_string() } else { describe(value) }
 }
 
 fn rejected<T: FromValue>(builtin: &Builtin, name: &str, value: &Dynamic, reject: Reject) -> Error {

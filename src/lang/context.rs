@@ -90,6 +90,10 @@ pub(super) struct Runtime {
     pub globals: RefCell<BTreeMap<String, Dynamic>>,
     /// Names of the functions that cells define.
     pub functions: RefCell<BTreeSet<String>>,
+    /// Was a job stopped before its end, in the call that is running?
+    pub stopped: Cell<bool>,
+    /// What the call of a stopped job has returned all the same.
+    pub unfinished: RefCell<Option<Dynamic>>,
 }
 
 impl Runtime {
@@ -101,6 +105,8 @@ impl Runtime {
             sources: RefCell::default(),
             globals: RefCell::default(),
             functions: RefCell::default(),
+            stopped: Cell::default(),
+            unfinished: RefCell::default(),
         }
     }
 
@@ -119,11 +125,13 @@ pub struct Context<'a> {
     pub(super) runtime: &'a Runtime,
     /// The error of a callback, with its own place in the script.
     pub(super) callback_error: RefCell<Option<Box<EvalAltResult>>>,
+    /// What was chosen for arguments that were left out.
+    pub(super) notes: RefCell<Vec<(&'static str, String)>>,
 }
 
 impl<'a> Context<'a> {
     pub(super) fn new(call: &'a NativeCallContext<'a>, runtime: &'a Runtime) -> Self {
-        Self { call, runtime, callback_error: RefCell::default() }
+        Self { call, runtime, callback_error: RefCell::default(), notes: RefCell::default() }
     }
 
     /// The flag that asks this call to stop.
@@ -143,7 +151,14 @@ impl<'a> Context<'a> {
     /// The seed of this call: the one given, or the next of the session's.
     pub fn seed(&self, given: Option<u64>) -> u64 {
         // scripts hold signed integers: keep a drawn seed within what `seed=` accepts
-        given.unwrap_or_else(|| self.runtime.seeds.borrow_mut().next_u64() >> 1)
+        let seed = given.unwrap_or_else(|| self.runtime.seeds.borrow_mut().next_u64() >> 1);
+        self.note("seed", seed.to_string());
+        seed
+    }
+
+    /// Notes what was chosen for an argument, for the provenance of the result.
+    pub fn note(&self, parameter: &'static str, chosen: String) {
+        self.notes.borrow_mut().push((parameter, chosen));
     }
 
     /// Starts the session's seeds anew.
@@ -204,6 +219,13 @@ impl Progress<'_> {
 
 impl Drop for Progress<'_> {
     fn drop(&mut self) {
+        let unfinished = {
+            let report = self.report.borrow();
+            report.done < report.total
+        };
+        if unfinished && self.runtime.interrupt.is_raised() {
+            self.runtime.stopped.set(true);
+        }
         if self.begun.get() {
             self.report.borrow_mut().ended = true;
             self.runtime.host().progress(&self.report.borrow());

@@ -138,6 +138,11 @@ impl Interpreter {
         self.runtime.interrupt.clone()
     }
 
+    /// What a stopped call of the last evaluation has made so far: the script had no time to do anything with it.
+    pub fn take_unfinished(&self) -> Option<Dynamic> {
+        self.runtime.unfinished.take()
+    }
+
     /// The folder that `import` searches first.
     pub fn set_folder(&mut self, folder: std::path::PathBuf) {
         self.modules.set_folder(folder);
@@ -472,6 +477,11 @@ fn dispatch(
     };
 
     let outcome = run(&context, overloads, &values, &keywords);
+    if runtime.stopped.take()
+        && let Ok(value) = &outcome
+    {
+        *runtime.unfinished.borrow_mut() = Some(value.clone());
+    }
     outcome.map_err(|(error, builtin)| {
         let overloads = builtin.map_or(overloads, std::slice::from_ref);
         if let Some(original) = context.callback_error.borrow_mut().take() {
@@ -505,7 +515,10 @@ fn run<'a>(
     });
     for builtin in fitting {
         match Arguments::bind(builtin, values, keywords) {
-            Ok(arguments) => return (builtin.call)(context, &arguments).map_err(|error| (error, Some(builtin))),
+            Ok(arguments) => {
+                let value = (builtin.call)(context, &arguments).map_err(|error| (error, Some(builtin)))?;
+                return Ok(value::tell(value, || arguments.written(&context.notes.borrow())));
+            }
             Err(error) => {
                 first_error.get_or_insert((error, Some(builtin)));
             }

@@ -19,7 +19,8 @@ pub use scan::{CallSite, Scan};
 pub use table::Table;
 pub(crate) use value::value_type;
 pub use value::{
-    FromValue, IntoValue, Reject, Returned, ValueType, describe, register_value_type, text, type_name, value_types,
+    FromValue, IntoValue, Provenance, Reject, Returned, ValueType, describe, provenance, register_value_type, text,
+    type_name, value_types,
 };
 
 pub use percept_macros::builtin as define;

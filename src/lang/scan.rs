@@ -192,7 +192,7 @@ pub fn scan(engine: &Engine, text: &str) -> Scan {
 
     let input = [text];
     let (mut tokens, control) = engine.lex(&input);
-    while let Some((token, position)) = tokens.next() {
+    for (token, position) in tokens.by_ref() {
         let here = place(position);
         match token {
             Token::EOF => break,

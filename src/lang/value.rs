@@ -58,6 +58,38 @@ pub struct ValueType {
     pub(crate) id: fn() -> TypeId,
     pub(crate) text: fn(&Dynamic) -> Option<String>,
     pub(crate) register: fn(&mut Engine),
+    /// For types that remember how they were made: reading it, and writing it.
+    pub(crate) provenance: Option<(Told, Tell)>,
+}
+
+/// Reads how a value was made.
+pub(crate) type Told = fn(&Dynamic) -> Option<String>;
+/// Writes how a value was made.
+pub(crate) type Tell = fn(Dynamic, &str) -> Dynamic;
+
+/// A value that remembers how it was made.
+pub trait Provenance {
+    /// The call that made it, with its arguments and seed.
+    fn provenance(&self) -> Option<&str>;
+    /// The same value, made by this call.
+    #[must_use]
+    fn made_by(self, call: &str) -> Self;
+}
+
+/// How a value was made, if its type remembers that and it is known.
+pub fn provenance(value: &Dynamic) -> Option<String> {
+    let id = value.type_id();
+    let (told, _) = value_types().find(|kind| (kind.id)() == id)?.provenance?;
+    told(value)
+}
+
+/// Writes how a value was made, if its type remembers that.
+pub(super) fn tell(value: Dynamic, call: impl FnOnce() -> String) -> Dynamic {
+    let id = value.type_id();
+    match value_types().find(|kind| (kind.id)() == id).and_then(|kind| kind.provenance) {
+        Some((_, tell)) => tell(value, &call()),
+        None => value,
+    }
 }
 
 inventory::collect!(ValueType);
@@ -80,6 +112,19 @@ pub fn register_value_type<T: Clone + Display + 'static>(engine: &mut Engine, na
 /// The type is `Clone + Display`, cheap to clone, and has no `FromValue` or `IntoValue` of its own.
 macro_rules! value_type {
     ($type:ty, $name:literal, $expected:literal, $doc:literal) => {
+        $crate::lang::value_type!(@ $type, $name, $expected, $doc, None);
+    };
+    // a type with `Provenance`
+    ($type:ty, $name:literal, $expected:literal, $doc:literal, remembers) => {
+        $crate::lang::value_type!(@ $type, $name, $expected, $doc, Some((
+            |value| $crate::lang::Provenance::provenance(&*value.read_lock::<$type>()?).map(str::to_owned),
+            |value, call| match value.try_cast_result::<$type>() {
+                Ok(value) => $crate::lang::Dynamic::from($crate::lang::Provenance::made_by(value, call)),
+                Err(value) => value,
+            },
+        )));
+    };
+    (@ $type:ty, $name:literal, $expected:literal, $doc:literal, $provenance:expr) => {
         impl $crate::lang::FromValue for $type {
             const EXPECTED: &'static str = $expected;
             fn from_value(value: &$crate::lang::Dynamic) -> Result<Self, $crate::lang::Reject> {
@@ -99,6 +144,7 @@ macro_rules! value_type {
                 id: std::any::TypeId::of::<$type>,
                 text: |value| value.read_lock::<$type>().map(|value| value.to_string()),
                 register: |engine| $crate::lang::register_value_type::<$type>(engine, $name),
+                provenance: $provenance,
             }
         }
     };

@@ -76,15 +76,15 @@ impl Classes {
         }
     }
 
-    /// Classes that contain the word first, then those spelt most like it.
+    /// Classes with the word in their name first, then with a word that begins so, then those spelt most like it.
     fn nearest(&self, lower: &str) -> Vec<usize> {
         let mut ranked: Vec<(usize, f64, usize)> = (0..self.len())
             .map(|class| {
                 let name = self.0[class].to_lowercase();
-                let has_word = name.split(|c: char| !c.is_alphanumeric()).any(|word| word == lower);
-                let rank = if has_word {
+                let mut words = name.split(|c: char| !c.is_alphanumeric()).filter(|_| !lower.is_empty());
+                let rank = if words.clone().any(|word| word == lower) {
                     0
-                } else if !lower.is_empty() && name.contains(lower) {
+                } else if words.any(|word| word.starts_with(lower)) {
                     1
                 } else {
                     2
@@ -93,7 +93,7 @@ impl Classes {
                 (rank, likeness, class)
             })
             .collect();
-        // among those that contain the word, the network's order is the natural one
+        // among those that have the word, the network's order is the natural one
         ranked.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| if a.0 == 2 { b.1.total_cmp(&a.1) } else { a.2.cmp(&b.2) }));
         ranked.into_iter().take(CANDIDATES).map(|(_, _, class)| class).collect()
     }
@@ -108,4 +108,59 @@ impl Classes {
 /// The parts of `tench, Tinca tinca`.
 fn parts(name: &str) -> impl Iterator<Item = &str> {
     name.split(',').map(str::trim)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_numbers_and_parts_find_a_class() {
+        let classes = Classes::imagenet();
+        assert_eq!(classes.len(), 1000);
+        assert_eq!(classes.find("koala").unwrap(), 105);
+        assert_eq!(classes.find(" egyptian CAT").unwrap(), 285);
+        assert_eq!(classes.find("386").unwrap(), 386);
+        assert_eq!(classes.check(386).unwrap(), 386);
+        let parts = Classes::from_lines("tench, Tinca tinca\ngoldfish, Carassius auratus");
+        assert_eq!(parts.find("tinca TINCA").unwrap(), 0);
+    }
+
+    #[test]
+    fn numbers_outside_are_refused() {
+        let classes = Classes::imagenet();
+        assert_eq!(
+            classes.check(1000).unwrap_err().to_string(),
+            "there is no class 1000: they are numbered from 0 to 999"
+        );
+        assert!(classes.check(-1).is_err());
+        assert!(classes.find("-1").is_err());
+        assert!(Classes::from_lines("").find("x").is_err());
+    }
+
+    #[test]
+    fn unknown_names_get_the_nearest() {
+        let classes = Classes::imagenet();
+        let hint = |name: &str| classes.find(name).unwrap_err().hint().unwrap().to_owned();
+        let cats = hint("cat");
+        for cat in ["282 tiger cat", "285 Egyptian cat"] {
+            assert!(cats.contains(cat), "{cats}");
+        }
+        assert!(hint("bear").contains("294 brown bear"), "{}", hint("bear"));
+        assert!(hint("eleph").contains("386 African elephant"), "{}", hint("eleph"));
+        assert!(hint("kaola").contains("105 koala"), "{}", hint("kaola"));
+        assert_eq!(hint("cat").matches(", ").count(), CANDIDATES - 1);
+        classes.find("").unwrap_err();
+    }
+
+    #[test]
+    fn a_name_of_two_classes_is_ambiguous() {
+        let classes = Classes::from_lines("crane, bird\nheron\nCrane, machine\nbird");
+        let error = classes.find("crane").unwrap_err();
+        assert_eq!(error.message(), "`crane` is the name of 2 classes");
+        assert_eq!(error.hint(), Some("give the number: 0 crane, bird, 2 Crane, machine"));
+        // a whole name is no part of another
+        assert_eq!(classes.find("bird").unwrap(), 3);
+    }
 }

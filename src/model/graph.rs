@@ -151,7 +151,11 @@ impl Builder {
             }
         }
         for (i, node) in nodes.iter_mut().enumerate() {
-            node.aliases.retain(|alias| by_name.entry(alias.clone()).or_insert(NodeId(i)).0 == i);
+            // an alias that repeats this node's own ordinal name says nothing new
+            node.aliases.retain(|alias| {
+                let found = by_name.entry(alias.clone()).or_insert(NodeId(i));
+                found.0 == i && *alias != node.ordinal && *alias != node.name
+            });
         }
         Ok(Graph { nodes, by_name })
     }
@@ -184,4 +188,54 @@ fn number(nodes: &mut [Node]) {
 
 fn broken(message: String) -> Error {
     Error::new(Kind::File, message).context("the network's graph is broken")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn relu_chain(names: &[(&str, &[&str])]) -> Result<Graph> {
+        let (mut builder, mut x) = Builder::new(3);
+        for (name, aliases) in names {
+            x = builder.add(name, aliases, Op::Relu, &[x]);
+        }
+        builder.finish()
+    }
+
+    #[test]
+    fn ordinal_names_win_over_aliases() {
+        let graph = relu_chain(&[("a", &["relu2", "first"]), ("b", &["relu2", "b"])]).unwrap();
+        assert_eq!(graph.find("relu2").unwrap().index(), 2);
+        assert_eq!(graph.node(graph.find("a").unwrap()).aliases, ["first"]);
+        assert!(graph.node(graph.find("b").unwrap()).aliases.is_empty());
+        assert_eq!(graph.names().collect::<Vec<_>>(), ["input", "a", "relu1", "first", "b", "relu2"]);
+    }
+
+    #[test]
+    fn broken_graphs_are_refused() {
+        assert!(relu_chain(&[("a", &[]), ("a", &[])]).unwrap_err().to_string().contains("two nodes are called `a`"));
+        assert!(relu_chain(&[("relu2", &[]), ("b", &[])]).unwrap_err().to_string().contains("ordinal"));
+
+        let (mut builder, input) = Builder::new(3);
+        builder.add("loop", &[], Op::Concat, &[input, NodeId(1)]);
+        assert!(builder.finish().unwrap_err().to_string().contains("come before it"));
+        let (mut builder, _) = Builder::new(3);
+        builder.add("lonely", &[], Op::Relu, &[]);
+        assert!(builder.finish().is_err());
+        let (mut builder, _) = Builder::new(3);
+        builder.add("second input", &[], Op::Input { channels: 3 }, &[]);
+        assert!(builder.finish().is_err());
+    }
+
+    #[test]
+    fn only_what_a_tap_reads_is_needed() {
+        let (mut builder, input) = Builder::new(3);
+        let a = builder.add("a", &[], Op::Relu, &[input]);
+        let b = builder.add("b", &[], Op::Relu, &[input]);
+        builder.add("join", &[], Op::Concat, &[a, b]);
+        let graph = builder.finish().unwrap();
+        assert_eq!(graph.needed(&[b]), [true, false, true, false]);
+        assert_eq!(graph.needed(&[graph.output()]), [true; 4]);
+    }
 }

@@ -15,6 +15,8 @@ mod recipe;
 mod reference;
 mod rules;
 mod shapes;
+#[cfg(test)]
+mod toy;
 mod weights;
 mod words;
 pub mod zoo;

@@ -65,3 +65,69 @@ impl Graph {
         Ok(fields)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::model::{Builder, Conv2d};
+    use crate::tensor::{Conv2dParams, MaxPool2dParams};
+
+    /// A chain of (is pooling, kernel, stride, padding) and the fields of its layers.
+    fn fields(layers: &[(bool, usize, usize, usize)], image: usize) -> Vec<ReceptiveField> {
+        let (mut builder, mut x) = Builder::new(1);
+        for (i, (pool, kernel, stride, padding)) in layers.iter().copied().enumerate() {
+            let op = if pool {
+                Op::MaxPool2d(MaxPool2dParams { kernel, stride, padding, ceil_mode: false })
+            } else {
+                Op::Conv2d(Conv2d {
+                    in_channels: 1,
+                    out_channels: 1,
+                    kernel: [kernel; 2],
+                    params: Conv2dParams { stride, padding, ..Conv2dParams::default() },
+                    weight: format!("{i}"),
+                    bias: None,
+                })
+            };
+            x = builder.add(&format!("layer {i}"), &[], op, &[x]);
+        }
+        let graph = builder.finish().unwrap();
+        graph.receptive_fields([1, image, image]).unwrap().split_off(1)
+    }
+
+    #[test]
+    fn alexnet_has_its_published_fields() {
+        // TF-slim's AlexNet v2: conv1, pool1, conv2, pool2, conv3, conv4, conv5, pool5
+        let layers = [
+            (false, 11, 4, 0),
+            (true, 3, 2, 0),
+            (false, 5, 1, 2),
+            (true, 3, 2, 0),
+            (false, 3, 1, 1),
+            (false, 3, 1, 1),
+            (false, 3, 1, 1),
+            (true, 3, 2, 0),
+        ];
+        let fields = fields(&layers, 224);
+        let sizes: Vec<usize> = fields.iter().map(|field| field.size).collect();
+        assert_eq!(sizes, [11, 19, 51, 67, 99, 131, 163, 195]);
+        assert_eq!((fields[2].jump, fields[2].start), (8, -16));
+    }
+
+    #[test]
+    fn vgg16_has_its_published_field() {
+        let mut layers = Vec::new();
+        for convolutions in [2, 2, 3, 3, 3] {
+            layers.extend([(false, 3, 1, 1)].repeat(convolutions));
+            layers.push((true, 2, 2, 0));
+        }
+        assert_eq!(fields(&layers, 224).last().unwrap().size, 212);
+    }
+
+    #[test]
+    fn the_first_unit_is_centred_where_its_window_is() {
+        let field = fields(&[(false, 3, 2, 1)], 9)[0];
+        assert_eq!(field, ReceptiveField { size: 3, jump: 2, start: -1 });
+        assert!((field.centre(0) - 0.0).abs() < 1e-9 && (field.centre(2) - 4.0).abs() < 1e-9);
+    }
+}

@@ -61,7 +61,7 @@ impl InputRecipe {
 
     /// Between RGB and the network's order; either way, since turning round twice changes nothing.
     fn reorder(&self, x: &Tensor) -> Result<Tensor> {
-        let (_, _, _, _) = x.dims4()?;
+        x.dims4()?;
         Ok(match self.order {
             ChannelOrder::Rgb => x.clone(),
             ChannelOrder::Bgr => Tensor::cat(&[&x.narrow(1, 2, 1)?, &x.narrow(1, 1, 1)?, &x.narrow(1, 0, 1)?], 1)?,
@@ -72,4 +72,45 @@ impl InputRecipe {
 /// Three numbers as `[1, 3, 1, 1]`.
 fn per_channel(values: [f32; 3], device: &Device) -> Result<Tensor> {
     Ok(Tensor::new(&values, device)?.reshape((1, 3, 1, 1))?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use candle_core::Var;
+
+    use super::*;
+    use crate::model::zoo::squeezenet::recipe;
+
+    #[test]
+    fn the_embedded_network_reads_blue_first() {
+        let orange = Tensor::new(&[1f32, 0.5, 0.0], &Device::Cpu).unwrap().reshape((1, 3, 1, 1)).unwrap();
+        let input = recipe().to_input(&orange).unwrap();
+        assert_eq!(input.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [-104.0, 10.5, 132.0]);
+    }
+
+    #[test]
+    fn there_and_back_again() {
+        let torch = InputRecipe {
+            order: ChannelOrder::Rgb,
+            range: 1.0,
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+            ..recipe()
+        };
+        for recipe in [recipe(), torch] {
+            let image = Tensor::rand(0f32, 1.0, (2, 3, 4, 5), &Device::Cpu).unwrap();
+            let back = recipe.from_input(&recipe.to_input(&image).unwrap()).unwrap();
+            let off = (back - image).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+            assert!(off < 1e-6, "{off}");
+        }
+    }
+
+    #[test]
+    fn gradients_pass_in_the_right_order() {
+        let image = Var::ones((1, 3, 1, 1), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let blue = recipe().to_input(&image).unwrap().narrow(1, 0, 1).unwrap().sum_all().unwrap();
+        let gradient = blue.backward().unwrap().remove(&image).unwrap();
+        assert_eq!(gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [0.0, 0.0, 255.0]);
+    }
 }

@@ -67,3 +67,35 @@ fn smallest(enough: usize, fits: impl Fn(usize) -> bool) -> usize {
     }
     high
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use crate::model::zoo::squeezenet::squeezenet1_1;
+
+    #[test]
+    fn the_smallest_image_is_torchvisions() {
+        let graph = squeezenet1_1().unwrap();
+        // torchvision.models.SqueezeNet1_1_Weights: min_size (17, 17)
+        assert_eq!(graph.minimum_size(&[graph.output()], 227).unwrap(), (17, 17));
+        assert_eq!(graph.minimum_size(&[graph.find("conv1").unwrap()], 227).unwrap(), (3, 3));
+        assert!(graph.check_size(&[graph.output()], 17, 17, 227).is_ok());
+        let error = graph.check_size(&[graph.output()], 300, 16, 227).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "an image of 16×300 pixels is too small for the network (it needs at least 17×17)"
+        );
+    }
+
+    #[test]
+    fn pooling_rounds_up() {
+        let graph = squeezenet1_1().unwrap();
+        let shape = |name: &str, side| {
+            let id = graph.find(name).unwrap();
+            graph.shapes([3, side, side + 32], id).unwrap().pop().unwrap()
+        };
+        assert_eq!(shape("pool1", 227), [64, 56, 64]);
+        assert_eq!(shape("pool1", 224), [64, 55, 63]);
+        assert_eq!(shape("fire9", 227), [512, 14, 16]);
+    }
+}

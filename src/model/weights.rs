@@ -125,3 +125,111 @@ fn half_to_f32(bits: u16) -> f32 {
         _ => (1024.0 + mantissa) * 2f32.powi(exponent - 25),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use safetensors::tensor::TensorView;
+
+    use super::*;
+    use crate::model::{Builder, Conv2d, Op};
+    use crate::tensor::Conv2dParams;
+
+    const EMBEDDED: &[u8] = include_bytes!("../../assets/squeezenet1_1.safetensors");
+
+    fn file(tensors: &[(&str, Dtype, &[usize], &[u8])]) -> Vec<u8> {
+        let views =
+            tensors.iter().map(|(n, dtype, shape, data)| (*n, TensorView::new(*dtype, shape.to_vec(), data).unwrap()));
+        safetensors::serialize(views, None).unwrap()
+    }
+
+    fn one_convolution() -> Graph {
+        let (mut builder, x) = Builder::new(1);
+        let params = Conv2dParams::default();
+        let (weight, bias) = ("c.weight".to_owned(), Some("c.bias".to_owned()));
+        let op = Op::Conv2d(Conv2d { in_channels: 1, out_channels: 2, kernel: [1, 1], params, weight, bias });
+        builder.add("c", &[], op, &[x]);
+        builder.finish().unwrap()
+    }
+
+    #[test]
+    fn every_float_type_is_read() {
+        let f16 = [0x00u8, 0x3c, 0x00, 0xc1, 0x01, 0x00]; // 1, -2.5, the smallest subnormal
+        let bf16 = [0x80u8, 0x3f, 0x20, 0xc0]; // 1, -2.5
+        let f64s: Vec<u8> = [1f64, -2.5].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let bytes =
+            file(&[("a", Dtype::F16, &[3], &f16), ("b", Dtype::BF16, &[2], &bf16), ("c", Dtype::F64, &[1, 2], &f64s)]);
+        let weights = Weights::from_safetensors(&bytes).unwrap();
+        assert_eq!(weights.get("a").unwrap().to_vec1::<f32>().unwrap(), [1.0, -2.5, 5.960_464_5e-8]);
+        assert_eq!(weights.get("b").unwrap().to_vec1::<f32>().unwrap(), [1.0, -2.5]);
+        assert_eq!(weights.get("c").unwrap().to_vec2::<f32>().unwrap(), [[1.0, -2.5]]);
+        let error = Weights::from_safetensors(&file(&[("n", Dtype::I32, &[1], &[0; 4])])).unwrap_err();
+        assert!(error.to_string().contains("`n`") && error.to_string().contains("I32"), "{error}");
+    }
+
+    #[test]
+    fn each_fault_is_named_with_both_shapes() {
+        let nan: Vec<u8> = [f32::NAN, 1.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let check = |bytes: &[u8]| Weights::from_safetensors(bytes).unwrap().check(&one_convolution()).unwrap_err();
+        let error =
+            check(&file(&[("c.weight", Dtype::F32, &[1, 2, 1], &[0; 8]), ("extra", Dtype::F32, &[1], &[0; 4])]));
+        assert_eq!(error.kind(), Kind::File);
+        assert_eq!(
+            error.message(),
+            "the weights do not fit the network: `c.bias` [2] is missing; `c.weight` has shape [1, 2, 1] where the \
+             network needs [2, 1, 1, 1]; the network has no `extra` [1]"
+        );
+        let error =
+            check(&file(&[("c.weight", Dtype::F32, &[2, 1, 1, 1], &nan), ("c.bias", Dtype::F32, &[2], &[0; 8])]));
+        assert!(error.message().contains("1 of the 2 values of `c.weight` are NaN"), "{error}");
+    }
+
+    #[test]
+    fn damaged_and_hostile_files_are_refused() {
+        for length in [0, 1, 7, 8, 9, 100, 5000, EMBEDDED.len() - 1] {
+            let error = Weights::from_safetensors(&EMBEDDED[..length]).unwrap_err();
+            assert_eq!(error.kind(), Kind::File, "{error}");
+        }
+        let with_header = |header: &str| {
+            let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+            bytes.extend(header.bytes());
+            Weights::from_safetensors(&bytes).map(|weights| weights.count())
+        };
+        let huge = u64::MAX.to_le_bytes();
+        assert!(Weights::from_safetensors(&huge).is_err());
+        assert!(with_header("{").is_err());
+        let overflow = format!(r#"{{"w":{{"dtype":"F32","shape":[{0},{0}],"data_offsets":[0,4]}}}}"#, u64::MAX / 2);
+        assert!(with_header(&overflow).is_err());
+        assert!(
+            with_header(r#"{"w":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}"#).is_err()
+        );
+        assert!(with_header(r#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}"#).is_err());
+    }
+
+    #[test]
+    fn a_thousand_mutations_do_no_harm() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(7);
+        let small = file(&[("c.weight", Dtype::F32, &[2, 1, 1, 1], &[0; 8]), ("c.bias", Dtype::F32, &[2], &[0; 8])]);
+        for _ in 0..1000 {
+            let mut bytes = small.clone();
+            for _ in 0..rng.random_range(1..4) {
+                let at = rng.random_range(0..bytes.len());
+                bytes[at] = rng.random();
+            }
+            bytes.truncate(rng.random_range(bytes.len() / 2..=bytes.len()));
+            if let Ok(weights) = Weights::from_safetensors(&bytes) {
+                let _ = weights.check(&one_convolution());
+            }
+        }
+    }
+
+    #[test]
+    fn the_hash_is_the_same_in_every_version() {
+        let weights = Weights::from_safetensors(EMBEDDED).unwrap();
+        assert_eq!(weights.hash(), "1ddbf1bb6ab7f4f3");
+        assert_eq!(weights.count(), 1_235_496);
+        let other = Weights::new(weights.iter().map(|(name, t)| (name.to_owned(), (t * 2.0).unwrap()))).unwrap();
+        assert_ne!(other.hash(), weights.hash());
+    }
+}

@@ -58,6 +58,11 @@ impl Layer {
 }
 
 impl Model {
+    /// Its name with the start of the hash of its weights: `squeezenet1_1@1a2b3c4d`.
+    pub fn fingerprint(&self) -> String {
+        format!("{}@{}", self.name(), self.weights().hash().get(..8).unwrap_or_default())
+    }
+
     /// The picture as the network sees it: brought to its size, a cut-out on white and nothing of it cut off.
     ///
     /// # Errors
@@ -174,12 +179,14 @@ impl LayerName {
     }
 }
 
-/// The model that a call names, or the embedded one.
+/// The model that a call names, or the embedded one; noted with the hash of its weights.
 ///
 /// # Errors
 /// The embedded model cannot be read.
-pub fn or_embedded(model: Option<Model>) -> Result<Model> {
-    model.map_or_else(Model::embedded, Ok)
+pub fn or_embedded(cx: &Context<'_>, model: Option<Model>) -> Result<Model> {
+    let model = model.map_or_else(Model::embedded, Ok)?;
+    cx.note("model", model.fingerprint());
+    Ok(model)
 }
 
 /// A model by name.

@@ -13,12 +13,12 @@ const THUMBNAIL: f32 = 240.0;
 const NAMES_MAX: f32 = 220.0;
 const NAME: f32 = LABEL + 1.0;
 
-/// A name and its share in [0,1].
+/// A name and its share in `[0, 1]`.
 #[derive(Clone, Debug)]
 pub struct Bar {
     /// What the share is of.
     pub name: String,
-    /// The share; what lies outside [0,1] is drawn at the nearer end, but written as it is.
+    /// The share; what lies outside `[0, 1]` is drawn at the nearer end, but written as it is.
     pub value: f32,
 }
 
@@ -110,4 +110,16 @@ pub fn percent(share: f32) -> String {
         _ => "—".to_owned(),
     }
     .replace('-', "−")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_in_percent() {
+        let shares = [1.0, 0.9994, 0.9996, 0.629, 0.0412, 0.0004, 0.00001, 0.0, -0.25, f32::NAN];
+        let expected = ["100 %", "99.9 %", "100 %", "62.9 %", "4.1 %", "0.04 %", "< 0.01 %", "0 %", "−25.0 %", "—"];
+        assert_eq!(shares.map(percent), expected);
+    }
 }

@@ -12,7 +12,7 @@ const TICK_LENGTH: f32 = 4.0;
 /// A horizontal bar of `width` pixels with both ends and round numbers between them written beneath, and
 /// under these what it measures.
 ///
-/// `color` gives the colour at a position in [0,1].
+/// `color` gives the colour at a position in `[0, 1]`.
 pub fn colorbar(width: f32, color: impl Fn(f32) -> Rgb, span: Span, label: &str) -> Scene {
     let mut scene = Scene::default();
     let pixels = (width.round() as usize).max(2);
@@ -55,4 +55,21 @@ pub fn colorbar(width: f32, color: impl Fn(f32) -> Rgb, span: Span, label: &str)
 /// A slightly darker shade, so that a pale end does not dissolve into the page.
 fn outline(color: Rgb) -> Rgb {
     color.map(|c| (f32::from(c) * 0.85) as u8)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::render::Colormap;
+
+    #[test]
+    fn the_ends_have_the_colours_of_the_ends() {
+        let span = Span { low: -2.0, high: 5.0 };
+        let raster = colorbar(200.0, |t| Colormap::Viridis.at(t), span, "").paint();
+        assert_eq!(raster.pixel(0, 5), Some(outline(Colormap::Viridis.at(0.0))));
+        assert_eq!(raster.pixel(199, 5), Some(outline(Colormap::Viridis.at(1.0))));
+        // zero stands two sevenths from the left
+        assert_eq!(raster.pixel((200.0 * 2.0 / 7.0) as usize, 14), Some(LINE));
+    }
 }

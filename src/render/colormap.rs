@@ -38,7 +38,7 @@ impl Colormap {
         })
     }
 
-    /// The colour at `t` in [0,1]; what lies outside gets the end's colour.
+    /// The colour at `t` in `[0, 1]`; what lies outside gets the end's colour.
     pub fn at(self, t: f32) -> Rgb {
         match self {
             Self::Viridis => between(&VIRIDIS, t),

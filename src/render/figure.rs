@@ -194,16 +194,140 @@ fn row(figures: &[Figure], room: f32) -> Result<Scene> {
     // as even lines as can be: 5 are 3 and 2, not 4 and 1
     let columns = figures.len().div_ceil(figures.len().div_ceil(fit));
     let width = ((room + ROW_GAP) / columns as f32 - ROW_GAP).floor();
-    for line in figures.chunks(columns) {
-        let parts = line.iter().map(|figure| figure.layout(width)).collect::<Result<Vec<_>>>()?;
-        let title_height = parts.iter().map(|p| p.title.height).fold(0.0, f32::max);
-        let top = if scene.height > 0.0 { (scene.height + ROW_GAP).round() } else { 0.0 };
-        let mut left = 0.0;
-        for part in parts {
-            let part_width = part.width();
-            scene.place(left, top, part.stack_below(title_height));
-            left = (left + part_width + ROW_GAP).round();
+    let mut line: Vec<Parts> = Vec::new();
+    for figure in figures {
+        let part = figure.layout(width)?;
+        let taken: f32 = line.iter().map(|part| part.width() + ROW_GAP).sum();
+        // a table of very many kernels may be wider than it should
+        if line.len() == columns || (!line.is_empty() && taken + part.width() > room) {
+            place_line(&mut scene, std::mem::take(&mut line));
+        }
+        line.push(part);
+    }
+    place_line(&mut scene, line);
+    Ok(scene)
+}
+
+/// Puts figures side by side beneath what the scene has, with the tops of their bodies aligned.
+fn place_line(scene: &mut Scene, parts: Vec<Parts>) {
+    let title_height = parts.iter().map(|part| part.title.height).fold(0.0, f32::max);
+    let top = if scene.height > 0.0 { (scene.height + ROW_GAP).round() } else { 0.0 };
+    let mut left = 0.0;
+    for part in parts {
+        let width = part.width();
+        scene.place(left, top, part.stack_below(title_height));
+        left = (left + width + ROW_GAP).floor();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+    use crate::image::photo;
+    use crate::render::style::BACKGROUND;
+    use crate::render::{Bar, Range, Tile};
+
+    const LONG: &str = "a very long title of a figure, which says at length what can be seen in it and what cannot";
+
+    fn kinds() -> Vec<(&'static str, Body)> {
+        let image = photo("chelsea").unwrap();
+        let plane = |n: usize, i: usize| (0..n).map(|j| ((i * 7 + j * 3) % 11) as f32 - 5.0).collect::<Vec<_>>();
+        let tiles = |count: usize, side: usize| -> Vec<Tile> {
+            (0..count).map(|i| Tile::plane(side, side, plane(side * side, i)).unwrap()).collect()
+        };
+        let labelled = || tiles(5, 13).into_iter().map(|tile| tile.label("channel with a long name"));
+        let map = || Heatmap::new(7, 5, plane(35, 1)).unwrap().label(LONG);
+        let bar = |name: &str, value| Bar { name: name.into(), value };
+        let bars = || Bars::new(vec![bar(LONG, 1.0), bar("b", 0.0), bar("c", f32::NAN), bar("d", -2.0), bar("e", 7.0)]);
+        vec![
+            ("picture", Body::Picture(image.clone())),
+            ("tiny", Body::Picture(image.resize(5, 3).unwrap())),
+            ("wide", Body::Picture(image.resize(3000, 20).unwrap())),
+            ("tall", Body::Picture(image.resize(2, 900).unwrap())),
+            ("map", Body::Heatmap(map())),
+            ("map over", Body::Heatmap(map().over(image.clone()).show_input(true).range(Range::Symmetric))),
+            ("flat map", Body::Heatmap(Heatmap::new(1, 1, vec![3.0]).unwrap())),
+            ("huge numbers", Body::Heatmap(Heatmap::new(2, 1, vec![-1e30, 1e30]).unwrap())),
+            ("grid", Body::Grid(Grid::new(tiles(64, 3)))),
+            ("one tile", Body::Grid(Grid::new(tiles(1, 1)))),
+            ("own scales", Body::Grid(Grid::new(labelled().collect()).per_tile_scale().smooth())),
+            ("columns", Body::Grid(Grid::new(labelled().collect()).columns(400).label(LONG))),
+            ("16×64", Body::Grid(Grid::new(tiles(1024, 1)).matrix(64, "output channel", "input channel"))),
+            ("64×64", Body::Grid(Grid::new(tiles(4096, 3)).matrix(64, "output channel", "input channel"))),
+            ("300×4", Body::Grid(Grid::new(tiles(1200, 3)).matrix(4, "output channel", "input channel"))),
+            ("2×900", Body::Grid(Grid::new(tiles(1800, 1)).matrix(900, "output channel", "input channel"))),
+            ("ragged", Body::Grid(Grid::new(tiles(7, 3)).matrix(4, "output channel", "input channel"))),
+            (
+                "pictures",
+                Body::Grid(Grid::new(vec![Tile::image(image.clone()).label(LONG), Tile::image(image.clone())])),
+            ),
+            ("bars", Body::Bars(bars().thumbnail(image.clone()))),
+            ("no bars", Body::Bars(Bars::new(vec![]))),
+            ("no row", Body::Row(vec![])),
+        ]
+    }
+
+    fn check(name: &str, figure: &Figure) {
+        let raster = figure.render().unwrap();
+        let (width, height) = (raster.width(), raster.height());
+        assert!(width <= MAX_WIDTH as usize, "{name}: {width} pixels wide");
+        // the margin is free all around: nothing is cropped
+        for x in 0..width {
+            for y in (0..8).chain(height - 8..height) {
+                assert_eq!(raster.pixel(x, y), Some(BACKGROUND), "{name}: {x}, {y} of {width}×{height}");
+            }
+        }
+        for y in 0..height {
+            for x in (0..8).chain(width - 8..width) {
+                assert_eq!(raster.pixel(x, y), Some(BACKGROUND), "{name}: {x}, {y} of {width}×{height}");
+            }
         }
     }
-    Ok(scene)
+
+    #[test]
+    fn nothing_is_cropped() {
+        for (name, body) in kinds() {
+            check(name, &Figure::new(body).titled(LONG).captioned(LONG.repeat(3)));
+        }
+    }
+
+    #[test]
+    fn rows_are_broken_rather_than_cropped() {
+        for count in [2, 3, 5] {
+            for (name, body) in kinds().into_iter().filter(|(name, _)| *name != "2×900") {
+                let figures = vec![Figure::new(body).titled(LONG).captioned(LONG); count];
+                check(name, &Figure::new(Body::Row(figures)).titled(LONG));
+            }
+        }
+        let row =
+            Figure::new(Body::Row(kinds().into_iter().map(|(name, body)| Figure::new(body).titled(name)).collect()));
+        check("all", &row);
+        check("nested", &Figure::new(Body::Row(vec![row.clone(), row])));
+    }
+
+    #[test]
+    fn a_bare_picture_is_itself() {
+        let image = photo("chelsea").unwrap();
+        let raster = Figure::new(Body::Picture(image.clone())).render().unwrap();
+        assert_eq!((raster.width(), raster.height()), (451, 300));
+        assert_eq!(raster.pixels(), image.to_rgb8());
+    }
+
+    #[test]
+    fn tops_of_a_row_are_aligned() {
+        let square = |color| Figure::new(Body::Picture(Image::filled(300, 300, color).unwrap()));
+        let red = square([1.0, 0.0, 0.0]).titled("one line");
+        let blue = square([0.0, 0.0, 1.0]).titled(LONG);
+        let raster = Figure::new(Body::Row(vec![red, blue])).render().unwrap();
+        let first = |color| (0..raster.width() * raster.height()).find(|i| raster.pixels()[3 * i..3 * i + 3] == color);
+        assert_eq!(first([255, 0, 0]).unwrap() / raster.width(), first([0, 0, 255]).unwrap() / raster.width());
+    }
+
+    #[test]
+    fn what_cannot_be_drawn_says_so() {
+        assert!(Figure::new(Body::Grid(Grid::new(vec![]))).render().is_err());
+        let tall = Figure::new(Body::Picture(Image::filled(1, 60_000, [0.0; 3]).unwrap()));
+        assert!(Figure::new(Body::Row(vec![tall.titled("t"); 3])).render().is_ok());
+    }
 }

@@ -201,14 +201,15 @@ impl Grid {
         let columns = self.columns.unwrap_or_else(|| choose_columns(self.tiles.len(), size));
         let gap = if lines > 0 { 10.0 } else { 4.0 };
         let room_each = (room + gap) / columns as f32 - gap;
-        let (width, height) = tile_size(size, room_each);
+        let (width, height) = tile_size(size, room_each, self.smooth);
         let cell = (width as f32).max(label_width.min(room_each.max(24.0)));
         let line_height = TICK + 4.0;
         let row_height = height as f32 + if lines > 0 { 4.0 + lines as f32 * line_height } else { 0.0 };
+        let shared = self.span()?;
         for (index, (tile, label)) in self.tiles.iter().zip(labels).enumerate() {
             let x = ((index % columns) as f32 * (cell + gap)).round();
             let y = ((index / columns) as f32 * (row_height + gap)).round();
-            scene.picture(x, y, self.paint(tile, (width, height))?);
+            scene.picture(x, y, self.paint(tile, (width, height), shared)?);
             for (line, text) in label.into_iter().enumerate() {
                 let text =
                     Line::new(shorten(&text, TICK, Weight::Regular, cell), TICK, if line == 0 { INK } else { QUIET });
@@ -221,13 +222,13 @@ impl Grid {
     fn lines_beneath(&self, tile: &Tile) -> Result<Vec<String>> {
         let mut lines: Vec<String> = tile.label.iter().cloned().collect();
         if self.per_tile && !tile.values().is_empty() {
-            lines.push(self.tile_span(tile)?.short());
+            lines.push(self.own_span(tile)?.short());
         }
         Ok(lines)
     }
 
-    fn tile_span(&self, tile: &Tile) -> Result<Span> {
-        if self.per_tile { self.range.span(tile.values().iter().copied()) } else { self.span() }
+    fn own_span(&self, tile: &Tile) -> Result<Span> {
+        self.range.span(tile.values().iter().copied())
     }
 
     /// Kernels, row by column, with numbers at the edges; and how far from the left they begin.
@@ -238,19 +239,24 @@ impl Grid {
         let rows = self.tiles.len().div_ceil(columns);
         let number_width = measure(&(rows - 1).to_string(), TICK, Weight::Regular);
         let left = (HEAD + number_width + 6.0).round();
-        let cut = |blocks: usize| {
-            let room = (room + BLOCK_GAP) / blocks as f32 - BLOCK_GAP - left;
-            kernel_factor(size, (columns, rows.div_ceil(blocks)), (room, MAX_HEIGHT))
+        let columns_line = Line::new(format!("{columns_are} →"), LABEL, INK);
+        let room_each = |blocks: usize| (room + BLOCK_GAP) / blocks as f32 - BLOCK_GAP - left;
+        let cut =
+            |blocks: usize| kernel_factor(size, (columns, rows.div_ceil(blocks)), (room_each(blocks), MAX_HEIGHT));
+        let fits = |blocks: usize| {
+            let (factor, gap) = cut(blocks);
+            let sheet = (columns * (size.0 * factor + gap) + gap) as f32;
+            sheet.max(columns_line.width()) <= room_each(blocks)
         };
         // of equally good ones, the one with the fewest blocks
-        let blocks = (1..=8).rev().max_by_key(|&blocks| cut(blocks).0).unwrap_or(1);
+        let blocks = (1..=8).rev().filter(|&blocks| fits(blocks)).max_by_key(|&blocks| cut(blocks).0).unwrap_or(1);
         let (factor, gap) = cut(blocks);
 
         let mut scene = Scene::default();
         let rows_each = rows.div_ceil(blocks);
         for (index, tiles) in self.tiles.chunks(rows_each * columns).enumerate() {
             let mut block = self.block(tiles, index * rows_each, size, factor, gap, left)?;
-            block.text(left, LABEL, Align::Left, Line::new(format!("{columns_are} →"), LABEL, INK));
+            block.text(left, LABEL, Align::Left, columns_line.clone());
             let rows_line = Line::new(format!("← {rows_are}"), LABEL, INK);
             let top = HEAD + TICK + 6.0;
             // centred on the rows, or starting with them if they are few
@@ -276,10 +282,11 @@ impl Grid {
         let rows = tiles.len().div_ceil(columns);
         let top = (HEAD + TICK + 6.0).round();
         let (width, height) = (size.0 * factor, size.1 * factor);
+        let shared = self.span()?;
         let mut sheet = Raster::new(columns * (width + gap) + gap, rows * (height + gap) + gap, TRACK);
         for (index, tile) in tiles.iter().enumerate() {
             let (x, y) = (index % columns * (width + gap) + gap, index / columns * (height + gap) + gap);
-            sheet.blit(x as i64, y as i64, &self.paint(tile, (width, height))?);
+            sheet.blit(x as i64, y as i64, &self.paint(tile, (width, height), shared)?);
         }
         let mut scene = Scene::default();
         scene.picture(left, top, sheet);
@@ -296,8 +303,8 @@ impl Grid {
         Ok(scene)
     }
 
-    /// A tile at a size in pixels.
-    fn paint(&self, tile: &Tile, (width, height): (usize, usize)) -> Result<Raster> {
+    /// A tile at a size in pixels; `shared` is the span of a plane without one of its own.
+    fn paint(&self, tile: &Tile, (width, height): (usize, usize), shared: Span) -> Result<Raster> {
         let (own_width, own_height) = tile.size();
         // tiles of several sizes in one grid keep their shape
         let fit = (width as f32 / own_width as f32).min(height as f32 / own_height as f32);
@@ -311,7 +318,7 @@ impl Grid {
                 Ok(Raster::from_image(&image.flatten(WHITE).resize(scaled(own_width), scaled(own_height))?))
             }
             Content::Plane { values, .. } => {
-                let span = self.tile_span(tile)?;
+                let span = if self.per_tile { self.own_span(tile)? } else { shared };
                 let color = |values: &[f32], index: usize| {
                     self.colormap.at(span.position(values.get(index).copied().unwrap_or_default()))
                 };
@@ -343,17 +350,17 @@ fn choose_columns(count: usize, (width, height): (usize, usize)) -> usize {
 }
 
 /// How large a tile of this size is shown if it may be `room` pixels wide.
-fn tile_size((width, height): (usize, usize), room: f32) -> (usize, usize) {
+fn tile_size((width, height): (usize, usize), room: f32, smooth: bool) -> (usize, usize) {
     let longest = width.max(height) as f32;
     let wanted = match longest as usize {
-        0..=8 => 72.0,
+        0..=8 => 72.0f32,
         9..=32 => 112.0,
         33..=128 => longest.max(120.0),
         _ => longest.min(320.0),
     };
     let factor = (wanted / longest).min(room.max(1.0) / width as f32);
     // squares of pixels are all of one size only if they are enlarged by a whole number
-    let factor = if factor >= 1.0 && longest <= 64.0 { factor.floor() } else { factor };
+    let factor = if factor >= 1.0 && longest <= 64.0 && !smooth { factor.floor() } else { factor };
     let scaled = |length: usize| ((length as f32 * factor).round() as usize).max(1);
     (scaled(width), scaled(height))
 }
@@ -363,12 +370,11 @@ fn tile_size((width, height): (usize, usize), room: f32) -> (usize, usize) {
 fn kernel_factor(size: (usize, usize), count: (usize, usize), room: (f32, f32)) -> (usize, usize) {
     let cell = (room.0 / count.0 as f32).min(room.1 / count.1 as f32);
     let longest = size.0.max(size.1) as f32;
-    let gap = if cell >= 14.0 {
-        2
-    } else if cell >= 4.0 {
-        1
-    } else {
-        0
+    let gap = match cell {
+        ..4.0 => 0,
+        ..14.0 => 1,
+        ..40.0 => 2,
+        _ => 4,
     };
     let wanted = (cell - gap as f32).min(if longest <= 1.0 { 24.0 } else { 60.0 });
     (((wanted / longest) as usize).max(1), gap)
@@ -381,4 +387,38 @@ fn stride(step: f32, length: f32) -> usize {
         stride *= 2;
     }
     stride
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sheets_have_a_good_shape() {
+        let columns = |count| choose_columns(count, (10, 10));
+        assert_eq!([1, 3, 8, 16, 64, 96, 512, 1000].map(columns), [1, 3, 4, 4, 8, 12, 32, 40]);
+        assert!((5..12).contains(&columns(61)));
+    }
+
+    #[test]
+    fn kernels_are_as_large_as_the_page_allows() {
+        let room = (1300.0, 1350.0);
+        assert_eq!(kernel_factor((1, 1), (64, 16), room), (18, 2));
+        assert_eq!(kernel_factor((3, 3), (64, 64), room), (6, 2));
+        assert_eq!(kernel_factor((1, 1), (1000, 4), room), (1, 0));
+        assert_eq!(kernel_factor((3, 3), (9000, 4), room).0, 1);
+    }
+
+    #[test]
+    fn all_planes_share_a_scale_unless_told() {
+        let tiles = vec![Tile::plane(1, 1, vec![-1.0]).unwrap(), Tile::plane(1, 1, vec![3.0]).unwrap()];
+        let grid = Grid::new(tiles);
+        assert_eq!(grid.span().unwrap(), Span { low: -1.0, high: 3.0 });
+        assert!(grid.has_bar() && !grid.clone().per_tile_scale().has_bar());
+        let raster = grid.tiles_only(500.0).unwrap();
+        assert_eq!(raster.pixel(0, 0), Some([0; 3]));
+        assert_eq!(raster.pixel(raster.width() - 1, 0), Some([255; 3]));
+        assert_eq!(grid.per_tile_scale().tiles_only(500.0).unwrap().pixel(0, 0), Some([128; 3]));
+    }
 }

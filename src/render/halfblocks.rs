@@ -50,10 +50,8 @@ impl Canvas {
                 }
             }
             Body::Heatmap(heatmap) => {
-                let painted = heatmap.paint(ROOM)?;
-                self.picture(&painted.map)?;
-                let color = |t| heatmap.lay_over(heatmap.colors().at(t), painted.background);
-                self.colorbar(color, heatmap.span()?, heatmap.measures());
+                self.picture(&heatmap.paint(ROOM)?)?;
+                self.colorbar(|t| heatmap.colors().at(t), heatmap.span()?, heatmap.measures());
             }
             Body::Bars(bars) => self.bars(bars)?,
             Body::Row(figures) => {

@@ -6,7 +6,6 @@ use super::figure::{show_picture, shown_size, smooth};
 use super::raster::Raster;
 use super::scale::{Range, Span, check_plane};
 use super::scene::Scene;
-use super::style::Rgb;
 use crate::error::Result;
 use crate::image::Image;
 
@@ -39,7 +38,7 @@ impl Heatmap {
             colormap: Colormap::Inferno,
             range: Range::Auto,
             label: String::new(),
-            opacity: 0.68,
+            opacity: 0.4,
             show_input: false,
         })
     }
@@ -68,7 +67,7 @@ impl Heatmap {
         Self { label: label.into(), ..self }
     }
 
-    /// How much of the colour covers the picture, in [0,1]; 0.68 if not said.
+    /// How much the colours hide the picture, in `[0, 1]`: at 1 nothing of it is seen; 0.4 if not said.
     #[must_use]
     pub fn opacity(self, opacity: f32) -> Self {
         Self { opacity: opacity.clamp(0.0, 1.0), ..self }
@@ -100,37 +99,31 @@ impl Heatmap {
             left = picture.width() as f32 + GAP;
             scene.picture(0.0, 0.0, picture);
         }
-        let Painted { map, background } = self.paint(room)?;
+        let map = self.paint(room)?;
         let (width, height) = (map.width() as f32, map.height() as f32);
         scene.picture(left, 0.0, map);
-        let color = |t| self.lay_over(self.colormap.at(t), background);
-        scene.place(left, height + GAP, colorbar(width.max(160.0), color, self.span()?, &self.label));
+        let bar = colorbar(width.max(160.0), |t| self.colormap.at(t), self.span()?, &self.label);
+        scene.place(left, height + GAP, bar);
         Ok(scene)
     }
 
     /// The map over its picture, without a bar, as wide as it is looked at within `room` pixels.
-    pub(super) fn paint(&self, room: f32) -> Result<Painted> {
+    pub(super) fn paint(&self, room: f32) -> Result<Raster> {
         let span = self.span()?;
         let (base_width, base_height) =
             self.base.as_ref().map_or((self.width, self.height), |base| (base.width(), base.height()));
         let (width, height) = shown_size(base_width, base_height, room);
         let values = smooth(&self.values, (self.width, self.height), (width, height))?;
-        let greys = self.base.as_ref().map(|base| show_picture(base, room)).transpose()?.as_ref().map(greys);
-        let background = greys.as_ref().map(|greys| greys.iter().sum::<f32>() / greys.len().max(1) as f32);
-        let map = Raster::from_fn(width, height, |x, y| {
+        let relief = self.base.as_ref().map(|base| show_picture(base, room)).transpose()?.as_ref().map(relief);
+        Ok(Raster::from_fn(width, height, |x, y| {
             let at = y * width + x;
             let color = self.colormap.at(span.position(values.get(at).copied().unwrap_or_default()));
-            self.lay_over(color, greys.as_ref().and_then(|greys| greys.get(at)).copied())
-        });
-        Ok(Painted { map, background })
-    }
-
-    /// The colour over a grey of the picture, 0 to 255, if there is a picture.
-    pub(super) fn lay_over(&self, color: Rgb, grey: Option<f32>) -> Rgb {
-        match grey {
-            Some(grey) => color.map(|c| (f32::from(c) * self.opacity + grey * (1.0 - self.opacity)).round() as u8),
-            None => color,
-        }
+            match relief.as_ref().and_then(|relief| relief.get(at)) {
+                // added rather than blended: a blend with grey would make colours that are not in the bar
+                Some(light) => color.map(|c| (f32::from(c) + light * (1.0 - self.opacity)).round() as u8),
+                None => color,
+            }
+        }))
     }
 
     /// The colours from the low end to the high end.
@@ -144,15 +137,49 @@ impl Heatmap {
     }
 }
 
-/// A map in colours, and the mean grey of the picture beneath, on which the bar is shown too: so a colour
-/// of the bar is the one seen in the map.
-pub(super) struct Painted {
-    pub map: Raster,
-    pub background: Option<f32>,
+/// How much lighter than the picture's mean each pixel is, −255 to 255.
+fn relief(picture: &Raster) -> Vec<f32> {
+    let luma = |[r, g, b]: [u8; 3]| 0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b);
+    let mut lights: Vec<f32> = picture.pixels().as_chunks().0.iter().copied().map(luma).collect();
+    let mean = lights.iter().sum::<f32>() / lights.len().max(1) as f32;
+    for light in &mut lights {
+        *light -= mean;
+    }
+    lights
 }
 
-/// How light each pixel is, 0 to 255.
-fn greys(picture: &Raster) -> Vec<f32> {
-    let luma = |[r, g, b]: [u8; 3]| 0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b);
-    picture.pixels().as_chunks().0.iter().copied().map(luma).collect()
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_ends_at_the_range_of_the_data() {
+        let map = Heatmap::new(3, 1, vec![-1.5, 0.0, 4.0]).unwrap();
+        assert_eq!(map.span().unwrap(), Span { low: -1.5, high: 4.0 });
+        assert_eq!(map.clone().range(Range::Symmetric).span().unwrap(), Span { low: -4.0, high: 4.0 });
+        // the ends of the map have the colours of the ends of the bar
+        let painted = map.colormap(Colormap::Viridis).paint(500.0).unwrap();
+        assert_eq!(painted.pixel(0, 0), Some(Colormap::Viridis.at(0.0)));
+        assert_eq!(painted.pixel(painted.width() - 1, 0), Some(Colormap::Viridis.at(1.0)));
+    }
+
+    #[test]
+    fn a_plain_picture_leaves_the_colours_alone() {
+        let values = vec![0.0, 1.0, 2.0, 3.0];
+        let alone = Heatmap::new(2, 2, values.clone()).unwrap().colormap(Colormap::Magma).range(Range::Fixed(0.0, 3.0));
+        let over = alone.clone().over(Image::filled(227, 227, [0.3, 0.6, 0.2]).unwrap());
+        let painted = over.paint(1000.0).unwrap();
+        assert_eq!((painted.width(), painted.height()), (454, 454));
+        assert_eq!(painted.pixel(0, 0), Some(Colormap::Magma.at(0.0)));
+        assert_eq!(painted.pixel(453, 453), Some(Colormap::Magma.at(1.0)));
+        assert!(alone.paint(1000.0).unwrap().width() < 100, "a map of 2×2 is not blown up");
+    }
+
+    #[test]
+    fn bad_values_are_refused() {
+        assert!(Heatmap::new(2, 2, vec![0.0; 3]).is_err());
+        assert!(Heatmap::new(1, 2, vec![0.0, f32::INFINITY]).is_err());
+        assert!(Heatmap::new(1, 1, vec![0.0]).unwrap().range(Range::Fixed(2.0, 1.0)).paint(10.0).is_err());
+    }
 }

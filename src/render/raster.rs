@@ -78,7 +78,7 @@ impl Raster {
         })
     }
 
-    /// Lays `color` over a pixel, `coverage` of it in [0,1]; nothing happens outside.
+    /// Lays `color` over a pixel, `coverage` of it in `[0, 1]`; nothing happens outside.
     pub fn blend(&mut self, x: i64, y: i64, color: Rgb, coverage: f32) {
         let inside = (0..self.width as i64).contains(&x) && (0..self.height as i64).contains(&y);
         if !inside {

@@ -80,7 +80,7 @@ impl Span {
     /// Round numbers strictly inside the span, about `count` of them, in writing.
     pub fn ticks(self, count: usize) -> Vec<(f32, String)> {
         let length = f64::from(self.high) - f64::from(self.low);
-        if !(length > 0.0) || !length.is_finite() {
+        if length <= 0.0 || !length.is_finite() {
             return Vec::new();
         }
         let step = round_step(length / count.max(1) as f64);

@@ -19,7 +19,7 @@ use super::sixel;
 use crate::error::Result;
 
 /// The widest a picture becomes, in columns.
-const MAX_COLUMNS: usize = 100;
+const MAX_COLUMNS: usize = 80;
 
 /// About how wide a column is, in pixels of a figure.
 const COLUMN_PIXELS: usize = 9;

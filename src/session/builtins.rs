@@ -61,6 +61,10 @@ fn show(
     cx.show(&value, title.as_deref())
 }
 
+/// A page of documentation, in Markdown.
+#[derive(Clone, Debug)]
+pub struct Page(pub String);
+
 /// Explains a function, by name or itself, or lists what can be done with a value.
 ///
 /// ```rhai
@@ -73,10 +77,7 @@ fn help(
     topic: Dynamic,
 ) -> Result<()> {
     match super::help::help(&cx.functions(), &topic) {
-        Some(page) => {
-            cx.print(&format!("{}\n", super::help::plain(&page)));
-            Ok(())
-        }
+        Some(page) => cx.show(&Dynamic::from(Page(page)), None),
         None => {
             let name = topic.into_string().unwrap_or_default();
             let error = Error::new(Kind::Name, format!("help: there is no function `{name}`")).at_argument("topic");

@@ -51,11 +51,14 @@ pub fn complete(interpreter: &Interpreter, code: &str, cursor: usize) -> Complet
 
     let mut candidates = match head.trim_end().strip_suffix('.') {
         Some(receiver) => methods(interpreter, receiver),
-        None => {
-            let mut found = keyword_arguments(interpreter, &head);
-            found.extend(names(interpreter));
-            found
-        }
+        None => match head.trim_end().strip_suffix("::") {
+            Some(module) => members(interpreter, module),
+            None => {
+                let mut found = keyword_arguments(interpreter, &head);
+                found.extend(names(interpreter));
+                found
+            }
+        },
     };
     candidates.retain(|candidate| candidate.text.starts_with(&prefix) && candidate.text != prefix);
     candidates.dedup();
@@ -78,6 +81,19 @@ fn methods(interpreter: &Interpreter, receiver: &str) -> Vec<Candidate> {
         }
     }
     found
+}
+
+/// The functions of the module whose name stands in front of the `::`.
+fn members(interpreter: &Interpreter, module: &str) -> Vec<Candidate> {
+    let module = module.rsplit(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or_default();
+    let functions = interpreter.functions().into_iter();
+    let member = |name: &str| Some(name.strip_prefix(module)?.strip_prefix("::")?.to_owned());
+    functions
+        .filter_map(|function| {
+            let text = member(&function.name)?;
+            Some(Candidate { text, kind: "function".into(), detail: function.signature })
+        })
+        .collect()
 }
 
 /// The keyword arguments of the innermost call that is open at the cursor.
@@ -133,8 +149,20 @@ pub fn is_complete(interpreter: &Interpreter, code: &str) -> Completeness {
     match interpreter.check(code) {
         Ok(()) => Completeness::Complete,
         Err(error) if ends_too_early(error.message()) => Completeness::Incomplete(4),
+        // `for x in list`: its block may stand on the next line
+        Err(error) if wants_block(error.message()) && !stays_wrong(interpreter, code) => Completeness::Incomplete(0),
         Err(_) => Completeness::Invalid,
     }
+}
+
+/// Did the parser look for the block of a statement?
+fn wants_block(message: &str) -> bool {
+    message.starts_with("expecting '{'") || message.starts_with("expecting body statement block")
+}
+
+/// Does the fault stay when a block follows?
+fn stays_wrong(interpreter: &Interpreter, code: &str) -> bool {
+    interpreter.check(&format!("{code} {{}}")).is_err_and(|error| wants_block(error.message()))
 }
 
 /// Did the parser want more where the text ends?

@@ -87,25 +87,26 @@ impl Session {
     /// Evaluates a text that has a name, for example its file's.
     ///
     /// A running function that is interrupted may hand back what it has made so far: then there is
-    /// an output and an error of kind [`Kind::Interrupted`].
+    /// an output and an error of kind [`Kind::Interrupted`], whatever the script meant to do with it.
     pub fn eval_named(&mut self, name: &str, code: &str) -> Outcome {
         let result = self.interpreter.eval(name, code);
         let interrupted = self.interpreter.interrupt().is_raised();
         self.interpreter.interrupt().clear();
-        match result {
-            Ok(value) => {
-                let error = interrupted.then(Error::interrupted);
-                if value.is_unit() {
-                    return Outcome { output: None, error };
-                }
-                let presented = present::present(&value, None);
-                self.interpreter.set("_", value);
-                match presented {
-                    Ok(output) => Outcome { output: Some(output), error },
-                    Err(fault) => Outcome { output: None, error: Some(fault) },
-                }
-            }
-            Err(error) => Outcome { output: None, error: Some(error) },
+        let unfinished = self.interpreter.take_unfinished();
+        let (value, error) = match result {
+            Ok(value) if interrupted && value.is_unit() => (unfinished.unwrap_or_default(), Some(Error::interrupted())),
+            Ok(value) => (value, interrupted.then(Error::interrupted)),
+            Err(error) if error.kind() == Kind::Interrupted => (unfinished.unwrap_or_default(), Some(error)),
+            Err(error) => (Dynamic::UNIT, Some(error)),
+        };
+        if value.is_unit() {
+            return Outcome { output: None, error };
+        }
+        let presented = present::present(&value, None);
+        self.interpreter.set("_", value);
+        match presented {
+            Ok(output) => Outcome { output: Some(output), error },
+            Err(fault) => Outcome { output: None, error: Some(fault) },
         }
     }
 

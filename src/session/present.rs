@@ -1,10 +1,10 @@
 //! How each kind of value is shown.
 
 use super::Output;
-use super::builtins::Lettered;
+use super::builtins::{Lettered, Page};
 use crate::error::Result;
 use crate::image::Image;
-use crate::lang::{Dynamic, Table, text};
+use crate::lang::{Dynamic, Table, provenance, text};
 use crate::render::{Bar, Bars, Body, Colormap, Figure, Grid, Heatmap, Range, Tile};
 use crate::vis::Classification;
 use crate::vis::attribution::{Attribution, Sign};
@@ -17,11 +17,14 @@ const MOST_KERNELS: usize = 64;
 
 /// A value in every form that suits it.
 pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
+    if let Some(Page(markdown)) = value.clone().try_cast() {
+        return Ok(Output { text: super::help::plain(&markdown), markdown: Some(markdown), ..Output::default() });
+    }
     let mut output = Output { title: title.map(str::to_owned), text: text(value), ..Output::default() };
     if let Some(table) = value.clone().try_cast::<Table>() {
         output.html = Some(html(&table));
     }
-    output.provenance = value.clone().try_cast::<Image>().and_then(|image| image.provenance().map(str::to_owned));
+    output.provenance = told(value);
     if let Some(mut figure) = figure(value)? {
         if let Some(title) = title {
             figure.title = Some(title.to_owned());
@@ -30,6 +33,18 @@ pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
         output.figure = Some(figure);
     }
     Ok(output)
+}
+
+/// How a value was made; of several side by side, each.
+fn told(value: &Dynamic) -> Option<String> {
+    if let Some(lettered) = value.clone().try_cast::<Lettered>() {
+        return told(&lettered.value);
+    }
+    if let Some(items) = value.read_lock::<rhai::Array>() {
+        let all: Vec<String> = items.iter().filter_map(told).collect();
+        return (!all.is_empty()).then(|| all.join("; "));
+    }
+    provenance(value)
 }
 
 /// The figure that shows a value, if it can be seen.

@@ -24,7 +24,7 @@ mod relu;
 mod shape;
 mod tape;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod value;
 mod window;
 

@@ -6,7 +6,7 @@ use candle_core::{D, Tensor};
 
 use crate::error::Result;
 use crate::image::Image;
-use crate::lang::{Context, Dynamic, IntoValue, define, value_type};
+use crate::lang::{Context, Dynamic, IntoValue, Provenance, define, value_type};
 use crate::model::{Model, or_embedded};
 
 /// A class with the network's confidence in it.
@@ -29,9 +29,21 @@ pub struct Classification {
     pub image: Image,
     /// The classes.
     pub ranked: Vec<Ranked>,
+    /// The call that made it.
+    pub provenance: Option<String>,
 }
 
-value_type!(Classification, "classification", "a classification", "The most probable classes of an image.");
+value_type!(Classification, "classification", "a classification", "The most probable classes of an image.", remembers);
+
+impl Provenance for Classification {
+    fn provenance(&self) -> Option<&str> {
+        self.provenance.as_deref()
+    }
+
+    fn made_by(self, call: &str) -> Self {
+        Self { provenance: Some(call.to_owned()), ..self }
+    }
+}
 
 impl fmt::Display for Classification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,10 +96,10 @@ fn classify(
     #[default]
     model: Option<Model>,
 ) -> Result<Classification> {
-    let model = or_embedded(model)?;
+    let model = or_embedded(cx, model)?;
     let view = model.view(&image)?;
     let logits = model.forward(&model.input(&view)?, cx.interrupt())?.squeeze(0)?;
-    Ok(Classification { image: view, ranked: rank(&model, &logits, top)? })
+    Ok(Classification { image: view, ranked: rank(&model, &logits, top)?, provenance: None })
 }
 
 /// The number of the most probable class.

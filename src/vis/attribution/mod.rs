@@ -9,7 +9,7 @@ use candle_core::Tensor;
 
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
-use crate::lang::{Context, define, value_type};
+use crate::lang::{Context, Provenance, define, value_type};
 use crate::model::{ClassName, Model};
 use crate::tensor::TensorValue;
 
@@ -47,9 +47,21 @@ pub struct Attribution {
     pub sign: Sign,
     /// What the numbers measure, for a colour bar.
     pub measures: String,
+    /// The call that made it.
+    pub provenance: Option<String>,
 }
 
-value_type!(Attribution, "attribution", "an attribution", "A map of a decision onto an image.");
+value_type!(Attribution, "attribution", "an attribution", "A map of a decision onto an image.", remembers);
+
+impl Provenance for Attribution {
+    fn provenance(&self) -> Option<&str> {
+        self.provenance.as_deref()
+    }
+
+    fn made_by(self, call: &str) -> Self {
+        Self { provenance: Some(call.to_owned()), ..self }
+    }
+}
 
 impl fmt::Display for Attribution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -117,6 +129,7 @@ impl Question {
             values,
             sign,
             measures,
+            provenance: None,
         }
     }
 }

@@ -89,7 +89,7 @@ fn occlusion(
     #[default]
     model: Option<Model>,
 ) -> Result<Attribution> {
-    let question = Question::new(cx, or_embedded(model)?, &image, class.as_ref())?;
+    let question = Question::new(cx, or_embedded(cx, model)?, &image, class.as_ref())?;
     let (width, height) = (question.view.width(), question.view.height());
     if window > width || window > height {
         let message = format!("occlusion: `window` is {window} pixels, the network sees {width}×{height}");

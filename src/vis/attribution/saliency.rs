@@ -27,7 +27,7 @@ fn saliency(
     #[default]
     model: Option<Model>,
 ) -> Result<Attribution> {
-    let question = Question::new(cx, or_embedded(model)?, &image, class.as_ref())?;
+    let question = Question::new(cx, or_embedded(cx, model)?, &image, class.as_ref())?;
     let input = Var::from_tensor(&question.input)?;
     let output = [question.model.graph().output()];
     let logits = question.model.run(input.as_tensor(), &output, &Rules::default(), cx.interrupt())?;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
-use crate::lang::{Context, define, value_type};
+use crate::lang::{Context, Provenance, define, value_type};
 use crate::model::Layer;
 use crate::tensor::TensorValue;
 
@@ -23,9 +23,21 @@ pub struct Activations {
     pub width: usize,
     /// [channels, height, width] in row-major order.
     pub values: Vec<f32>,
+    /// The call that made it.
+    pub provenance: Option<String>,
 }
 
-value_type!(Activations, "activations", "activations", "The channels of a layer for one image.");
+value_type!(Activations, "activations", "activations", "The channels of a layer for one image.", remembers);
+
+impl Provenance for Activations {
+    fn provenance(&self) -> Option<&str> {
+        self.provenance.as_deref()
+    }
+
+    fn made_by(self, call: &str) -> Self {
+        Self { provenance: Some(call.to_owned()), ..self }
+    }
+}
 
 impl fmt::Display for Activations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -72,7 +84,7 @@ fn activations(
         ref dims => return Err(Error::new(Kind::Internal, format!("a layer answered with shape {dims:?}"))),
     };
     let values = values.flatten_all()?.to_vec1()?;
-    Ok(Activations { layer: layer.clone(), image: view, channels, height, width, values })
+    Ok(Activations { layer: layer.clone(), image: view, channels, height, width, values, provenance: None })
 }
 
 /// Activations as a tensor [channels, height, width].

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::error::Result;
-use crate::lang::{define, value_type};
+use crate::lang::{Provenance, define, value_type};
 use crate::model::{ChannelOrder, Layer, without_weights};
 
 /// The kernels of a convolution.
@@ -24,9 +24,21 @@ pub struct Filters {
     pub weights: Vec<f32>,
     /// Does the layer read the image itself, so that its filters have colours?
     pub colored: bool,
+    /// The call that made it.
+    pub provenance: Option<String>,
 }
 
-value_type!(Filters, "filters", "filters", "The kernels of a convolution.");
+value_type!(Filters, "filters", "filters", "The kernels of a convolution.", remembers);
+
+impl Provenance for Filters {
+    fn provenance(&self) -> Option<&str> {
+        self.provenance.as_deref()
+    }
+
+    fn made_by(self, call: &str) -> Self {
+        Self { provenance: Some(call.to_owned()), ..self }
+    }
+}
 
 impl fmt::Display for Filters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,5 +83,5 @@ fn filters(
         weight.clone()
     };
     let weights = weight.flatten_all()?.to_vec1()?;
-    Ok(Filters { layer: layer.clone(), outputs, inputs, height, width, weights, colored })
+    Ok(Filters { layer: layer.clone(), outputs, inputs, height, width, weights, colored, provenance: None })
 }

@@ -55,7 +55,7 @@ fn dream(
     #[default]
     model: Option<Model>,
 ) -> Result<Image> {
-    let model = or_embedded(model)?;
+    let model = or_embedded(cx, model)?;
     let objective = Strength { layer: layer.resolve(&model)? };
     let sizes = sizes(&image, octaves, scale);
     check_smallest(&model, &objective, &sizes, octaves)?;

@@ -1,0 +1,68 @@
+"""The protocol, as Jupyter's own test suite for kernels sees it."""
+
+import unittest
+
+import jupyter_kernel_test as jkt
+
+
+class PerceptKernelTests(jkt.KernelTests):
+    kernel_name = "percept"
+    language_name = "rhai"
+    file_extension = ".rhai"
+
+    # there is no word that prints to stderr, none that clears a cell's output, and help is shown in the cell
+    code_hello_world = 'print("hello, world")'
+    completion_samples = [
+        {"text": "satur", "matches": []},
+        {"text": "phot", "matches": ["photo"]},
+        {"text": 'dream(photo("china"), oct', "matches": ["octaves="]},
+        {"text": 'dream(photo("china"), octaves=4, oct', "matches": []},
+        {"text": 'dream(photo("china"), octaves=4, it', "matches": ["iterations=", "item"]},
+    ]
+    complete_code_samples = [
+        "",
+        "1 + 1",
+        "let a = 3;",
+        'dream(photo("china"), octaves=4)',
+        "fn twice(x) { 2 * x }",
+        "if true { 1 } else { 2 }",
+        "/* a comment */",
+        '"a string with ( in it"',
+    ]
+    incomplete_code_samples = [
+        "let x =",
+        "let x = [1,",
+        "dream(photo(",
+        'dream(photo("china"), octaves=',
+        "fn twice(x) {",
+        "for x in 0..3",
+        "fn twice(x)",
+        "/* an open comment",
+        "`a string of\nseveral lines",
+    ]
+    invalid_code_samples = ["let a = )", ")", "1 1", "for 3 in x"]
+    code_generate_error = "no_such_function(1)"
+    code_execute_result = [
+        {"code": "1 + 1", "result": "2"},
+        {"code": "6 * 7", "result": "42"},
+        {"code": '"a" + "b"', "result": '"ab"'},
+        {"code": 'photo("coffee")', "mime": "image/png"},
+        {"code": 'model("squeezenet1_1").layers()', "mime": "text/html"},
+    ]
+    code_display_data = [
+        {"code": 'show(photo("coffee"), title="a cup")', "mime": "image/png"},
+        {"code": 'show(layer(model("squeezenet1_1"), "conv1").filters())', "mime": "image/png"},
+        {"code": 'help("dream")', "mime": "text/markdown"},
+    ]
+    code_history_pattern = "6 ? 7"
+    supported_history_operations = ("tail", "range", "search")
+    code_inspect_sample = "dream"
+
+
+class PerceptIopubWelcomeTests(jkt.IopubWelcomeTests):
+    kernel_name = "percept"
+    support_iopub_welcome = True
+
+
+if __name__ == "__main__":
+    unittest.main()
