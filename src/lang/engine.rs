@@ -86,6 +86,10 @@ impl Interpreter {
     fn eval_here(&mut self, name: &str, text: &str) -> Result<Dynamic> {
         let ast = compile(&self.engine, &self.runtime, &self.roles, name, text)
             .map_err(|error| report::report(&self.engine, &self.runtime, &self.scope, name, &error))?;
+        // known before the cell runs, so that it can ask for help on its own functions
+        if ast.has_functions() {
+            self.engine.register_global_module(ast.shared_lib().clone());
+        }
         let woven = self.weave(&ast);
         let result = self.engine.eval_ast_with_scope::<Dynamic>(&mut self.scope, &woven);
         share_variables(&mut self.scope, &self.runtime.globals);
@@ -117,11 +121,8 @@ impl Interpreter {
         result
     }
 
-    /// Makes the functions and imports of a cell last.
+    /// Makes the imports of a cell last.
     fn keep(&mut self, ast: &AST) {
-        if ast.has_functions() {
-            self.engine.register_global_module(ast.shared_lib().clone());
-        }
         for statement in ast.statements() {
             if let Stmt::Import(import, _) = statement
                 && let rhai::Expr::StringConstant(path, _) = &import.0
