@@ -154,7 +154,8 @@ pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Ve
         .into_iter()
         .filter_map(|name| {
             let lower = name.to_lowercase();
-            let contains = !wanted.is_empty() && (lower.contains(&wanted) || wanted.contains(&lower));
+            // a name of one or two letters is part of almost every other
+            let contains = lower.len().min(wanted.len()) > 2 && (lower.contains(&wanted) || wanted.contains(&lower));
             let score = strsim::jaro_winkler(&wanted, &lower)
                 .max(strsim::normalized_damerau_levenshtein(&wanted, &lower))
                 .max(if contains { 0.9 } else { 0.0 });
@@ -183,18 +184,44 @@ pub fn did_you_mean<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) 
 /// The folder is missing or cannot be written.
 pub fn write_file(path: &std::path::Path, bytes: &[u8]) -> Result<()> {
     use std::io::Write;
-    let fault = |error: std::io::Error| Error::new(Kind::File, format!("cannot write {}: {error}", path.display()));
+    let fault = |error: std::io::Error| {
+        let why = match error.kind() {
+            std::io::ErrorKind::NotFound => "its folder does not exist".to_owned(),
+            std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+            _ if path.is_dir() => "it is a folder".to_owned(),
+            _ => error.to_string(),
+        };
+        Error::new(Kind::File, format!("`{}` cannot be written: {why}", path.display()))
+    };
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => std::path::Path::new("."),
     };
     let mut file = tempfile::Builder::new().prefix(".percept-").tempfile_in(folder).map_err(fault)?;
     file.write_all(bytes).map_err(fault)?;
-    // temporary files are private; a saved one has the usual permissions
+    // temporary files are private; a saved one has the mode of the one it replaces, or the usual one
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let _ = std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(0o644));
+        let mode = std::fs::metadata(path).map_or(0o644, |metadata| metadata.permissions().mode());
+        let _ = std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode));
     }
     file.persist(path).map(drop).map_err(|error| fault(error.error))
+}
+
+/// An error for a file that is to be read and is not there, with the name of one that is nearly called so.
+pub fn missing_file(path: &std::path::Path) -> Error {
+    let error = Error::new(Kind::File, format!("`{}` does not exist", path.display()));
+    match similar_file(path) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
+}
+
+fn similar_file(path: &std::path::Path) -> Option<String> {
+    let wanted = path.file_name()?.to_str()?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+    let names: Vec<String> =
+        std::fs::read_dir(folder).ok()?.take(1000).filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
+    did_you_mean(wanted, names.iter().map(String::as_str))
 }

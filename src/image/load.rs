@@ -9,7 +9,7 @@ use image::error::ImageError;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::{Image, size};
-use crate::error::{Error, Kind, Result, did_you_mean};
+use crate::error::{Error, Kind, Result, missing_file};
 use crate::lang::define;
 
 /// The formats that can be read, for messages.
@@ -132,24 +132,10 @@ fn file_error(what: impl Display, message: impl Display) -> Error {
 fn cannot_read(path: &Path, error: &io::Error) -> Error {
     let what = path.display();
     match error.kind() {
-        io::ErrorKind::NotFound => {
-            let error = file_error(what, "does not exist");
-            match similar_file(path) {
-                Some(hint) => error.with_hint(hint),
-                None => error,
-            }
-        }
+        io::ErrorKind::NotFound => missing_file(path),
         io::ErrorKind::PermissionDenied => file_error(what, "may not be read: permission denied"),
         _ => file_error(what, format!("cannot be read: {error}")),
     }
-}
-
-fn similar_file(path: &Path) -> Option<String> {
-    let wanted = path.file_name()?.to_str()?;
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let names: Vec<String> =
-        fs::read_dir(folder).ok()?.take(1000).filter_map(|e| e.ok()?.file_name().into_string().ok()).collect();
-    did_you_mean(wanted, names.iter().map(String::as_str))
 }
 
 /// Reads a picture: PNG, JPEG, WebP, GIF or BMP.

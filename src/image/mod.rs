@@ -20,7 +20,6 @@ pub use embedded::{
 };
 pub use noise::noise;
 pub use resample::{Filter, resample};
-pub use save::write_whole;
 pub use size::{MAX_PIXELS, MAX_SIDE};
 
 use crate::error::{Error, Kind, Result};

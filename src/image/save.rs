@@ -1,7 +1,5 @@
 //! Writing images to files.
 
-use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 use image::codecs::jpeg::JpegEncoder;
@@ -9,7 +7,7 @@ use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageError};
 
 use super::{Image, png, to_byte};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, write_file};
 use crate::lang::define;
 
 /// JPEG quality, of 100: no visible loss at twice the size.
@@ -33,7 +31,7 @@ impl Image {
                 return Err(Error::new(Kind::File, message).with_hint("end the name in .png, .jpg, .jpeg or .webp"));
             }
         };
-        write_whole(path, &bytes)
+        write_file(path, &bytes)
     }
 
     /// The image as a PNG, with its provenance as the text `Description` and its transparency.
@@ -75,38 +73,6 @@ impl Image {
     }
 }
 
-/// Writes to a temporary name in the same folder and renames, so that nobody ever sees half a file.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let fail = |error: std::io::Error| {
-        let why = match error.kind() {
-            std::io::ErrorKind::NotFound => "its folder does not exist".to_owned(),
-            std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-            _ if path.is_dir() => "it is a folder".to_owned(),
-            _ => error.to_string(),
-        };
-        Error::new(Kind::File, format!("`{}` cannot be written: {why}", path.display()))
-    };
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".percept-").tempfile_in(folder).map_err(fail)?;
-    file.write_all(bytes).map_err(fail)?;
-    allow_reading(file.as_file(), path).map_err(fail)?;
-    file.persist(path).map_err(|error| fail(error.error))?;
-    Ok(())
-}
-
-/// Temporary files are private; the written one gets the mode of the one it replaces, or the usual one.
-#[cfg(unix)]
-fn allow_reading(file: &fs::File, path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = fs::metadata(path).map_or(0o644, |metadata| metadata.permissions().mode());
-    file.set_permissions(fs::Permissions::from_mode(mode))
-}
-
-#[cfg(not(unix))]
-fn allow_reading(_: &fs::File, _: &Path) -> std::io::Result<()> {
-    Ok(())
-}
-
 fn encoding_failed(error: ImageError) -> Error {
     Error::new(Kind::Internal, format!("encoding an image: {error}"))
 }
@@ -129,6 +95,8 @@ fn save_word(
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn picture() -> Image {

@@ -266,6 +266,7 @@ fn keyword_arguments(engine: &mut Engine, roles: Roles) {
             (Some(Role::Name), Token::Reserved(name)) => Token::StringConstant(Box::new((*name).as_str().into())),
             (Some(Role::Equals), Token::Equals) => Token::Custom(Box::new(PAIR.into())),
             (Some(Role::Comma), Token::Comma) => Token::Custom(Box::new(JOIN.into())),
+            (Some(Role::Last), Token::Underscore) => Token::Identifier(Box::new("_".into())),
             (Some(Role::Eval), Token::Identifier(_) | Token::Reserved(_)) => Token::Custom(Box::new(EVAL.into())),
             (_, token) => token,
         }
@@ -481,7 +482,8 @@ fn dispatch(
     {
         *runtime.unfinished.borrow_mut() = Some(value.clone());
     }
-    outcome.map_err(|error| {
+    outcome.map_err(|(error, builtin)| {
+        let overloads = builtin.map_or(overloads, std::slice::from_ref);
         if let Some(original) = context.callback_error.borrow_mut().take() {
             return original;
         }
@@ -497,7 +499,14 @@ fn dispatch(
 }
 
 /// Tries the functions of a name in turn; the first whose arguments fit runs.
-fn run(context: &Context<'_>, overloads: &[&'static Builtin], values: &[Dynamic], keywords: &Map) -> Result<Dynamic> {
+///
+/// An error comes with the function that it is about.
+fn run<'a>(
+    context: &Context<'_>,
+    overloads: &'a [&'static Builtin],
+    values: &[Dynamic],
+    keywords: &Map,
+) -> Result<Dynamic, (Error, Option<&'a &'static Builtin>)> {
     let mut first_error = None;
     let fitting = overloads.iter().filter(|builtin| {
         overloads.len() == 1
@@ -507,15 +516,15 @@ fn run(context: &Context<'_>, overloads: &[&'static Builtin], values: &[Dynamic]
     for builtin in fitting {
         match Arguments::bind(builtin, values, keywords) {
             Ok(arguments) => {
-                let value = (builtin.call)(context, &arguments)?;
+                let value = (builtin.call)(context, &arguments).map_err(|error| (error, Some(builtin)))?;
                 return Ok(value::tell(value, || arguments.written(&context.notes.borrow())));
             }
             Err(error) => {
-                first_error.get_or_insert(error);
+                first_error.get_or_insert((error, Some(builtin)));
             }
         }
     }
-    Err(first_error.unwrap_or_else(|| no_overload(overloads, values)))
+    Err(first_error.unwrap_or_else(|| (no_overload(overloads, values), None)))
 }
 
 fn no_overload(overloads: &[&'static Builtin], values: &[Dynamic]) -> Error {

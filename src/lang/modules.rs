@@ -85,7 +85,7 @@ impl Modules {
         let file = format!("{}.rhai", path.strip_suffix(".rhai").unwrap_or(path));
         let mut folders: Vec<PathBuf> = self.0.folder.borrow().iter().cloned().collect();
         folders.extend(std::env::var_os("PERCEPT_PATH").iter().flat_map(std::env::split_paths));
-        folders.push(PathBuf::from("."));
+        folders.push(PathBuf::new());
         for folder in folders {
             let candidate = folder.join(&file);
             if candidate.is_file() {

@@ -4,7 +4,7 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use rhai::{Dynamic, Engine, EvalAltResult, ParseErrorType, Position, Scope};
 
 use super::context::{Runtime, Source};
-use super::engine::unknown_function;
+use super::engine::{script_functions, unknown_function};
 use super::registry;
 use super::scan::Place;
 use crate::error::{Error, Kind, did_you_mean};
@@ -40,8 +40,39 @@ pub(super) fn report(
         return error; // it happened in another text, which it shows
     }
     let Some(text) = runtime.source(&source) else { return error };
+    let error = match idiom(inner, &text.text, at) {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    };
     let drawn = draw(&error, &source, &text, at, &calls, runtime);
     error.with_report(drawn)
+}
+
+/// What another language's way of writing is called here, for errors that come of it.
+fn idiom(error: &EvalAltResult, text: &str, at: Place) -> Option<&'static str> {
+    let line = text.lines().nth(at.0.checked_sub(1)?)?.trim();
+    let rest: String = text.lines().nth(at.0 - 1)?.chars().skip(at.1.saturating_sub(1)).collect();
+    match error {
+        EvalAltResult::ErrorVariableNotFound(name, _) if name == "None" || name == "null" => {
+            Some("nothing at all is written ()")
+        }
+        EvalAltResult::ErrorVariableNotFound(..) if line.starts_with("import ") => {
+            Some("a module is named by a string: import \"name\" as name;")
+        }
+        EvalAltResult::ErrorParsing(..) if line.starts_with("def ") => Some("a function is written fn name(x) { … }"),
+        EvalAltResult::ErrorParsing(..) if rest == ":" => Some("a block stands in braces: { … }"),
+        EvalAltResult::ErrorParsing(..) if rest.starts_with(':') => Some("a range is written 1..3"),
+        EvalAltResult::ErrorParsing(..) if rest.starts_with("for ") => {
+            Some("a list is made from another one with list.map(|x| …)")
+        }
+        EvalAltResult::ErrorParsing(..) if rest.starts_with([')', ']', '}']) => {
+            Some("nothing is open that this could close")
+        }
+        EvalAltResult::ErrorParsing(..) if rest.starts_with(|c: char| c.is_alphabetic() && !c.is_ascii()) => {
+            Some("names are made of a to z, A to Z, digits and _")
+        }
+        _ => None,
+    }
 }
 
 fn place(position: Position) -> Place {
@@ -85,6 +116,9 @@ fn describe(engine: &Engine, runtime: &Runtime, scope: &Scope<'_>, error: &EvalA
             Error::new(Kind::Script, format!("`{name}` is read while it is being changed"))
                 .with_hint("copy it to another variable first")
         }
+        EvalAltResult::ErrorMismatchDataType(expected, found, _) => {
+            Error::new(Kind::Script, format!("{} is expected here, not {}", plain(expected), plain(found)))
+        }
         EvalAltResult::ErrorStackOverflow(_) => {
             Error::new(Kind::Script, "calls are nested too deep").with_hint("does a function call itself for ever?")
         }
@@ -120,17 +154,46 @@ fn lower_first(text: &str) -> String {
 }
 
 fn function_not_found(engine: &Engine, name: &str, signature: &str, variables: &[String]) -> Error {
-    let types = signature.split_once('(').map_or("", |(_, rest)| rest.trim_end_matches(')')).trim();
+    let types = signature.split_once('(').map_or("", |(_, rest)| rest.strip_suffix(')').unwrap_or(rest)).trim();
+    let types: Vec<&str> = types.split(", ").map(plain).collect();
+    let types = types.join(", ");
     let operator = !name.starts_with(|first: char| first.is_alphabetic() || first == '_');
     if operator {
         return Error::new(Kind::Script, format!("`{name}` does not work on ({types})"));
     }
-    let known = engine.collect_fn_metadata(None, |info| Some(info.metadata.name.to_string()), true);
+    let known = engine.collect_fn_metadata(
+        None,
+        |info| {
+            let name = &info.metadata.name;
+            Some(if info.namespace.is_empty() { name.to_string() } else { format!("{}::{name}", info.namespace) })
+        },
+        true,
+    );
     if known.iter().any(|known| known == name) {
-        return Error::new(Kind::Argument, format!("`{name}` cannot be called with ({types})"))
-            .with_hint(format!("help(\"{name}\") shows how it is called"));
+        let error = Error::new(Kind::Argument, format!("`{name}` cannot be called with ({types})"));
+        let signatures: Vec<String> = script_functions(engine)
+            .into_iter()
+            .filter(|function| function.name == name)
+            .map(|function| function.signature)
+            .collect();
+        return if signatures.is_empty() { error } else { error.with_hint(signatures.join(" or ")) };
     }
     unknown_function(name, variables, &known)
+}
+
+/// Rhai's name of a type as messages say it.
+fn plain(name: &str) -> &str {
+    match name {
+        "i64" => "integer",
+        "f64" => "number",
+        "bool" => "boolean",
+        "char" => "character",
+        "array" => "list",
+        "Fn" => "function",
+        "()" => "nothing",
+        "&str | ImmutableString | String" => "string",
+        name => name,
+    }
 }
 
 /// Rhai says: "Unknown property 'x' - a getter is not registered for type 't'".
@@ -170,7 +233,7 @@ fn draw(
     if at.0 == 0 && !hint.is_empty() {
         group = group.element(Level::HELP.message(hint));
     }
-    let notes: Vec<String> = calls
+    let mut notes: Vec<String> = calls
         .iter()
         .rev()
         .take(5)
@@ -178,9 +241,15 @@ fn draw(
             let line = runtime
                 .source(file)
                 .and_then(|source| source.text.lines().nth(place.0.checked_sub(1)?).map(|line| line.trim().to_owned()));
-            format!("in `{function}`, called from {file}:{}: {}", place.0, line.unwrap_or_default())
+            // Rhai calls closures `anon$…`
+            let function = if function.contains('$') { "a closure".to_owned() } else { format!("`{function}`") };
+            format!("in {function}, called from {file}:{}: {}", place.0, line.unwrap_or_default())
         })
         .collect();
+    notes.dedup_by(|later, earlier| {
+        let from = |note: &str| note.split_once(", called").map(|(_, from)| from.to_owned());
+        from(later) == from(earlier)
+    });
     for note in &notes {
         group = group.element(Level::NOTE.message(note.as_str()));
     }
@@ -198,6 +267,11 @@ fn span(source: &Source, at: Place) -> std::ops::Range<usize> {
         }
         None => {
             let rest = source.text.get(start..).unwrap_or_default();
+            if let Some(text) = rest.strip_prefix('"')
+                && let Some(end) = text.find(['"', '\n']).filter(|end| text[*end..].starts_with('"'))
+            {
+                return start..start + end + 2;
+            }
             let word = |c: char| c.is_alphanumeric() || c == '_';
             let length = rest.find(|c: char| !word(c)).unwrap_or(rest.len());
             start + if length > 0 { length } else { rest.chars().next().map_or(0, char::len_utf8) }

@@ -20,6 +20,8 @@ pub enum Role {
     Equals,
     /// A comma between two keyword arguments: the operator [`super::engine::JOIN`].
     Comma,
+    /// `_` as a variable, the last value shown: an identifier. (In a `switch` it means "anything else".)
+    Last,
     /// The function `eval`: replaced by one that knows keyword arguments.
     Eval,
 }
@@ -137,6 +139,7 @@ fn ends_operand(token: &Token) -> bool {
         token,
         Token::Identifier(_)
             | Token::Reserved(_)
+            | Token::Underscore
             | Token::IntegerConstant(_)
             | Token::FloatConstant(_)
             | Token::CharConstant(_)
@@ -253,7 +256,15 @@ pub fn scan(engine: &Engine, text: &str) -> Scan {
         {
             scan.roles.insert(*at, Role::Eval);
         }
+        if let Some((Token::Underscore, at)) = before.last()
+            && !matches!(token, Token::DoubleArrow | Token::If)
+        {
+            scan.roles.insert(*at, Role::Last);
+        }
         before.push((token, here));
+    }
+    if let Some((Token::Underscore, at)) = before.last() {
+        scan.roles.insert(*at, Role::Last);
     }
 
     let in_comment = tokens.state.comment_level > 0;

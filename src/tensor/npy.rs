@@ -7,7 +7,7 @@ use std::path::Path;
 use npyz::WriterBuilder;
 
 use super::TensorValue;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, missing_file};
 use crate::lang::define;
 
 /// The largest file that is read.
@@ -33,19 +33,32 @@ fn load_tensor(
 /// # Errors
 /// The file is missing, is not a .npy file, is truncated, or holds something else than numbers.
 pub fn read(path: &Path) -> Result<TensorValue> {
-    let fault = |why: String| Error::new(Kind::File, format!("cannot read {}: {why}", path.display()));
-    let file = File::open(path).map_err(|error| fault(error.to_string()))?;
-    let size = file.metadata().map_err(|error| fault(error.to_string()))?.len();
-    let npy = npyz::NpyFile::new(BufReader::new(file)).map_err(|error| fault(format!("not a NumPy file ({error})")))?;
+    let fault = |why: String| Error::new(Kind::File, format!("`{}` {why}", path.display()));
+    let unreadable = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => missing_file(path),
+        _ => fault(format!("cannot be read: {error}")),
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(fault("is a folder, not a NumPy file".into()));
+    }
+    let size = metadata.len();
+    let npy = npyz::NpyFile::new(BufReader::new(file)).map_err(|_| fault("is not a NumPy file (.npy)".into()))?;
     let shape: Vec<usize> = npy.shape().iter().filter_map(|size| usize::try_from(*size).ok()).collect();
     let count = npy.shape().iter().try_fold(1u64, |product, size| product.checked_mul(*size));
     // a header may promise anything; the file cannot hold more numbers than bytes
     if size > LARGEST || count.is_none_or(|count| count > size) {
-        return Err(fault(format!("its header promises {shape:?} numbers, the file has {size} bytes")));
+        return Err(fault(format!("is damaged: its header promises {shape:?} numbers, the file has {size} bytes")));
     }
     let fortran = npy.order() == npyz::Order::Fortran;
     let dtype = npy.dtype().descr();
-    let values = numbers(npy).map_err(|error| fault(format!("{error} (it holds {dtype})")))?;
+    let values = numbers(npy).map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => {
+            fault(format!("is truncated: its header promises {shape:?} numbers, the file ends before"))
+        }
+        _ => fault(format!("cannot be read: {error} (it holds {dtype})")),
+    })?;
     if fortran && shape.len() > 1 {
         let reversed: Vec<usize> = shape.iter().rev().copied().collect();
         let tensor = TensorValue::from_values(values, &reversed)?;

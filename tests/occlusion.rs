@@ -1,0 +1,64 @@
+//! Occlusion finds the thing: covering the koala lowers its score more than covering what is around it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![cfg(feature = "gallery")]
+
+mod common;
+
+use common::{session, value};
+use percept::image::{Image, compose, compose_mask, gallery, photo};
+use percept::model::Model;
+
+const SCALE: f32 = 0.55;
+
+/// The mean of a map where a mask is set, and where it is not.
+fn means(map: &[f32], mask: &[f32]) -> (f32, f32) {
+    let mean = |inside: bool| {
+        let chosen: Vec<f32> =
+            map.iter().zip(mask).filter(|(_, mask)| (**mask > 0.5) == inside).map(|(value, _)| *value).collect();
+        assert!(chosen.len() > map.len() / 20, "only {} pixels", chosen.len());
+        chosen.iter().sum::<f32>() / chosen.len() as f32
+    };
+    (mean(true), mean(false))
+}
+
+fn koala_is_found(background: &Image, x: f32, y: f32) {
+    let koala = gallery("mammal/koala").unwrap();
+    let composed = compose(background, &koala, x, y, SCALE).unwrap();
+    let mask = compose_mask(background, &koala, x, y, SCALE).unwrap();
+    // the mask goes the way the image goes into the network
+    let mask = Image::from_planes(background.width(), background.height(), mask.repeat(3), None).unwrap();
+    let view = Model::embedded().unwrap().view(&mask).unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let (picture, map) = (folder.path().join("koala.png"), folder.path().join("map.npy"));
+    composed.save(&picture).unwrap();
+    let (mut session, _recorder) = session();
+    session.set_arguments(&[&picture, &map].map(|path| path.to_str().unwrap().to_owned()));
+    let code = "occlusion(load_image(args[0]), class=\"koala\", window=48, stride=24).to_tensor().save(args[1])";
+    value(&session.eval(code));
+    let values = percept::tensor::npy::read(&map).unwrap().values().unwrap();
+    assert_eq!(values.len(), view.width() * view.height());
+
+    let (inside, outside) = means(&values, view.channels()[0]);
+    assert!(inside > 0.0 && inside > 2.0 * outside.abs(), "at {x}, {y}: inside {inside}, outside {outside}");
+}
+
+#[test]
+fn a_koala_on_grey_is_found_on_the_left() {
+    koala_is_found(&Image::filled(260, 240, [0.5; 3]).unwrap(), 0.3, 0.6);
+}
+
+#[test]
+fn a_koala_on_grey_is_found_on_the_right() {
+    koala_is_found(&Image::filled(260, 240, [0.5; 3]).unwrap(), 0.7, 0.35);
+}
+
+#[test]
+fn a_koala_on_grass_is_found_on_the_left() {
+    koala_is_found(&photo("grass").unwrap(), 0.35, 0.4);
+}
+
+#[test]
+fn a_koala_on_grass_is_found_on_the_right() {
+    koala_is_found(&photo("grass").unwrap(), 0.65, 0.65);
+}
