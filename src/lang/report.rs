@@ -65,7 +65,9 @@ fn idiom(error: &EvalAltResult, text: &str, at: Place) -> Option<&'static str> {
         EvalAltResult::ErrorParsing(..) if rest.starts_with("for ") => {
             Some("a list is made from another one with list.map(|x| …)")
         }
-        EvalAltResult::ErrorParsing(..) if rest.starts_with([')', ']', '}']) => {
+        EvalAltResult::ErrorParsing(ParseErrorType::MissingToken(token, _), _)
+            if token == ";" && rest.starts_with([')', ']', '}']) =>
+        {
             Some("nothing is open that this could close")
         }
         EvalAltResult::ErrorParsing(..) if rest.starts_with(|c: char| c.is_alphabetic() && !c.is_ascii()) => {
@@ -117,7 +119,7 @@ fn describe(engine: &Engine, runtime: &Runtime, scope: &Scope<'_>, error: &EvalA
                 .with_hint("copy it to another variable first")
         }
         EvalAltResult::ErrorMismatchDataType(expected, found, _) => {
-            Error::new(Kind::Script, format!("{} is expected here, not {}", plain(expected), plain(found)))
+            Error::new(Kind::Script, format!("{} is expected here, not {}", one(expected), one(found)))
         }
         EvalAltResult::ErrorStackOverflow(_) => {
             Error::new(Kind::Script, "calls are nested too deep").with_hint("does a function call itself for ever?")
@@ -179,6 +181,15 @@ fn function_not_found(engine: &Engine, name: &str, signature: &str, variables: &
         return if signatures.is_empty() { error } else { error.with_hint(signatures.join(" or ")) };
     }
     unknown_function(name, variables, &known)
+}
+
+/// A value of the type that Rhai calls so.
+fn one(name: &str) -> String {
+    match plain(name) {
+        "nothing" => "nothing".into(),
+        name if name.starts_with(['a', 'e', 'i', 'o', 'u']) => format!("an {name}"),
+        name => format!("a {name}"),
+    }
 }
 
 /// Rhai's name of a type as messages say it.

@@ -8,6 +8,9 @@ use percept::error::{Error, Result};
 use percept::lang::Report;
 use percept::session::{Outcome, Output, Session, Sink};
 
+/// What is done at a step.
+type Action = Box<dyn Fn(&Report)>;
+
 /// Remembers what a session shows.
 #[derive(Default)]
 pub struct Recorder {
@@ -18,7 +21,7 @@ pub struct Recorder {
     /// Every step of every long job.
     pub reports: RefCell<Vec<Report>>,
     /// Called at every step.
-    pub at_step: RefCell<Option<Box<dyn Fn(&Report)>>>,
+    pub at_step: RefCell<Option<Action>>,
 }
 
 impl Sink for Recorder {
