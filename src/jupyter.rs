@@ -148,7 +148,8 @@ fn bundle(output: &Output) -> Result<MimeBundle> {
         bundle = bundle.with("text/html", html.as_str());
     }
     if let Some(markdown) = &output.markdown {
-        bundle = bundle.with("text/markdown", markdown.as_str());
+        // front ends do not know Rhai, and would print the name of the language
+        bundle = bundle.with("text/markdown", markdown.replace("```rhai\n", "```rust\n"));
     }
     Ok(bundle)
 }

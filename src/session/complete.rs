@@ -120,7 +120,8 @@ fn keyword_arguments(interpreter: &Interpreter, head: &str) -> Vec<Candidate> {
 /// Variables, functions and keywords.
 fn names(interpreter: &Interpreter) -> Vec<Candidate> {
     let mut found: Vec<Candidate> = Vec::new();
-    for (name, value) in interpreter.variables() {
+    // `_` is too short to need completing
+    for (name, value) in interpreter.variables().into_iter().filter(|(name, _)| name != "_") {
         found.push(Candidate { text: name, kind: type_name(&value).into(), detail: String::new() });
     }
     for function in interpreter.functions() {

@@ -186,17 +186,24 @@ fn capital(text: &str) -> String {
 /// A table for notebooks.
 fn html(table: &Table) -> String {
     let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let head: Vec<String> = table.columns.iter().map(|column| format!("<th>{}</th>", escape(column))).collect();
+    let align = |cell: &Dynamic| if cell.is_int() || cell.is_float() { "right" } else { "left" };
+    let head: Vec<String> = table
+        .columns
+        .iter()
+        .enumerate()
+        .map(|(index, column)| {
+            // a heading stands over its values
+            let align = table.rows.last().and_then(|row| row.get(index)).map_or("left", align);
+            format!("<th style=\"text-align:{align}\">{}</th>", escape(column))
+        })
+        .collect();
     let rows: Vec<String> = table
         .rows
         .iter()
         .map(|row| {
             let cells: Vec<String> = row
                 .iter()
-                .map(|cell| {
-                    let align = if cell.is_int() || cell.is_float() { "right" } else { "left" };
-                    format!("<td style=\"text-align:{align}\">{}</td>", escape(&cell.to_string()))
-                })
+                .map(|cell| format!("<td style=\"text-align:{}\">{}</td>", align(cell), escape(&cell.to_string())))
                 .collect();
             format!("<tr>{}</tr>", cells.join(""))
         })
