@@ -135,7 +135,7 @@ fn falls(
     let pixels: Vec<f32> = question.input.flatten_all()?.to_vec1()?;
     let cover: Vec<f32> = cover.flatten_all()?.to_vec1()?;
     // the first layers of a network hold some 64 numbers for each pixel
-    let batch = (BATCH_MEMORY / (64 * 4 * width * height / 4)).clamp(1, 32);
+    let batch = (BATCH_MEMORY / (64 * 4 * width * height / 4)).clamp(1, 16);
     let mut falls = Vec::with_capacity(places.len());
     for chunk in places.chunks(batch) {
         let mut covered = Vec::with_capacity(chunk.len() * pixels.len());
