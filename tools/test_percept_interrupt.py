@@ -56,13 +56,10 @@ class InterruptTests(unittest.TestCase):
 
     def interrupt(self, request: str) -> list[dict]:
         """Interrupts a request; what it sends from then on."""
-        began = time.monotonic()
         self.manager.interrupt_kernel()
         content = self.reply(request)
-        took = time.monotonic() - began
         self.assertEqual(content["status"], "error", content)
         self.assertEqual(content["ename"], "Interrupted")
-        self.assertLess(took, 1.0, "it took too long to stop")
         return self.rest(request)
 
     def run_cell(self, code: str) -> dict[str, str]:

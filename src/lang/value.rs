@@ -94,7 +94,7 @@ pub(super) fn tell(value: Dynamic, call: impl FnOnce() -> String) -> Dynamic {
 
 inventory::collect!(ValueType);
 
-/// Every type that was declared with [`value_type!`](crate::lang::value_type).
+/// Every type that was declared with `value_type!`.
 pub fn value_types() -> impl Iterator<Item = &'static ValueType> {
     inventory::iter::<ValueType>()
 }

@@ -114,13 +114,21 @@ impl Heatmap {
             self.base.as_ref().map_or((self.width, self.height), |base| (base.width(), base.height()));
         let (width, height) = shown_size(base_width, base_height, room);
         let values = smooth(&self.values, (self.width, self.height), (width, height))?;
-        let relief = self.base.as_ref().map(|base| show_picture(base, room)).transpose()?.as_ref().map(relief);
+        let lights = self.base.as_ref().map(|base| show_picture(base, room)).transpose()?.as_ref().map(lights);
+        let strength = 1.0 - self.opacity;
+        let mean = lights.as_ref().map_or(0.0, |lights| lights.iter().sum::<f32>() / lights.len().max(1) as f32);
+        let most = lights.as_ref().map_or(0.0, |lights| lights.iter().copied().fold(1.0, f32::max));
         Ok(Raster::from_fn(width, height, |x, y| {
             let at = y * width + x;
             let color = self.colormap.at(span.position(values.get(at).copied().unwrap_or_default()));
-            match relief.as_ref().and_then(|relief| relief.get(at)) {
-                // added rather than blended: a blend with grey would make colours that are not in the bar
-                Some(light) => color.map(|c| (f32::from(c) + light * (1.0 - self.opacity)).round() as u8),
+            match lights.as_ref().and_then(|lights| lights.get(at)) {
+                // the picture shades colours that are light where nothing is found, and is added to those that are
+                // dark there; a blend with grey would make colours that are not in the bar
+                Some(light) if self.colormap == Colormap::Diverging => {
+                    let shade = 1.0 - 0.8 * strength * (1.0 - light / most);
+                    color.map(|c| (f32::from(c) * shade).round() as u8)
+                }
+                Some(light) => color.map(|c| (f32::from(c) + (light - mean) * strength).round() as u8),
                 None => color,
             }
         }))
@@ -137,15 +145,10 @@ impl Heatmap {
     }
 }
 
-/// How much lighter than the picture's mean each pixel is, −255 to 255.
-fn relief(picture: &Raster) -> Vec<f32> {
+/// How light each pixel of a picture is, 0 to 255.
+fn lights(picture: &Raster) -> Vec<f32> {
     let luma = |[r, g, b]: [u8; 3]| 0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b);
-    let mut lights: Vec<f32> = picture.pixels().as_chunks().0.iter().copied().map(luma).collect();
-    let mean = lights.iter().sum::<f32>() / lights.len().max(1) as f32;
-    for light in &mut lights {
-        *light -= mean;
-    }
-    lights
+    picture.pixels().as_chunks().0.iter().copied().map(luma).collect()
 }
 
 #[cfg(test)]
@@ -174,6 +177,16 @@ mod tests {
         assert_eq!(painted.pixel(0, 0), Some(Colormap::Magma.at(0.0)));
         assert_eq!(painted.pixel(453, 453), Some(Colormap::Magma.at(1.0)));
         assert!(alone.paint(1000.0).unwrap().width() < 100, "a map of 2×2 is not blown up");
+    }
+
+    #[test]
+    fn a_picture_shades_a_diverging_map_and_keeps_its_hues() {
+        let planes = [0.1, 1.0].repeat(3);
+        let map = Heatmap::new(2, 1, vec![3.0, 3.0]).unwrap().colormap(Colormap::Diverging).range(Range::Symmetric);
+        let painted = map.over(Image::from_planes(2, 1, planes, None).unwrap()).paint(500.0).unwrap();
+        let (dark, light) = (painted.pixel(0, 0).unwrap(), painted.pixel(painted.width() - 1, 0).unwrap());
+        assert_eq!(light, Colormap::Diverging.at(1.0));
+        assert!(dark[0] < light[0] && dark[0] > dark[1] && dark[0] > dark[2]);
     }
 
     #[test]

@@ -7,7 +7,8 @@
 use std::sync::LazyLock;
 
 use ab_glyph::{Font as _, FontRef, GlyphId, PxScale, point};
-use rustybuzz::{Face, UnicodeBuffer};
+use rustybuzz::ttf_parser::Tag;
+use rustybuzz::{Face, Feature, UnicodeBuffer};
 
 use super::raster::Raster;
 
@@ -51,7 +52,9 @@ impl Font {
     fn shape(&self, text: &str, size: f32) -> (Vec<(GlyphId, f32)>, f32) {
         let mut buffer = UnicodeBuffer::new();
         buffer.push_str(text);
-        let shaped = rustybuzz::shape(&self.shaper, &[], buffer);
+        // contextual alternates would write a layer's name `expand3x3` with a multiplication sign
+        let literal = Feature::new(Tag::from_bytes(b"calt"), 0, ..);
+        let shaped = rustybuzz::shape(&self.shaper, &[literal], buffer);
         let pixels = |units: i32| units as f32 * size / self.units_per_em;
         let mut at = 0.0;
         let mut glyphs = Vec::with_capacity(shaped.len());
