@@ -32,7 +32,7 @@ const SHARE: &str = "share_variables";
 const CALL_DEPTH: usize = 400;
 const EXPRESSION_DEPTH: usize = 200;
 /// The stack a deep script needs, also in a debug build.
-const STACK: usize = 1 << 30;
+const STACK: usize = 1 << 29;
 
 /// Tokens that the parser must see as something else while one text is compiled.
 pub(super) type Roles = Rc<RefCell<HashMap<Place, Role>>>;
