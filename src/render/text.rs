@@ -1,6 +1,6 @@
 //! Text: shaping, measuring, wrapping and painting it, in the embedded Inter.
 //!
-//! plotters' own text was tried and not taken: it moves from glyph to glyph by whole pixels, which makes
+//! plotters' own text is not used: by its source it moves from glyph to glyph by whole pixels, which makes
 //! uneven words at these sizes, and knows only the old `kern` table, which Inter does not have.
 //! rustybuzz shapes (kerning from GPOS), ab_glyph paints the outlines.
 
