@@ -7,6 +7,10 @@ use clap::{Args, Parser, Subcommand};
 use percept::error::Result;
 use percept::{console, jupyter, repl, session};
 
+/// Keeps pages between the steps of an optimization, which the system's would give back and fetch again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// See what a convolutional network has learned.
 #[derive(Parser)]
 #[command(version, about, long_about = None)]

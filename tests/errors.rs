@@ -67,7 +67,22 @@ fn fixtures() {
     std::fs::write("cut.npy", &npy[..npy.len() / 2]).unwrap();
     std::fs::write("promise.npy", promise()).unwrap();
     std::fs::write("letter.npy", "Dear network,\n").unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/onnx");
+    let onnx = std::fs::read(golden.join("resnet.onnx")).unwrap();
+    std::fs::write("whole.onnx", &onnx).unwrap();
+    std::fs::write("cut.onnx", &onnx[..onnx.len() / 2]).unwrap();
+    std::fs::write("letter.onnx", "Dear network,\n").unwrap();
+    std::fs::write("days.txt", "mon\ntue\nwed\n").unwrap();
+    assert!(session.eval("model(\"whole.onnx\").save(\"whole.percept\")").error.is_none());
+    let saved = std::fs::read("whole.percept").unwrap();
+    std::fs::write("cut.percept", &saved[..saved.len() / 2]).unwrap();
     std::fs::create_dir("folder").unwrap();
+    let pth =
+        |name: &str| std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/pth").join(name)).unwrap();
+    std::fs::write("other.pth", pth("ordered.pth")).unwrap();
+    std::fs::write("malicious.pth", pth("malicious.pth")).unwrap();
+    std::fs::write("module.pth", pth("whole_module.pth")).unwrap();
+    std::fs::write("cut.pth", &pth("ordered.pth")[..2000]).unwrap();
     std::fs::write("itself.rhai", "import \"itself\" as me;\n").unwrap();
     std::fs::write("unparsed.rhai", "// a module\nfn broken( {\n    1\n}\n").unwrap();
     std::fs::write("faulty.rhai", "fn dreams(img) {\n    dream(img, octave=2)\n}\n").unwrap();

@@ -90,15 +90,19 @@ suite! {
     images
     keyword_arguments
     layers
+    memory
     modules
     npy
     occlusion
+    onnx
+    planes
     reductions
     saliency
     seeds
     showing
     slicing
     tensors
+    weights
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The names of a network's answers.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, missing_file};
 
 /// How many candidates an error lists.
 const CANDIDATES: usize = 6;
@@ -15,6 +16,32 @@ impl Classes {
     /// From a list, one name a line; a name may have parts, `tench, Tinca tinca`.
     pub fn from_lines(text: &str) -> Self {
         Self(text.lines().map(|line| line.trim().to_owned()).collect())
+    }
+
+    /// From names in the network's order.
+    pub fn from_names(names: Vec<String>) -> Self {
+        Self(names.into())
+    }
+
+    /// `class 0`, `class 1`, …, for a network that names none.
+    pub fn numbered(count: usize) -> Self {
+        Self((0..count).map(|class| format!("class {class}")).collect())
+    }
+
+    /// Reads a file with one name a line.
+    ///
+    /// # Errors
+    /// The file is missing or is not text.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => missing_file(path),
+            std::io::ErrorKind::InvalidData => {
+                let message = format!("`{}` is not text", path.display());
+                Error::new(Kind::File, message).with_hint("class names stand one a line")
+            }
+            _ => Error::new(Kind::File, format!("`{}` cannot be read: {error}", path.display())),
+        })?;
+        Ok(Self::from_lines(text.trim_end()))
     }
 
     /// The 1,000 classes of ImageNet (ILSVRC 2012).

@@ -22,7 +22,7 @@ pub struct Run<'a> {
 pub trait Executor: Send + Sync {
     /// The value of every tap, in the order asked, for `x` `[N, C, H, W]` in the network's input space.
     ///
-    /// If `x` is on candle's tape, so are the taps: their gradients for `x` follow `run.rules`. The caller has
+    /// If `x` or weights are on candle's tape, so are the taps: their gradients follow `run.rules`. The caller has
     /// checked that `x` has a shape the taps can be computed for.
     fn run(&self, x: &Tensor, run: &Run<'_>) -> Result<Vec<Tensor>>;
 }

@@ -8,6 +8,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Op, Parameter};
 use crate::error::{Error, Kind, Result, did_you_mean};
 
@@ -16,6 +18,9 @@ use crate::error::{Error, Kind, Result, did_you_mean};
 pub struct NodeId(usize);
 
 impl NodeId {
+    /// The network's input.
+    pub const INPUT: Self = Self(0);
+
     /// The position in order of execution; the input is 0.
     pub const fn index(self) -> usize {
         self.0
@@ -44,7 +49,40 @@ pub struct Graph {
     by_name: HashMap<String, NodeId>,
 }
 
+/// A node of a file, before it is checked.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct NodeParts {
+    pub name: String,
+    pub aliases: Vec<String>,
+    pub op: Op,
+    /// Places of the nodes it reads.
+    pub inputs: Vec<usize>,
+}
+
 impl Graph {
+    /// A graph from nodes that a file describes, checked as [`Builder::finish`] does.
+    pub(super) fn from_parts(parts: Vec<NodeParts>) -> Result<Self> {
+        let node = |part: NodeParts| Node {
+            name: part.name,
+            ordinal: String::new(),
+            aliases: part.aliases,
+            op: part.op,
+            inputs: part.inputs.into_iter().map(NodeId).collect(),
+        };
+        Builder { nodes: parts.into_iter().map(node).collect() }.finish()
+    }
+
+    /// What [`from_parts`](Self::from_parts) makes the same graph of.
+    pub(super) fn to_parts(&self) -> Vec<NodeParts> {
+        let part = |node: &Node| NodeParts {
+            name: node.name.clone(),
+            aliases: node.aliases.clone(),
+            op: node.op.clone(),
+            inputs: node.inputs.iter().map(|input| input.0).collect(),
+        };
+        self.nodes.iter().map(part).collect()
+    }
+
     /// All nodes in order of execution, the input first.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
@@ -163,6 +201,9 @@ impl Builder {
 
 /// Every node but the input reads something, and only what came before it: so there are no cycles.
 fn check_order(nodes: &[Node]) -> Result<()> {
+    if nodes.len() < 2 {
+        return Err(broken("it has no operation".to_owned()));
+    }
     for (i, node) in nodes.iter().enumerate() {
         let is_input = matches!(node.op, Op::Input { .. });
         if is_input != (i == 0) {
@@ -177,13 +218,20 @@ fn check_order(nodes: &[Node]) -> Result<()> {
 
 /// Gives every node its ordinal name.
 fn number(nodes: &mut [Node]) {
+    let names = ordinals(nodes.iter().map(|node| &node.op));
+    nodes.iter_mut().zip(names).for_each(|(node, name)| node.ordinal = name);
+}
+
+/// The ordinal names of operations in order of execution.
+pub(super) fn ordinals<'a>(ops: impl Iterator<Item = &'a Op>) -> Vec<String> {
     let mut counts: HashMap<&'static str, usize> = HashMap::new();
-    for node in nodes {
-        let kind = node.op.kind();
+    let name = |op: &Op| {
+        let kind = op.kind();
         let count = counts.entry(kind).or_default();
         *count += 1;
-        node.ordinal = if matches!(node.op, Op::Input { .. }) { kind.to_owned() } else { format!("{kind}{count}") };
-    }
+        if matches!(op, Op::Input { .. }) { kind.to_owned() } else { format!("{kind}{count}") }
+    };
+    ops.map(name).collect()
 }
 
 fn broken(message: String) -> Error {
@@ -198,7 +246,7 @@ mod tests {
     fn relu_chain(names: &[(&str, &[&str])]) -> Result<Graph> {
         let (mut builder, mut x) = Builder::new(3);
         for (name, aliases) in names {
-            x = builder.add(name, aliases, Op::Relu, &[x]);
+            x = builder.add(name, aliases, Op::RELU, &[x]);
         }
         builder.finish()
     }
@@ -214,6 +262,7 @@ mod tests {
 
     #[test]
     fn broken_graphs_are_refused() {
+        assert!(relu_chain(&[]).is_err());
         assert!(relu_chain(&[("a", &[]), ("a", &[])]).unwrap_err().to_string().contains("two nodes are called `a`"));
         assert!(relu_chain(&[("relu2", &[]), ("b", &[])]).unwrap_err().to_string().contains("ordinal"));
 
@@ -221,7 +270,7 @@ mod tests {
         builder.add("loop", &[], Op::Concat, &[input, NodeId(1)]);
         assert!(builder.finish().unwrap_err().to_string().contains("come before it"));
         let (mut builder, _) = Builder::new(3);
-        builder.add("lonely", &[], Op::Relu, &[]);
+        builder.add("lonely", &[], Op::RELU, &[]);
         assert!(builder.finish().is_err());
         let (mut builder, _) = Builder::new(3);
         builder.add("second input", &[], Op::Input { channels: 3 }, &[]);
@@ -231,8 +280,8 @@ mod tests {
     #[test]
     fn only_what_a_tap_reads_is_needed() {
         let (mut builder, input) = Builder::new(3);
-        let a = builder.add("a", &[], Op::Relu, &[input]);
-        let b = builder.add("b", &[], Op::Relu, &[input]);
+        let a = builder.add("a", &[], Op::RELU, &[input]);
+        let b = builder.add("b", &[], Op::RELU, &[input]);
         builder.add("join", &[], Op::Concat, &[a, b]);
         let graph = builder.finish().unwrap();
         assert_eq!(graph.needed(&[b]), [true, false, true, false]);

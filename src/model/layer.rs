@@ -72,20 +72,27 @@ impl Layer {
         self.model.receptive_field(self.id)
     }
 
-    /// Its weight, if it has one: `[out, in / groups, height, width]` for a convolution.
+    /// Its weight, if it has one: `[out, in / groups, height, width]` for a convolution, `[out, in]` for a linear
+    /// layer, `[channels]` for a batch normalisation.
     pub fn weight(&self) -> Option<&Tensor> {
-        match &self.node().op {
-            Op::Conv2d(conv) => self.model.weights().get(&conv.weight).ok(),
-            _ => None,
-        }
+        let name = match &self.node().op {
+            Op::Conv2d(conv) => &conv.weight,
+            Op::Linear(linear) => &linear.weight,
+            Op::BatchNorm(norm) => &norm.weight,
+            _ => return None,
+        };
+        self.model.weights().get(name).ok()
     }
 
     /// Its bias `[out]`, if it has one.
     pub fn bias(&self) -> Option<&Tensor> {
-        match &self.node().op {
-            Op::Conv2d(conv) => self.model.weights().get(conv.bias.as_ref()?).ok(),
-            _ => None,
-        }
+        let name = match &self.node().op {
+            Op::Conv2d(conv) => conv.bias.as_ref()?,
+            Op::Linear(linear) => linear.bias.as_ref()?,
+            Op::BatchNorm(norm) => &norm.bias,
+            _ => return None,
+        };
+        self.model.weights().get(name).ok()
     }
 
     /// Its values for `x` `[N, 3, H, W]` in the network's input space: `[N, units, …]`.

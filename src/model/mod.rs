@@ -4,12 +4,17 @@
 //! whose values come back), [`Rules`] (how gradients pass an operation) and an
 //! [`Interrupt`](crate::lang::Interrupt); it stops after the last node that is needed and leaves nothing behind.
 
+mod bounds;
+pub mod budget;
 mod classes;
 mod executor;
+mod file;
 mod graph;
 mod handle;
 mod layer;
+mod onnx;
 mod op;
+mod planned;
 mod receptive_field;
 mod recipe;
 mod reference;
@@ -26,10 +31,12 @@ pub use executor::{Executor, Run};
 pub use graph::{Builder, Graph, Node, NodeId};
 pub use handle::Model;
 pub use layer::{Layer, LayerRow};
-pub use op::{Conv2d, Op, Parameter};
+pub use onnx::OnnxOptions;
+pub use op::{BatchNorm, Conv2d, Linear, Op, Parameter, Scale};
+pub use planned::Planned;
 pub use receptive_field::ReceptiveField;
 pub use recipe::{ChannelOrder, InputRecipe, ResizeRule};
 pub use reference::Reference;
 pub use rules::Rules;
-pub use weights::Weights;
+pub use weights::{Step, Weights};
 pub use words::{ClassName, Input, LayerName, or_embedded, without_weights};

@@ -1,6 +1,6 @@
 //! Which part of the image a unit can see.
 
-use super::{Graph, NodeId, Op};
+use super::{Conv2d, Graph, Op};
 use crate::error::Result;
 
 /// The square of input pixels that one unit of a node depends on, the same along both sides.
@@ -21,17 +21,18 @@ impl ReceptiveField {
     /// A window over units with this field: size grows by (kernel − 1) · jump.
     fn window(self, kernel: usize, stride: usize, padding: usize) -> Self {
         Self {
-            size: self.size + kernel.saturating_sub(1) * self.jump,
-            jump: self.jump * stride,
-            start: self.start - (padding * self.jump) as i64,
+            // files may hold chains of strides that no number is large enough for
+            size: self.size.saturating_add(kernel.saturating_sub(1).saturating_mul(self.jump)),
+            jump: self.jump.saturating_mul(stride),
+            start: self.start.saturating_sub_unsigned(padding.saturating_mul(self.jump) as u64),
         }
     }
 
     /// The field that covers both, for operations that join branches.
     fn union(self, other: Self) -> Self {
         let start = self.start.min(other.start);
-        let end = |field: Self| field.start + field.size as i64;
-        let size = end(self).max(end(other)) - start;
+        let end = |field: Self| field.start.saturating_add_unsigned(field.size as u64);
+        let size = end(self).max(end(other)).saturating_sub(start);
         Self { size: size as usize, jump: self.jump.max(other.jump), start }
     }
 
@@ -43,26 +44,38 @@ impl ReceptiveField {
 
 impl Graph {
     /// The receptive field of every node for an image `[channels, height, width]`, whose size only matters
-    /// where an operation looks at the whole image.
+    /// where an operation looks at the whole image. Where height and width differ, the square covers both.
     pub fn receptive_fields(&self, image: [usize; 3]) -> Result<Vec<ReceptiveField>> {
         let shapes = self.shapes(image, self.output())?;
+        let [rows, columns] = [0, 1].map(|axis| self.fields_along(axis, &shapes));
+        Ok(rows.into_iter().zip(columns).map(|(row, column)| row.union(column)).collect())
+    }
+
+    /// The fields along the height (0) or the width (1), given the shapes of all nodes.
+    fn fields_along(&self, axis: usize, shapes: &[Vec<usize>]) -> Vec<ReceptiveField> {
         let mut fields: Vec<ReceptiveField> = Vec::with_capacity(shapes.len());
         for node in self.nodes() {
             let inputs = node.inputs.iter().map(|id| fields[id.index()]);
             let input = inputs.reduce(ReceptiveField::union).unwrap_or(ReceptiveField { size: 1, jump: 1, start: 0 });
-            let side = |id: &NodeId| shapes[id.index()].iter().skip(1).copied().max().unwrap_or(1);
+            let side = || node.inputs.first().and_then(|id| shapes[id.index()].get(1 + axis)).copied().unwrap_or(1);
             fields.push(match &node.op {
-                Op::Conv2d(conv) => {
-                    let [height, width] = conv.kernel;
-                    let reach = conv.params.dilation * height.max(width).saturating_sub(1) + 1;
-                    input.window(reach, conv.params.stride, conv.params.padding)
+                Op::Conv2d(Conv2d { kernel, params, .. }) => {
+                    let reach = params.dilation[axis] * kernel[axis].saturating_sub(1) + 1;
+                    input.window(reach, params.stride[axis], params.padding[axis][0])
                 }
-                Op::MaxPool2d(pool) => input.window(pool.kernel, pool.stride, pool.padding),
-                Op::GlobalAvgPool | Op::Flatten => input.window(node.inputs.iter().map(side).max().unwrap_or(1), 1, 0),
-                Op::Input { .. } | Op::Relu | Op::Concat | Op::Dropout => input,
+                Op::MaxPool2d(params) | Op::AvgPool2d { params, .. } => {
+                    input.window(params.kernel[axis], params.stride[axis], params.padding[axis][0])
+                }
+                Op::ZeroPad(padding) => input.window(1, 1, padding[axis][0]),
+                Op::AdaptiveAvgPool2d(size) => {
+                    let count = size[axis].max(1);
+                    input.window(side().div_ceil(count), (side() / count).max(1), 0)
+                }
+                Op::Flatten => input.window(side(), 1, 0),
+                _ => input,
             });
         }
-        Ok(fields)
+        fields
     }
 }
 
@@ -70,21 +83,21 @@ impl Graph {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::model::{Builder, Conv2d};
-    use crate::tensor::{Conv2dParams, MaxPool2dParams};
+    use crate::model::{Builder, zoo};
+    use crate::tensor::{Conv2dParams, Pool2dParams};
 
     /// A chain of (is pooling, kernel, stride, padding) and the fields of its layers.
     fn fields(layers: &[(bool, usize, usize, usize)], image: usize) -> Vec<ReceptiveField> {
         let (mut builder, mut x) = Builder::new(1);
         for (i, (pool, kernel, stride, padding)) in layers.iter().copied().enumerate() {
             let op = if pool {
-                Op::MaxPool2d(MaxPool2dParams { kernel, stride, padding, ceil_mode: false })
+                Op::MaxPool2d(Pool2dParams::new(kernel, stride, padding))
             } else {
                 Op::Conv2d(Conv2d {
                     in_channels: 1,
                     out_channels: 1,
                     kernel: [kernel; 2],
-                    params: Conv2dParams { stride, padding, ..Conv2dParams::default() },
+                    params: Conv2dParams::new(stride, padding),
                     weight: format!("{i}"),
                     bias: None,
                 })
@@ -122,6 +135,38 @@ mod tests {
             layers.push((true, 2, 2, 0));
         }
         assert_eq!(fields(&layers, 224).last().unwrap().size, 212);
+    }
+
+    /// The field of a layer of the zoo at the size of its recipe.
+    fn field(network: &str, layer: &str) -> usize {
+        let entry = zoo::find(network).unwrap();
+        let graph = entry.graph().unwrap();
+        let fields = graph.receptive_fields([3, entry.recipe.size, entry.recipe.size]).unwrap();
+        fields[graph.find(layer).unwrap().index()].size
+    }
+
+    #[test]
+    fn the_zoo_has_the_published_fields() {
+        // Araujo et al., table 1, of TF-slim's networks
+        assert_eq!(field("alexnet", "pool5"), 195);
+        assert_eq!(field("vgg16", "pool5"), 212);
+        // rows and columns of 7×1 and 1×7 are counted once
+        assert_eq!(field("inception_v3", "Mixed_7c"), 1311);
+        // TF-slim strides at the end of a stage, torchvision at its beginning: its first 3×3 convolution of each stage
+        // but one reaches half as far, 8 + 16 + 32 pixels less
+        assert_eq!(field("resnet50", "conv5_x"), 483 - 56);
+        assert_eq!(field("resnet101", "conv5_x"), 1027 - 56);
+        assert_eq!(field("resnet152", "conv5_x"), 1507 - 56);
+    }
+
+    #[test]
+    fn the_zoo_has_the_fields_of_its_windows() {
+        // by hand: 1 + Σ (kernel − 1) · jump along the longest path
+        assert_eq!(field("resnet18", "layer4"), 7 + 4 + 32 + (8 + 3 * 16) + (16 + 3 * 32) + (32 + 3 * 64));
+        assert_eq!(field("densenet121", "denseblock4"), 7 + 4 + 6 * 8 + 4 + 12 * 16 + 8 + 24 * 32 + 16 + 16 * 64);
+        let early = 3 + 4 + (4 + 8) + (8 + 2 * 16);
+        assert_eq!(field("mobilenet_v2", "features.18"), early + (16 + 3 * 32 + 3 * 32) + (32 + 2 * 64 + 64));
+        assert_eq!(field("googlenet", "inception_5b"), 7 + 4 + 8 + 8 + 2 * 16 + 16 + 5 * 32 + 16 + 2 * 64);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! How an image becomes a network's input, and how it comes back.
 
 use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 
 /// The order in which a network reads the colour channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ChannelOrder {
     /// Red first.
     Rgb,
@@ -14,7 +15,7 @@ pub enum ChannelOrder {
 }
 
 /// How a picture of any size is brought to the network's size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ResizeRule {
     /// The shorter side becomes `shorter` pixels, keeping the proportions; then the centre is cut out.
     CenterCrop {
@@ -26,7 +27,7 @@ pub enum ResizeRule {
 }
 
 /// What a network expects of its input: input = (pixel · range − mean) / std, channel by channel.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InputRecipe {
     /// Height and width the network was trained on, in pixels.
     pub size: usize,
@@ -43,6 +44,29 @@ pub struct InputRecipe {
 }
 
 impl InputRecipe {
+    /// Checks numbers that a user or a file gave.
+    pub(super) fn check(&self) -> Result<()> {
+        let fault = |name: &str, message: String| Err(Error::new(Kind::Argument, message).at_argument(name));
+        if !(1..=4096).contains(&self.size) {
+            return fault("size", format!("`size` is {}; it must be 1 to 4096 pixels", self.size));
+        }
+        if !self.range.is_finite() || self.range <= 0.0 {
+            return fault("range", format!("`range` is {}; it must be above 0, usually 1 or 255", self.range));
+        }
+        if self.mean.iter().any(|mean| !mean.is_finite()) {
+            return fault("mean", format!("`mean` is {:?}; it must be three finite numbers", self.mean));
+        }
+        if self.std.iter().any(|std| !std.is_finite() || *std == 0.0) {
+            return fault("std", format!("`std` is {:?}; it must be three numbers other than 0", self.std));
+        }
+        match self.resize {
+            ResizeRule::CenterCrop { shorter } if !(self.size..=4 * self.size).contains(&shorter) => {
+                fault("size", format!("images are first brought to {shorter} pixels, then cut to {}", self.size))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// RGB images `[N, 3, H, W]` in [0, 1] as network input of the same shape. Gradients pass.
     pub fn to_input(&self, rgb: &Tensor) -> Result<Tensor> {
         let device = rgb.device();

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
-use super::{Executor, Graph, Op, Run, Weights};
+use super::{Executor, Graph, Op, Rules, Run, Weights};
 use crate::error::{Error, Kind, Result};
-use crate::tensor::{concat, conv2d, flatten, global_avg_pool, max_pool2d, relu};
+use crate::lang::Interrupt;
+use crate::tensor::{
+    activation, adaptive_avg_pool2d, avg_pool2d, batch_norm_scale, concat, conv2d, flatten, linear,
+    local_response_norm, max_pool2d, scale_channels, softmax,
+};
 
 /// Pixels of input that go through the graph at once. Eight images of 227×227: the largest activations of a
 /// group stay small enough for the allocator to use the same memory again, and an interrupt is soon noticed.
@@ -51,18 +55,7 @@ impl Reference {
     fn apply(&self, op: &Op, x: &Tensor, inputs: &[Tensor], run: &Run<'_>) -> Result<Tensor> {
         match (op, inputs) {
             (Op::Input { .. }, _) => Ok(x.clone()),
-            (Op::Conv2d(conv), [input]) => {
-                let weight = self.weights.get(&conv.weight)?;
-                let bias = conv.bias.as_ref().map(|name| self.weights.get(name)).transpose()?;
-                conv2d(input, weight, bias, &conv.params, run.interrupt)
-            }
-            (Op::Relu, [input]) => relu(input, run.rules.relu),
-            (Op::MaxPool2d(params), [input]) => max_pool2d(input, params),
-            (Op::GlobalAvgPool, [input]) => global_avg_pool(input),
-            (Op::Concat, inputs) => concat(inputs),
-            (Op::Dropout, [input]) => Ok(input.clone()),
-            (Op::Flatten, [input]) => flatten(input),
-            _ => Err(Error::new(Kind::Internal, format!("{op} does not take {} inputs", inputs.len()))),
+            (op, inputs) => apply(op, inputs, &self.weights, run.rules, run.interrupt),
         }
     }
 
@@ -73,6 +66,57 @@ impl Reference {
             node.inputs.iter().for_each(|input| readers[input.index()] += 1);
         }
         readers
+    }
+}
+
+/// The value of one operation, on the tape of its inputs.
+pub(super) fn apply(
+    op: &Op,
+    inputs: &[Tensor],
+    weights: &Weights,
+    rules: &Rules,
+    interrupt: &Interrupt,
+) -> Result<Tensor> {
+    let parameter = |name: &Option<String>| name.as_ref().map(|name| weights.get(name)).transpose();
+    match (op, inputs) {
+        (Op::Conv2d(conv), [x]) => {
+            conv2d(x, weights.get(&conv.weight)?, parameter(&conv.bias)?, &conv.params, interrupt)
+        }
+        (Op::Linear(fc), [x]) => linear(x, weights.get(&fc.weight)?, parameter(&fc.bias)?),
+        (Op::BatchNorm(norm), [x]) => {
+            let [mean, var, weight, bias] = [&norm.mean, &norm.var, &norm.weight, &norm.bias];
+            let (mean, var) = (weights.get(mean)?, weights.get(var)?);
+            let (scale, shift) = batch_norm_scale(mean, var, weights.get(weight)?, weights.get(bias)?, norm.eps)?;
+            scale_channels(x, &scale, &shift)
+        }
+        (Op::Scale(scale), [x]) => {
+            let ones = Tensor::ones(scale.channels, DType::F32, x.device())?;
+            let factor = parameter(&scale.scale)?.unwrap_or(&ones);
+            let zeros = ones.zeros_like()?;
+            scale_channels(x, factor, parameter(&scale.shift)?.unwrap_or(&zeros))
+        }
+        (Op::LocalResponseNorm(norm), [x]) => local_response_norm(x, norm),
+        (Op::Activation(function), [x]) => activation(x, *function, rules.relu),
+        (Op::Softmax, [x]) => softmax(x),
+        (Op::MaxPool2d(params), [x]) => max_pool2d(x, params),
+        (Op::AvgPool2d { params, count_include_pad }, [x]) => avg_pool2d(x, params, *count_include_pad),
+        (Op::AdaptiveAvgPool2d(size), [x]) => adaptive_avg_pool2d(x, *size),
+        (Op::ZeroPad([[top, bottom], [left, right]]), [x]) => {
+            Ok(x.pad_with_zeros(2, *top, *bottom)?.pad_with_zeros(3, *left, *right)?)
+        }
+        (Op::Concat, inputs) => concat(inputs),
+        (Op::Add, [first, rest @ ..]) => rest.iter().try_fold(first.clone(), |sum, other| Ok((sum + other)?)),
+        (Op::Mul, [a, b]) => Ok(a.broadcast_mul(b)?),
+        (Op::Dropout, [x]) => Ok(x.clone()),
+        (Op::Flatten, [x]) => flatten(x),
+        (Op::Unflatten([channels, height, width]), [x]) => Ok(x.reshape((x.dim(0)?, *channels, *height, *width))?),
+        (Op::Narrow { start, length }, [x]) => Ok(x.narrow(1, *start, *length)?.contiguous()?),
+        (Op::ChannelShuffle { groups }, [x]) => {
+            let (n, channels, height, width) = x.dims4()?;
+            let apart = x.reshape((n, *groups, channels / groups, height, width))?;
+            Ok(apart.transpose(1, 2)?.contiguous()?.reshape((n, channels, height, width))?)
+        }
+        _ => Err(Error::new(Kind::Internal, format!("{op} does not take {} inputs", inputs.len()))),
     }
 }
 

@@ -16,9 +16,9 @@ fn graph() -> Graph {
     };
     let (mut graph, x) = Builder::new(1);
     let x = graph.add("conv1", &[], conv("conv1", 1, 2, 3, true), &[x]);
-    let x = graph.add("relu1", &[], Op::Relu, &[x]);
+    let x = graph.add("relu1", &[], Op::RELU, &[x]);
     let x = graph.add("fc1", &[], conv("fc1", 2, 4, 2, false), &[x]);
-    let x = graph.add("relu2", &[], Op::Relu, &[x]);
+    let x = graph.add("relu2", &[], Op::RELU, &[x]);
     graph.add("flatten", &[], Op::Flatten, &[x]);
     graph.finish().unwrap()
 }

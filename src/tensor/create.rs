@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::lang::{Context, Dynamic, FromValue, Reject, define, describe};
 
 /// The largest tensor that a script may ask for: 4 GiB of floats.
-const LARGEST: usize = 1 << 30;
+pub(super) const LARGEST: usize = 1 << 30;
 
 /// A list of sizes, one for each dimension.
 pub struct Shape(pub Vec<usize>);

@@ -4,42 +4,17 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::cpu::with_values;
-use super::window::{inside, pool_positions};
+use super::pool2d::Pool2dParams;
+use super::window::inside;
 use super::with_backward;
-use crate::error::{Error, Kind, Result};
-
-/// A square pooling window, as in PyTorch's `MaxPool2d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MaxPool2dParams {
-    /// Side of the window, in pixels.
-    pub kernel: usize,
-    /// Pixels from one window to the next.
-    pub stride: usize,
-    /// Pixels of −∞ around the image; at most half the kernel.
-    pub padding: usize,
-    /// Whether a last window may hang over the end, as long as it starts inside the image or its left padding.
-    pub ceil_mode: bool,
-}
-
-impl MaxPool2dParams {
-    /// Height and width of the result for an input of `height` × `width`; none if no window fits.
-    pub fn output_size(&self, height: usize, width: usize) -> Option<(usize, usize)> {
-        let Self { kernel, stride, padding, ceil_mode } = *self;
-        // more padding than half a window would leave windows without a single pixel
-        if padding > kernel / 2 || height == 0 || width == 0 {
-            return None;
-        }
-        let count = |size| pool_positions(size, kernel, stride, padding, ceil_mode);
-        Some((count(height)?, count(width)?))
-    }
-}
+use crate::error::Result;
 
 /// The largest value of each window: `[N, C, H, W]` to `[N, C, H′, W′]`.
 ///
 /// A tie sends its gradient to one place, the first in row-major order, as PyTorch does. NaN wins a window.
-pub fn max_pool2d(x: &Tensor, params: &MaxPool2dParams) -> Result<Tensor> {
+pub fn max_pool2d(x: &Tensor, params: &Pool2dParams) -> Result<Tensor> {
     let (n, c, height, width) = x.dims4()?;
-    let (out_height, out_width) = params.output_size(height, width).ok_or_else(|| too_small(params, height, width))?;
+    let (out_height, out_width) = params.output_size(height, width).ok_or_else(|| params.too_small(height, width))?;
     let plane = out_height * out_width;
 
     let mut maxima = vec![0f32; n * c * plane];
@@ -75,27 +50,27 @@ pub fn max_pool2d(x: &Tensor, params: &MaxPool2dParams) -> Result<Tensor> {
 fn pool_plane(
     values: &[f32],
     width: usize,
-    params: &MaxPool2dParams,
+    params: &Pool2dParams,
     out_width: usize,
     maxima: &mut [f32],
     places: &mut [u32],
 ) {
-    let MaxPool2dParams { kernel, stride, padding, .. } = *params;
+    let Pool2dParams { kernel, stride, padding: [[above, _], [left, _]], .. } = *params;
     let height = values.len() / width;
     let rows = maxima.chunks_mut(out_width).zip(places.chunks_mut(out_width));
     for (row, (maxima, places)) in rows.enumerate() {
-        let top = (row * stride).saturating_sub(padding);
-        let bottom = (row * stride + kernel).saturating_sub(padding).min(height);
+        let top = (row * stride[0]).saturating_sub(above);
+        let bottom = (row * stride[0] + kernel[0]).saturating_sub(above).min(height);
         maxima.fill(f32::NEG_INFINITY);
         for (i, place) in places.iter_mut().enumerate() {
-            *place = (top * width + (i * stride).saturating_sub(padding)) as u32;
+            *place = (top * width + (i * stride[1]).saturating_sub(left)) as u32;
         }
         for y in top..bottom {
-            for tap in 0..kernel {
-                let Some((first, last)) = inside(tap, stride, padding, width, out_width) else { continue };
-                let from = y * width + first * stride + tap - padding;
+            for tap in 0..kernel[1] {
+                let Some((first, last)) = inside(tap, stride[1], left, width, out_width) else { continue };
+                let from = y * width + first * stride[1] + tap - left;
                 let windows = maxima[first..=last].iter_mut().zip(&mut places[first..=last]);
-                let pixels = values[from..].iter().step_by(stride).zip((from..).step_by(stride));
+                let pixels = values[from..].iter().step_by(stride[1]).zip((from..).step_by(stride[1]));
                 for ((maximum, place), (value, at)) in windows.zip(pixels) {
                     if *value > *maximum || value.is_nan() {
                         (*maximum, *place) = (*value, at as u32);
@@ -106,17 +81,6 @@ fn pool_plane(
     }
 }
 
-fn too_small(params: &MaxPool2dParams, height: usize, width: usize) -> Error {
-    let MaxPool2dParams { kernel, stride, padding, .. } = params;
-    Error::new(
-        Kind::Tensor,
-        format!(
-            "an image of {width}×{height} has no place for a pooling window of {kernel}×{kernel} \
-             (stride {stride}, padding {padding})"
-        ),
-    )
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -124,16 +88,16 @@ mod tests {
     use crate::tensor::testing::{assert_close, gradient, pick, random, rng, values};
 
     /// The definition: maximum and its first place, over every pixel of every window.
-    fn slow(x: &Tensor, params: &MaxPool2dParams, out: (usize, usize)) -> (Vec<f32>, Vec<usize>) {
+    fn slow(x: &Tensor, params: &Pool2dParams, out: (usize, usize)) -> (Vec<f32>, Vec<usize>) {
         let (n, c, height, width) = x.dims4().unwrap();
         let values = values(x);
         let (mut maxima, mut places) = (vec![], vec![]);
         for plane in 0..n * c {
             for (oy, ox) in (0..out.0).flat_map(|y| (0..out.1).map(move |x| (y, x))) {
                 let mut best: Option<usize> = None;
-                for (ky, kx) in (0..params.kernel).flat_map(|y| (0..params.kernel).map(move |x| (y, x))) {
-                    let y = (oy * params.stride + ky).checked_sub(params.padding).filter(|y| *y < height);
-                    let x = (ox * params.stride + kx).checked_sub(params.padding).filter(|x| *x < width);
+                for (ky, kx) in (0..params.kernel[0]).flat_map(|y| (0..params.kernel[1]).map(move |x| (y, x))) {
+                    let y = (oy * params.stride[0] + ky).checked_sub(params.padding[0][0]).filter(|y| *y < height);
+                    let x = (ox * params.stride[1] + kx).checked_sub(params.padding[1][0]).filter(|x| *x < width);
                     if let (Some(y), Some(x)) = (y, x) {
                         let at = (plane * height + y) * width + x;
                         if best.is_none_or(|best| values[at] > values[best]) {
@@ -152,13 +116,7 @@ mod tests {
     fn forward_and_gradient_equal_the_definition() {
         let mut rng = rng(11);
         for _ in 0..300 {
-            let kernel = pick(&mut rng, 1..=4);
-            let params = MaxPool2dParams {
-                kernel,
-                stride: pick(&mut rng, 1..=4),
-                padding: pick(&mut rng, 0..=kernel / 2),
-                ceil_mode: pick(&mut rng, 0..=1) == 1,
-            };
+            let params = Pool2dParams::random(&mut rng);
             let shape = (pick(&mut rng, 1..=2), pick(&mut rng, 1..=3), pick(&mut rng, 4..=9), pick(&mut rng, 4..=9));
             // few different values, so that there are ties
             let x = (random(&mut rng, shape) * 3.0).unwrap().round().unwrap();
@@ -181,20 +139,20 @@ mod tests {
             let x = Tensor::zeros((1, 1, size.0, size.1), candle_core::DType::F32, &Device::Cpu).unwrap();
             max_pool2d(&x, &params).map(|y| y.dims().to_vec())
         };
-        let params = MaxPool2dParams { kernel: 3, stride: 2, padding: 0, ceil_mode: true };
+        let params = Pool2dParams { ceil_mode: true, ..Pool2dParams::new(3, 2, 0) };
         assert_eq!(run((2, 4), params).unwrap(), [1, 1, 1, 2]);
         assert!(run((1, 4), params).unwrap_err().to_string().contains("4×1"));
-        assert!(run((2, 4), MaxPool2dParams { ceil_mode: false, ..params }).is_err());
-        assert!(run((4, 4), MaxPool2dParams { stride: 0, ..params }).is_err());
-        assert!(run((4, 4), MaxPool2dParams { kernel: 0, ..params }).is_err());
-        assert!(run((4, 4), MaxPool2dParams { padding: 2, ..params }).is_err());
-        assert!(run((0, 4), MaxPool2dParams { padding: 1, ..params }).is_err());
+        assert!(run((2, 4), Pool2dParams { ceil_mode: false, ..params }).is_err());
+        assert!(run((4, 4), Pool2dParams { stride: [2, 0], ..params }).is_err());
+        assert!(run((4, 4), Pool2dParams { kernel: [0, 2], ..params }).is_err());
+        assert!(run((4, 4), Pool2dParams { padding: [[0, 2], [0, 0]], ..params }).is_err());
+        assert!(run((0, 4), Pool2dParams { padding: [[1; 2]; 2], ..params }).is_err());
     }
 
     #[test]
     fn nan_is_not_swallowed() {
         let x = Tensor::new(&[[[[1f32, f32::NAN], [3.0, 4.0]]]], &Device::Cpu).unwrap();
-        let y = max_pool2d(&x, &MaxPool2dParams { kernel: 2, stride: 2, padding: 0, ceil_mode: false }).unwrap();
+        let y = max_pool2d(&x, &Pool2dParams::new(2, 2, 0)).unwrap();
         assert!(values(&y)[0].is_nan());
     }
 }

@@ -7,7 +7,7 @@ use super::{Attribution, Question, Sign};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Color, Image};
 use crate::lang::{Context, Dynamic, FromValue, Reject, define};
-use crate::model::{ClassName, Model, or_embedded};
+use crate::model::{ClassName, Model, budget, or_embedded};
 
 /// What a window is covered with, in pixel space.
 #[derive(Clone, Debug)]
@@ -55,8 +55,8 @@ impl Fill {
     }
 }
 
-/// Numbers of one pass through the network that fit into memory comfortably.
-const BATCH_MEMORY: usize = 256 << 20;
+/// Covered images that are made and shown to the network at once, if the memory allows.
+const TOGETHER: usize = 25;
 
 /// Where a network looks: how much the score of a class falls when a window slides over the image and covers it.
 ///
@@ -134,8 +134,8 @@ fn falls(
     let (width, height) = (question.view.width(), question.view.height());
     let pixels: Vec<f32> = question.input.flatten_all()?.to_vec1()?;
     let cover: Vec<f32> = cover.flatten_all()?.to_vec1()?;
-    // the first layers of a network hold some 64 numbers for each pixel
-    let batch = (BATCH_MEMORY / (64 * 4 * width * height / 4)).clamp(1, 16);
+    // the network cuts its own buffers to the limit; a batch is there twice, as it is made and as a tensor
+    let batch = (budget::memory() / 4 / (2 * 4 * pixels.len())).clamp(1, TOGETHER);
     let mut falls = Vec::with_capacity(places.len());
     for chunk in places.chunks(batch) {
         let mut covered = Vec::with_capacity(chunk.len() * pixels.len());

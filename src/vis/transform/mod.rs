@@ -5,6 +5,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::Result;
+use crate::tensor::roll;
 
 /// A shift that wraps around the edges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,18 +23,18 @@ impl Shift {
         Self { down: random.random_range(-most..=most), right: random.random_range(-most..=most) }
     }
 
-    /// Shifts an image [N, C, height, width].
+    /// Shifts an image [..., height, width].
     ///
     /// # Errors
-    /// The tensor has another rank.
+    /// The tensor has fewer than two axes.
     pub fn apply(self, image: &Tensor) -> Result<Tensor> {
-        Ok(image.roll(self.down, 2)?.roll(self.right, 3)?)
+        roll(image, [self.down.into(), self.right.into()])
     }
 
     /// Shifts it back.
     ///
     /// # Errors
-    /// The tensor has another rank.
+    /// The tensor has fewer than two axes.
     pub fn undo(self, image: &Tensor) -> Result<Tensor> {
         Self { down: -self.down, right: -self.right }.apply(image)
     }

@@ -1,0 +1,447 @@
+//! From the nodes of an ONNX file to our own: the order, the names, the shapes and the constants. What each operator
+//! becomes is in `operators`.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use candle_core::Tensor;
+
+use super::attributes::Attributes;
+use super::constant::{Constant, count, fold, part, pay, shape_ints};
+use super::fuse::fuse;
+use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueProto, is_standard};
+use super::value::{Map, Value};
+use crate::error::{Error, Kind, Result};
+use crate::model::bounds::{check_op, check_shape};
+use crate::model::graph::{NodeParts, ordinals};
+use crate::model::{Graph, Op, Weights};
+
+/// Bytes that constants may take beside those of the file.
+const SLACK: usize = 16 << 20;
+/// Names along a cycle that an error lists.
+const SHOWN: usize = 6;
+
+/// A network of an ONNX file.
+pub(super) struct Converted {
+    pub graph: Graph,
+    pub weights: Weights,
+    /// Height and width of the input.
+    pub size: usize,
+    /// Numbers of the answer.
+    pub outputs: usize,
+}
+
+/// What the file says about the picture.
+struct Input<'a> {
+    name: &'a str,
+    batch: usize,
+    channels: usize,
+    size: Option<usize>,
+    channels_last: bool,
+}
+
+/// Converts a parsed file. The sizes of the input are the file's where it fixes them, else `size`; constants that
+/// are computed may take as much memory as the file's `bytes`.
+pub(super) fn convert(model: ModelProto<'_>, size: Option<usize>, bytes: usize) -> Result<Converted> {
+    let mut graph = model.graph.ok_or_else(|| Error::new(Kind::File, "not an ONNX model: it has no graph"))?;
+    let input = input(&graph)?;
+    let size = size.or(input.size).unwrap_or(224);
+    let output = output(&graph)?;
+
+    let scalars = scalars(&graph);
+    let initializers = initializers(std::mem::take(&mut graph.initializers))?;
+    fuse(&mut graph.nodes, |name| scalars.get(name).copied());
+    let order = order(&graph.nodes, output, |name| name == input.name || initializers.contains_key(name))?;
+    let nodes: Vec<&NodeProto<'_>> = order.iter().map(|at| &graph.nodes[*at]).collect();
+
+    let mut readers: HashMap<&str, usize> = HashMap::new();
+    nodes.iter().flat_map(|node| &node.inputs).for_each(|name| *readers.entry(name).or_default() += 1);
+    let mut converter = Converter {
+        opset: model.opset,
+        batch: input.batch,
+        initializers,
+        readers,
+        values: HashMap::new(),
+        drafts: Vec::new(),
+        taken: HashSet::new(),
+        repeated: HashMap::new(),
+        weights: BTreeMap::new(),
+        budget: bytes.saturating_add(SLACK),
+    };
+    let shape = vec![input.channels, size, size];
+    let id = converter.start(shape, input.name)?;
+    let picture = if input.channels_last { Map::channels_last(id) } else { Map::channels_first(id) };
+    converter.values.insert(input.name, Value::Map(picture));
+    for node in nodes {
+        converter.node(node).map_err(|error| error.context(format!("node `{}` ({})", title(node), node.op)))?;
+    }
+    converter.finish(output, size)
+}
+
+/// The one input that is not a constant, and what its shape says.
+fn input<'a>(graph: &GraphProto<'a>) -> Result<Input<'a>> {
+    let constants: HashSet<&str> = graph.initializers.iter().map(|tensor| tensor.name).collect();
+    let inputs: Vec<&ValueProto<'a>> = graph.inputs.iter().filter(|value| !constants.contains(value.name)).collect();
+    let fault = |message: String| Error::new(Kind::File, message);
+    let picture = "a network takes one batch of images, [N, channels, height, width]";
+    let [input] = inputs.as_slice() else {
+        let names: Vec<String> = inputs.iter().take(SHOWN).map(|input| format!("`{}`", input.name)).collect();
+        let names = if names.is_empty() { String::new() } else { format!(": {}", names.join(", ")) };
+        return Err(fault(format!("the graph has {} inputs{names}", inputs.len())).with_hint(picture));
+    };
+    let unknown = vec![None; 4];
+    let dims = input.dims.as_ref().unwrap_or(&unknown);
+    let [batch, first, second, third] = dims.as_slice() else {
+        let message = format!("the input `{}` has {} axes", input.name, dims.len());
+        return Err(fault(message).with_hint(picture));
+    };
+    let known = |size: &Option<i64>| match *size {
+        // writers without a name for an open size write 0 or −1
+        None | Some(0 | -1) => Ok(None),
+        Some(size) => match usize::try_from(size) {
+            Ok(size) if size <= 1 << 24 => Ok(Some(size)),
+            _ => Err(fault(format!("the input `{}` has the size {size}", input.name))),
+        },
+    };
+    let (batch, first, second, third) = (known(batch)?, known(first)?, known(second)?, known(third)?);
+    let colours = |size: Option<usize>| matches!(size, Some(1 | 3));
+    let channels_last = colours(third) && !colours(first);
+    let (channels, height, width) = if channels_last { (third, first, second) } else { (first, second, third) };
+    let size = match (height, width) {
+        (Some(height), Some(width)) if height != width => {
+            let message = format!("the input `{}` is {width}×{height} pixels", input.name);
+            return Err(fault(message).with_hint("only square inputs are supported"));
+        }
+        (height, width) => height.or(width),
+    };
+    Ok(Input { name: input.name, batch: batch.unwrap_or(1), channels: channels.unwrap_or(3), size, channels_last })
+}
+
+/// The name of the one output.
+fn output<'a>(graph: &GraphProto<'a>) -> Result<&'a str> {
+    match graph.outputs.as_slice() {
+        [output] => Ok(output.name),
+        outputs => {
+            let names: Vec<&str> = outputs.iter().take(SHOWN).map(|output| output.name).collect();
+            let message = format!("the graph has {} outputs {names:?}", outputs.len());
+            Err(Error::new(Kind::File, message).with_hint("export a network with one output, its logits"))
+        }
+    }
+}
+
+/// The constants of the file by name.
+fn initializers<'a>(tensors: Vec<TensorProto<'a>>) -> Result<HashMap<&'a str, TensorProto<'a>>> {
+    let mut initializers = HashMap::new();
+    for tensor in tensors {
+        let name = tensor.name;
+        if initializers.insert(name, tensor).is_some() {
+            return Err(Error::new(Kind::File, format!("two tensors are called `{name}`")));
+        }
+    }
+    Ok(initializers)
+}
+
+/// The constants that are a single number, by name.
+fn scalars<'a>(graph: &GraphProto<'a>) -> HashMap<&'a str, f32> {
+    let initializers = graph.initializers.iter().map(|tensor| (tensor.name, tensor));
+    let constants = graph.nodes.iter().filter(|node| node.op == "Constant").filter_map(|node| {
+        let value = node.attributes.iter().find(|attribute| attribute.name == "value")?;
+        Some((*node.outputs.first()?, value.tensor.as_deref()?))
+    });
+    let single = initializers.chain(constants).filter(|(_, tensor)| tensor.dims.iter().all(|size| *size == 1));
+    single.filter_map(|(name, tensor)| Some((name, Constant::read(tensor).ok()?.scalar()?))).collect()
+}
+
+/// The nodes that the output needs, each after all it reads; in the order of the file if that is one.
+fn order<'a>(nodes: &[NodeProto<'a>], output: &'a str, is_given: impl Fn(&str) -> bool) -> Result<Vec<usize>> {
+    let mut makers: HashMap<&str, usize> = HashMap::new();
+    for (at, node) in nodes.iter().enumerate() {
+        for name in node.outputs.iter().filter(|name| !name.is_empty()) {
+            if makers.insert(name, at).is_some() || is_given(name) {
+                return Err(Error::new(
+                    Kind::File,
+                    format!("`{name}` is made twice, the second time by `{}`", title(node)),
+                ));
+            }
+        }
+    }
+    let inputs = |at: usize| nodes[at].inputs.iter().filter(|name| !name.is_empty() && !is_given(name));
+    let maker = |name: &str, reader: &str| {
+        makers
+            .get(name)
+            .copied()
+            .ok_or_else(|| Error::new(Kind::File, format!("{reader} reads `{name}`, which nothing makes")))
+    };
+
+    // depth first without recursion: each entry is a node and those of its inputs that were not visited yet
+    let (mut begun, mut done, mut sorted) = (vec![false; nodes.len()], vec![false; nodes.len()], Vec::new());
+    let last = maker(output, "the graph's output")?;
+    let mut path = vec![(last, inputs(last))];
+    begun[last] = true;
+    while let Some((at, unseen)) = path.last_mut() {
+        let at = *at;
+        let Some(name) = unseen.next() else {
+            done[at] = true;
+            sorted.push(at);
+            path.pop();
+            continue;
+        };
+        let next = maker(name, &format!("node `{}`", title(&nodes[at])))?;
+        if !begun[next] {
+            begun[next] = true;
+            path.push((next, inputs(next)));
+        } else if !done[next] {
+            let cycle = path.iter().map(|(at, _)| *at).skip_while(|at| *at != next);
+            let names: Vec<String> = cycle.take(SHOWN).map(|at| format!("`{}`", title(&nodes[at]))).collect();
+            let first = names.first().cloned().unwrap_or_default();
+            let message = format!("the graph goes round in a cycle: {} reads {first}", names.join(" reads "));
+            return Err(Error::new(Kind::File, message));
+        }
+    }
+    let mut in_file = sorted.clone();
+    in_file.sort_unstable();
+    let sound = in_file.iter().all(|at| inputs(*at).all(|name| makers.get(name).is_some_and(|maker| maker < at)));
+    Ok(if sound { in_file } else { sorted })
+}
+
+/// What a node is called: by its own name or that of its result.
+pub(super) fn title<'a>(node: &NodeProto<'a>) -> &'a str {
+    let name = node.name.trim();
+    if name.is_empty() { node.outputs.first().map_or("", |name| name.trim()) } else { name }
+}
+
+/// A node of the graph in the making.
+pub(super) struct Draft {
+    name: String,
+    aliases: Vec<String>,
+    pub(super) op: Op,
+    pub(super) inputs: Vec<usize>,
+    pub(super) shape: Vec<usize>,
+    /// The name in the file of the value that is exactly this node's.
+    pub(super) value: String,
+}
+
+pub(super) struct Converter<'a> {
+    pub(super) opset: i64,
+    /// Images of a batch, where the graph's shapes are worked out.
+    pub(super) batch: usize,
+    initializers: HashMap<&'a str, TensorProto<'a>>,
+    /// How many nodes read each value.
+    pub(super) readers: HashMap<&'a str, usize>,
+    pub(super) values: HashMap<&'a str, Value>,
+    pub(super) drafts: Vec<Draft>,
+    taken: HashSet<String>,
+    /// How often each name came again.
+    repeated: HashMap<String, usize>,
+    /// Parameters by name, each with what was done to the file's tensor of that name.
+    weights: BTreeMap<String, (String, Tensor)>,
+    pub(super) budget: usize,
+}
+
+impl<'a> Converter<'a> {
+    fn start(&mut self, shape: Vec<usize>, alias: &str) -> Result<usize> {
+        let op = Op::Input { channels: shape[0] };
+        check_op(&op).and_then(|()| check_shape(&shape)).map_err(|error| error.context("the input"))?;
+        self.taken.insert("input".into());
+        let aliases = vec![alias.trim().to_owned()];
+        self.drafts.push(Draft {
+            name: "input".into(),
+            aliases,
+            op,
+            inputs: Vec::new(),
+            shape,
+            value: alias.to_owned(),
+        });
+        Ok(0)
+    }
+
+    fn node(&mut self, node: &NodeProto<'a>) -> Result<()> {
+        if !is_standard(node.domain) {
+            return Err(super::operators::unsupported(node));
+        }
+        for name in &node.inputs {
+            if !name.is_empty() && !self.values.contains_key(name) {
+                let tensor = self.initializers.get(name);
+                let tensor =
+                    tensor.ok_or_else(|| Error::new(Kind::File, format!("nothing makes its input `{name}`")))?;
+                let constant = Constant::read(tensor)?;
+                self.values.insert(name, Value::Constant(constant));
+            }
+        }
+        let attributes = Attributes(&node.attributes);
+        let inputs: Vec<Option<Value>> = node.inputs.iter().map(|name| self.values.get(name).cloned()).collect();
+        if let Some(constant) = self.constant(node, &attributes, &inputs)? {
+            let output = node.outputs.first().copied().unwrap_or_default();
+            self.values.insert(output, Value::Constant(constant));
+            return Ok(());
+        }
+        let results = self.operator(node, &attributes, &inputs)?;
+        self.values.extend(node.outputs.iter().copied().zip(results));
+        Ok(())
+    }
+
+    /// The value of a node that needs no image.
+    fn constant(
+        &mut self,
+        node: &NodeProto<'a>,
+        attributes: &Attributes<'_>,
+        inputs: &[Option<Value>],
+    ) -> Result<Option<Constant>> {
+        if node.op == "Constant" {
+            return given(attributes).map(Some);
+        }
+        if let ("Shape", [Some(Value::Map(map))]) = (node.op, inputs) {
+            let dims = shape_ints(&self.with_batch(map));
+            return Constant::ints(part(&dims, attributes, dims.len())).map(Some);
+        }
+        let constants = inputs.iter().map(|input| match input {
+            None => Some(None),
+            Some(Value::Constant(constant)) => Some(Some(constant.clone())),
+            Some(_) => None,
+        });
+        match constants.collect::<Option<Vec<Option<Constant>>>>() {
+            Some(constants) => fold(node.op, attributes, &constants, &mut self.budget),
+            None => Ok(None),
+        }
+    }
+
+    /// Adds a node to the graph; its shape must follow from those of its inputs.
+    pub(super) fn add(&mut self, node: &NodeProto<'_>, op: Op, inputs: &[usize]) -> Result<usize> {
+        check_op(&op)?;
+        let shapes: Vec<&[usize]> = inputs.iter().map(|id| self.drafts[*id].shape.as_slice()).collect();
+        let shape = op.output_shape(&shapes)?;
+        check_shape(&shape)?;
+        let name = self.unique(title(node));
+        // the module that PyTorch's parameters are named by
+        let parameters = op.parameters();
+        let module = parameters.first().and_then(|parameter| parameter.name.strip_suffix(".weight"));
+        let aliases = module.iter().map(|module| (*module).to_owned()).collect();
+        let value = node.outputs.first().copied().unwrap_or_default().to_owned();
+        self.drafts.push(Draft { name, aliases, op, inputs: inputs.to_vec(), shape, value });
+        Ok(self.drafts.len() - 1)
+    }
+
+    /// The name itself if nothing is called so yet, else with a number.
+    fn unique(&mut self, name: &str) -> String {
+        let name = if name.is_empty() { "unnamed" } else { name };
+        if self.taken.insert(name.to_owned()) {
+            return name.to_owned();
+        }
+        let number = self.repeated.entry(name.to_owned()).or_insert(1);
+        loop {
+            *number += 1;
+            let numbered = format!("{name}_{number}");
+            if self.taken.insert(numbered.clone()) {
+                return numbered;
+            }
+        }
+    }
+
+    /// Keeps a parameter under its name in the file; `change` says what was done to the file's numbers, so that two
+    /// uses of one tensor don't get in each other's way.
+    pub(super) fn keep(&mut self, name: &str, change: &str, make: impl FnOnce() -> Result<Tensor>) -> Result<String> {
+        let mut key = if name.is_empty() { "constant".to_owned() } else { name.to_owned() };
+        while let Some((kept, _)) = self.weights.get(&key) {
+            if kept == change {
+                return Ok(key);
+            }
+            key = format!("{key}.{change}");
+        }
+        let tensor = make()?;
+        if !change.is_empty() {
+            pay(&mut self.budget, tensor.dims())?;
+        }
+        self.weights.insert(key.clone(), (change.to_owned(), tensor));
+        Ok(key)
+    }
+
+    /// The shape of a value with its batch.
+    pub(super) fn with_batch(&self, map: &Map) -> Vec<usize> {
+        std::iter::once(self.batch).chain(map.dims(&self.drafts[map.id].shape)).collect()
+    }
+
+    /// The graph up to the output, without what nothing reads.
+    fn finish(mut self, output: &str, size: usize) -> Result<Converted> {
+        let fault = |message: &str| Error::new(Kind::File, format!("the graph's output `{output}` {message}"));
+        let Some(Value::Map(map)) = self.values.get(output) else {
+            return Err(fault("does not depend on the input"));
+        };
+        if map.flattened.is_some() {
+            return Err(fault("is flattened channels last"));
+        }
+        let mut last = map.id;
+        // answers are logits: who wants probabilities takes their softmax
+        if self.drafts[last].op == Op::Softmax {
+            last = self.drafts[last].inputs[0];
+        }
+        if last == 0 {
+            return Err(fault("is the input"));
+        }
+        if let [channels, 1, 1] = self.drafts[last].shape[..] {
+            let (name, value) = (self.unique("flatten"), String::new());
+            let shape = vec![channels];
+            self.drafts.push(Draft { name, aliases: Vec::new(), op: Op::Flatten, inputs: vec![last], shape, value });
+            last = self.drafts.len() - 1;
+        }
+        let outputs = self.drafts[last].shape.first().copied().unwrap_or(0);
+
+        let mut needed = vec![false; self.drafts.len()];
+        needed[last] = true;
+        needed[0] = true;
+        for id in (0..self.drafts.len()).rev().filter(|id| *id <= last) {
+            if needed[id] {
+                self.drafts[id].inputs.iter().for_each(|input| needed[*input] = true);
+            }
+        }
+        let mut place = vec![0; self.drafts.len()];
+        let mut parts = Vec::new();
+        for (id, draft) in self.drafts.into_iter().enumerate().filter(|(id, _)| needed[*id]) {
+            place[id] = parts.len();
+            let inputs = draft.inputs.iter().map(|input| place[*input]).collect();
+            parts.push(NodeParts { name: draft.name, aliases: draft.aliases, op: draft.op, inputs });
+        }
+        keep_ordinals_free(&mut parts);
+        let graph = Graph::from_parts(parts)?;
+        let read: HashSet<String> = graph.parameters().into_iter().map(|parameter| parameter.name).collect();
+        let weights = self.weights.into_iter().filter(|(name, _)| read.contains(name));
+        let weights = Weights::new(weights.map(|(name, (_, tensor))| (name, tensor)))?;
+        Ok(Converted { graph, weights, size, outputs })
+    }
+}
+
+/// `conv2` is the second convolution of every network: a node that has such a name without being that is renamed.
+fn keep_ordinals_free(parts: &mut [NodeParts]) {
+    let ordinals = ordinals(parts.iter().map(|part| &part.op));
+    let place: HashMap<&str, usize> = ordinals.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+    let mut taken: HashSet<String> = parts.iter().map(|part| part.name.clone()).collect();
+    for (at, part) in parts.iter_mut().enumerate() {
+        while place.get(part.name.as_str()).is_some_and(|ordinal| *ordinal != at) {
+            part.name = format!("onnx:{}", part.name);
+            while !taken.insert(part.name.clone()) {
+                part.name.push('_');
+            }
+        }
+    }
+}
+
+/// The value of a Constant node.
+fn given(attributes: &Attributes<'_>) -> Result<Constant> {
+    if let Some(tensor) = attributes.tensor("value") {
+        return Constant::read(tensor);
+    }
+    if let Some(value) = attributes.float_or_none("value_float") {
+        return Constant::floats(vec![value], &[]);
+    }
+    if let Some(values) = attributes.floats("value_floats") {
+        let dims = [values.len()];
+        return Constant::floats(values, &dims);
+    }
+    if let Some(values) = attributes.ints("value_ints") {
+        return Constant::ints(values);
+    }
+    Constant::ints(vec![attributes.int("value_int", 0)])
+}
+
+/// Whether two shapes have the same number of elements.
+pub(super) fn same_count(a: &[usize], b: &[usize]) -> bool {
+    count(a).is_some() && count(a) == count(b)
+}

@@ -1,0 +1,323 @@
+//! Walking a plan back.
+
+use candle_core::{Device, Tensor};
+
+use super::forward::{average_windows, pool_window};
+use super::kernels::{Convolution, combined};
+use super::plan::{INPUT, Place, Plan, Step, Work};
+use super::{Group, Inner, Loan, Pool, Seeds, fresh, lost, target, view};
+use crate::error::Result;
+use crate::lang::Interrupt;
+use crate::model::{Op, Rules, budget};
+use crate::tensor::nhwc::{Finish, Gate, Maps, Target, View, elementwise, linear, pool};
+use crate::tensor::{Activation, ReluRule, with_values};
+
+/// The gradients of the buffers as far as they are known.
+struct Gradients<'a> {
+    plan: &'a Plan,
+    pool: &'a Pool,
+    batch: usize,
+    buffers: Vec<Option<Loan>>,
+    /// Channels of each buffer that something has been added to.
+    known: Vec<Vec<bool>>,
+}
+
+impl Gradients<'_> {
+    /// Takes a buffer out to add to a place of it, and says whether there is something to add to.
+    fn take(&mut self, place: Place) -> (Loan, bool) {
+        let buffer = self.plan.buffers[place.buffer];
+        let taken = self.buffers[place.buffer].take();
+        let mut loan = taken.unwrap_or_else(|| fresh(self.pool, &buffer, self.batch));
+        let known = &mut self.known[place.buffer][place.offset..][..place.channels];
+        let some = known.iter().any(|known| *known);
+        if some && !known.iter().all(|known| *known) {
+            for row in loan[..buffer.maps(self.batch).rows() * buffer.channels].chunks_exact_mut(buffer.channels) {
+                let values = row[place.offset..].iter_mut().zip(&*known);
+                values.filter(|(_, known)| !**known).for_each(|(v, _)| *v = 0.0);
+            }
+        }
+        known.fill(true);
+        (loan, some)
+    }
+
+    fn put(&mut self, place: Place, loan: Loan) {
+        self.buffers[place.buffer] = Some(loan);
+    }
+
+    /// Whether anything has been added to a place.
+    fn is_known(&self, place: Place) -> bool {
+        self.known[place.buffer][place.offset..][..place.channels].iter().any(|known| *known)
+    }
+
+    fn view(&self, place: Place) -> View<'_> {
+        view(&self.buffers, self.plan, place)
+    }
+
+    /// Calls `add` with a place to write, and whether it must add to what is there.
+    fn add(&mut self, place: Place, add: impl FnOnce(&Self, Target<'_>, bool) -> Result<()>) -> Result<()> {
+        let (mut loan, accumulate) = self.take(place);
+        let out = target(&mut loan, self.plan, place, self.batch);
+        let result = add(self, out, accumulate);
+        self.put(place, loan);
+        result
+    }
+}
+
+impl Inner {
+    /// The gradient of the seeds for the images of a group, `[N, C, H, W]`.
+    pub(super) fn backward(
+        &self,
+        group: &Group,
+        seeds: &Seeds<'_>,
+        rules: &Rules,
+        interrupt: &Interrupt,
+        result: &mut [f32],
+    ) -> Result<()> {
+        let (plan, batch) = (&*group.plan, group.batch);
+        let known = plan.buffers.iter().map(|buffer| vec![false; buffer.channels]).collect();
+        let buffers = plan.buffers.iter().map(|_| None).collect();
+        let mut gradients = Gradients { plan, pool: &self.pool, batch, buffers, known };
+        for (i, (place, _)) in plan.taps.iter().enumerate() {
+            let maps = plan.buffers[place.buffer].maps(batch);
+            gradients.add(*place, |_, out, accumulate| {
+                elementwise::from_planes(&maps, seeds.of(i, batch), place.channels, accumulate, out);
+                Ok(())
+            })?;
+        }
+        let mut makers = vec![0usize; plan.buffers.len()];
+        plan.steps.iter().for_each(|step| makers[step.output.buffer] += 1);
+        for (i, step) in plan.steps.iter().enumerate().rev() {
+            interrupt.check()?;
+            if gradients.is_known(step.output) {
+                self.step_back(i, step, group, &mut gradients, rules, interrupt)
+                    .map_err(|error| self.at(step, error))?;
+            }
+            makers[step.output.buffer] -= 1;
+            if makers[step.output.buffer] == 0 {
+                gradients.buffers[step.output.buffer] = None;
+            }
+        }
+        interrupt.check()?;
+        let input = plan.buffers[INPUT];
+        let place = Place { buffer: INPUT, offset: 0, channels: input.channels };
+        if gradients.is_known(place) {
+            elementwise::to_planes(&input.maps(batch), gradients.view(place), place.channels, result);
+        }
+        Ok(())
+    }
+
+    fn step_back(
+        &self,
+        index: usize,
+        step: &Step,
+        group: &Group,
+        gradients: &mut Gradients<'_>,
+        rules: &Rules,
+        interrupt: &Interrupt,
+    ) -> Result<()> {
+        let stop = || interrupt.is_raised();
+        let maps = |place: Place| group.buffer(place).maps(group.batch);
+        let (output, channels) = (maps(step.output), step.output.channels);
+        let redirected = rules.relu == ReluRule::Redirected;
+        if let Some(function) = step.activation
+            && (redirected || !step.gated)
+        {
+            self.gate(function, step, group, gradients, rules, &stop)?;
+        }
+        // what was not reached counts as zero
+        gradients.add(step.output, |_, _, _| Ok(()))?;
+        if let Some(residual) = step.residual {
+            gradients.add(residual, |gradients, out, accumulate| {
+                let finish = Finish { accumulate, ..Finish::default() };
+                elementwise::scale(Some(gradients.view(step.output)), None, channels, out, &finish, &stop);
+                Ok(())
+            })?;
+        }
+        let first = *step.inputs.first().ok_or_else(lost)?;
+        let input = maps(first);
+        let gate = step.gates.filter(|_| !redirected).map(|below| gate(group.view(first), below, rules));
+        let finish = |accumulate| Finish { accumulate, gate, ..Finish::default() };
+        match &step.work {
+            Work::Convolution { node, scales } => {
+                let mut conv = Convolution::new(&self.graph, &self.weights, *node, scales, input, output)?;
+                gradients.add(first, |gradients, out, accumulate| {
+                    let (gradient, budget) = (gradients.view(step.output), budget::memory() / 2);
+                    conv.backward(&self.kernels, &self.weights, budget, gradient, out, &finish(accumulate), &stop)
+                })
+            }
+            Work::Linear(node) => {
+                let Op::Linear(fc) = &self.graph.node(*node).op else { return Err(lost()) };
+                gradients.add(first, |gradients, out, accumulate| {
+                    with_values(self.weights.get(&fc.weight)?, |data| {
+                        let weight = linear::Weight { data, inputs: fc.in_features, outputs: fc.out_features };
+                        linear::backward(gradients.view(step.output), group.batch, weight, out, &finish(accumulate));
+                    })
+                })
+            }
+            Work::Scale(nodes) => {
+                let scale = combined(&self.graph, &self.weights, nodes)?;
+                gradients.add(first, |gradients, out, accumulate| {
+                    let scale = scale.as_ref().map(|(scale, _)| scale.as_slice());
+                    elementwise::scale(
+                        Some(gradients.view(step.output)),
+                        scale,
+                        channels,
+                        out,
+                        &finish(accumulate),
+                        &stop,
+                    );
+                    Ok(())
+                })
+            }
+            Work::Sum => step.inputs.iter().try_for_each(|place| {
+                gradients.add(*place, |gradients, out, accumulate| {
+                    elementwise::scale(
+                        Some(gradients.view(step.output)),
+                        None,
+                        channels,
+                        out,
+                        &finish(accumulate),
+                        &stop,
+                    );
+                    Ok(())
+                })
+            }),
+            Work::Product => {
+                let [a, b] = step.inputs[..] else { return Err(lost()) };
+                let (a, b) = if maps(a) == output { (a, b) } else { (b, a) };
+                let per_image = maps(b) != output;
+                gradients.add(a, |gradients, out, accumulate| {
+                    let gradient = gradients.view(step.output);
+                    elementwise::multiply(
+                        &output,
+                        gradient,
+                        group.view(b),
+                        per_image,
+                        channels,
+                        accumulate,
+                        out,
+                        &stop,
+                    );
+                    Ok(())
+                })?;
+                gradients.add(b, |gradients, out, accumulate| {
+                    let gradient = gradients.view(step.output);
+                    if per_image {
+                        elementwise::multiply_and_sum(&output, gradient, group.view(a), channels, accumulate, out);
+                    } else {
+                        elementwise::multiply(
+                            &output,
+                            gradient,
+                            group.view(a),
+                            false,
+                            channels,
+                            accumulate,
+                            out,
+                            &stop,
+                        );
+                    }
+                    Ok(())
+                })
+            }
+            Work::MaxPool(node) => {
+                let Op::MaxPool2d(params) = &self.graph.node(*node).op else { return Err(lost()) };
+                let window = pool_window(params, input, output);
+                gradients.add(first, |gradients, out, accumulate| {
+                    let (x, y, gradient) = (group.view(first), group.view(step.output), gradients.view(step.output));
+                    pool::max_backward(&window, x, y, gradient, channels, out, &finish(accumulate), &stop);
+                    Ok(())
+                })
+            }
+            Work::AveragePool(node) => {
+                let (rows, columns) = average_windows(&self.graph.node(*node).op, input, output)?;
+                gradients.add(first, |gradients, out, accumulate| {
+                    let gradient = gradients.view(step.output);
+                    let finish = finish(accumulate);
+                    pool::average_backward(input, output, &rows, &columns, gradient, channels, out, &finish, &stop);
+                    Ok(())
+                })
+            }
+            Work::Flatten => gradients.add(first, |gradients, out, accumulate| {
+                let gradient = gradients.view(step.output);
+                let plane = input.height * input.width;
+                let one = Maps { batch: 1, ..input };
+                for (image, data) in out.data.chunks_exact_mut(plane * out.stride).enumerate() {
+                    let out = Target { data, ..out };
+                    elementwise::from_planes(&one, gradient.row(image, channels), first.channels, accumulate, out);
+                }
+                Ok(())
+            }),
+            Work::Other(_) => {
+                let Some(recorded) = &group.recorded[index] else { return Err(lost()) };
+                let mut planes = vec![0f32; output.rows() * channels];
+                elementwise::to_planes(&output, gradients.view(step.output), channels, &mut planes);
+                let above = Tensor::from_vec(planes, recorded.value.shape(), &Device::Cpu)?;
+                let slopes = (&recorded.value * above)?.sum_all()?.backward()?;
+                for (place, var) in step.inputs.iter().zip(&recorded.inputs) {
+                    let Some(slope) = slopes.get(var) else { continue };
+                    gradients.add(*place, |_, out, accumulate| {
+                        with_values(slope, |values| {
+                            elementwise::from_planes(&maps(*place), values, place.channels, accumulate, out);
+                        })
+                    })?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Multiplies the gradient of a step's value by the derivative of its activation, or what a rule puts in its place.
+    fn gate(
+        &self,
+        function: Activation,
+        step: &Step,
+        group: &Group,
+        gradients: &mut Gradients<'_>,
+        rules: &Rules,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<()> {
+        let channels = step.output.channels;
+        let values = group.view(step.output);
+        let below = step.limit();
+        gradients.add(step.output, |_, out, _| {
+            let Some(below) = below else {
+                let derivative = |g: f32, y: f32| g * function.derivative_at_value(y);
+                elementwise::update(Some(values), channels, out, derivative, stop);
+                return Ok(());
+            };
+            if rules.relu == ReluRule::Redirected {
+                let plane = group.buffer(step.output).height * group.buffer(step.output).width;
+                redirect(out, values, plane, channels, below);
+                return Ok(());
+            }
+            let finish = Finish { accumulate: true, gate: Some(gate(values, below, rules)), ..Finish::default() };
+            elementwise::scale(None, None, channels, out, &finish, stop);
+            Ok(())
+        })
+    }
+}
+
+/// What a rectifier with these values lets through, other than redirected.
+fn gate<'a>(values: View<'a>, below: f32, rules: &Rules) -> Gate<'a> {
+    Gate { values, below, by_value: rules.relu != ReluRule::Deconvnet, positive: rules.relu != ReluRule::Plain }
+}
+
+/// The plain gradient of each image, or where it is nothing at all what moves units back into their range.
+fn redirect(out: Target<'_>, values: View<'_>, plane: usize, channels: usize, below: f32) {
+    for (image, data) in out.data.chunks_exact_mut(plane * out.stride).enumerate() {
+        let rows = |i: usize| values.row(image * plane + i, channels);
+        let open = |y: f32| y > 0.0 && y < below;
+        let blocked = data
+            .chunks_exact(out.stride)
+            .enumerate()
+            .all(|(i, row)| row[out.offset..][..channels].iter().zip(rows(i)).all(|(g, y)| *g == 0.0 || !open(*y)));
+        for (i, row) in data.chunks_exact_mut(out.stride).enumerate() {
+            for (g, y) in row[out.offset..][..channels].iter_mut().zip(rows(i)) {
+                let back = if *y <= 0.0 { *g > 0.0 } else { *g < 0.0 };
+                if !open(*y) && !(blocked && back) {
+                    *g = 0.0;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The planned executor: fused kernels over planned buffers on the CPU, forward and back.
+//!
+//! The part of a graph between the input and the taps is one operation on candle's tape. Forward it runs the steps of
+//! a [`plan`] over buffers whose channels lie side by side; the way back walks the same steps in reverse under the
+//! rules of the run. Nothing is hooked into the model: buffers belong to a run, weights as the kernels want them to
+//! the executor, and both are dropped with their owners. Weights that are on the tape themselves, as in training, are
+//! left to the reference operations.
+
+mod backward;
+mod forward;
+mod kernels;
+mod plan;
+mod pool;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use candle_core::{Device, Tensor};
+
+use self::kernels::Kernels;
+use self::plan::{Buffer, Place, Plan};
+use self::pool::{Loan, Pool};
+use super::{Executor, Graph, Reference, Run, Weights, budget};
+use crate::error::{Error, Kind, Result};
+use crate::tensor::nhwc::{Target, View, elementwise};
+use crate::tensor::with_backward;
+use crate::tensor::with_values;
+
+/// Bytes of buffers up to which images are computed together: about what the caches hold.
+const TOGETHER: usize = 24 << 20;
+
+/// Runs a graph with its own kernels on the CPU.
+#[derive(Clone, Debug)]
+pub struct Planned(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    graph: Arc<Graph>,
+    weights: Arc<Weights>,
+    kernels: Kernels,
+    pool: Pool,
+}
+
+/// Some images on their way through a plan.
+struct Group {
+    plan: Arc<Plan>,
+    batch: usize,
+    /// The buffers that are alive.
+    buffers: Vec<Option<Loan>>,
+    /// What reference operations have recorded for the way back, by step.
+    recorded: Vec<Option<forward::Recorded>>,
+}
+
+impl Planned {
+    /// An executor of `graph` with `weights` that were checked against it.
+    pub fn new(graph: Arc<Graph>, weights: Arc<Weights>) -> Self {
+        Self(Arc::new(Inner { graph, weights, kernels: Kernels::default(), pool: Pool::default() }))
+    }
+
+    /// Bytes of the weights it has prepared.
+    pub fn prepared_bytes(&self) -> usize {
+        self.0.kernels.bytes()
+    }
+}
+
+impl Executor for Planned {
+    fn run(&self, x: &Tensor, run: &Run<'_>) -> Result<Vec<Tensor>> {
+        let (batch, channels, height, width) = x.dims4()?;
+        if run.taps.is_empty() {
+            return Ok(Vec::new());
+        }
+        // the way back knows only the input, and prepared kernels would miss that weights change
+        if self.0.weights.are_tracked() {
+            return Reference::new(self.0.graph.clone(), self.0.weights.clone()).run(x, run);
+        }
+        let tracked = x.track_op();
+        let plan = Arc::new(Plan::new(&self.0.graph, run.taps, [channels, height, width], tracked)?);
+        let per_image = 4 * plan.len().max(1);
+        let together = (TOGETHER / per_image).max(1).min((budget::memory() / per_image).max(1));
+        // the last group is not left with a single image
+        let groups = batch.div_ceil(together);
+        let together = batch.div_ceil(groups);
+
+        let lengths: Vec<usize> = plan.taps.iter().map(|(_, shape)| batch * shape.iter().product::<usize>()).collect();
+        let mut flat = vec![0f32; lengths.iter().sum()];
+        let mut done = Vec::with_capacity(groups);
+        let image = channels * height * width;
+        with_values(&x.detach(), |values| {
+            for (i, values) in values.chunks(together * image).enumerate() {
+                let mut group = self.0.forward(&plan, values, values.len() / image, tracked, run)?;
+                self.0.read_taps(&group, &lengths, batch, i * together, &mut flat);
+                if tracked {
+                    group.release(|buffer| !plan.kept[buffer]);
+                    done.push(group);
+                }
+            }
+            Ok::<(), Error>(())
+        })??;
+        self.0.pool.shrink(budget::memory() / 2);
+
+        let flat = Tensor::from_vec(flat, lengths.iter().sum::<usize>(), &Device::Cpu)?;
+        let flat = self.link(x, flat, done, lengths.clone(), run)?;
+        let mut start = 0;
+        let taps = plan.taps.iter().zip(&lengths).map(|((_, shape), length)| {
+            let whole: Vec<usize> = std::iter::once(batch).chain(shape.iter().copied()).collect();
+            let part = if *length == flat.elem_count() { flat.clone() } else { flat.narrow(0, start, *length)? };
+            start += length;
+            Ok(part.reshape(whole)?)
+        });
+        taps.collect()
+    }
+}
+
+impl Planned {
+    /// Puts the values of all taps on the tape of `x`.
+    fn link(&self, x: &Tensor, flat: Tensor, groups: Vec<Group>, lengths: Vec<usize>, run: &Run<'_>) -> Result<Tensor> {
+        if groups.is_empty() {
+            return Ok(flat);
+        }
+        let (inner, rules, interrupt, shape) = (self.0.clone(), *run.rules, run.interrupt.clone(), x.shape().clone());
+        let batch = x.dim(0)?;
+        with_backward(x, flat, move |gradient| {
+            let mut result = vec![0f32; shape.elem_count()];
+            let image = shape.elem_count() / batch;
+            with_values(gradient, |gradient| {
+                let mut first = 0;
+                for group in &groups {
+                    let result = &mut result[first * image..][..group.batch * image];
+                    inner.backward(
+                        group,
+                        &Seeds { gradient, lengths: &lengths, batch, first },
+                        &rules,
+                        &interrupt,
+                        result,
+                    )?;
+                    first += group.batch;
+                }
+                Ok::<(), Error>(())
+            })??;
+            Ok(Tensor::from_vec(result, &shape, &Device::Cpu)?)
+        })
+    }
+}
+
+/// The gradients of all taps for all images, one tap after the other.
+struct Seeds<'a> {
+    gradient: &'a [f32],
+    lengths: &'a [usize],
+    batch: usize,
+    /// The first image of the group.
+    first: usize,
+}
+
+impl Seeds<'_> {
+    /// The gradient of one tap for `count` images.
+    fn of(&self, tap: usize, count: usize) -> &[f32] {
+        let start: usize = self.lengths[..tap].iter().sum();
+        let image = self.lengths[tap] / self.batch;
+        &self.gradient[start + self.first * image..][..count * image]
+    }
+}
+
+impl Inner {
+    /// Copies the taps' values of a group to where they belong.
+    fn read_taps(&self, group: &Group, lengths: &[usize], batch: usize, first: usize, flat: &mut [f32]) {
+        let mut start = 0;
+        for ((place, _), length) in group.plan.taps.iter().zip(lengths) {
+            let image = length / batch;
+            let out = &mut flat[start + first * image..][..group.batch * image];
+            elementwise::to_planes(&group.buffer(*place).maps(group.batch), group.view(*place), place.channels, out);
+            start += length;
+        }
+    }
+}
+
+impl Group {
+    fn buffer(&self, place: Place) -> Buffer {
+        self.plan.buffers[place.buffer]
+    }
+
+    /// The values at a place.
+    fn view(&self, place: Place) -> View<'_> {
+        view(&self.buffers, &self.plan, place)
+    }
+
+    /// Gives buffers back.
+    fn release(&mut self, which: impl Fn(usize) -> bool) {
+        self.buffers.iter_mut().enumerate().filter(|(i, _)| which(*i)).for_each(|(_, loan)| *loan = None);
+    }
+}
+
+/// The values at a place of some buffers.
+fn view<'a>(buffers: &'a [Option<Loan>], plan: &Plan, place: Place) -> View<'a> {
+    let data = buffers[place.buffer].as_deref().unwrap_or_default();
+    View { data, stride: plan.buffers[place.buffer].channels, offset: place.offset }
+}
+
+/// A place to write, in a buffer that was taken out.
+fn target<'a>(loan: &'a mut Loan, plan: &Plan, place: Place, batch: usize) -> Target<'a> {
+    let Buffer { channels, .. } = plan.buffers[place.buffer];
+    let rows = plan.buffers[place.buffer].maps(batch).rows();
+    Target { data: &mut loan[..rows * channels], stride: channels, offset: place.offset }
+}
+
+/// A buffer with its row of zeros.
+fn fresh(pool: &Pool, buffer: &Buffer, batch: usize) -> Loan {
+    let mut loan = pool.take(buffer.len(batch));
+    let rows = buffer.maps(batch).rows() * buffer.channels;
+    loan[rows..].fill(0.0);
+    loan
+}
+
+fn lost() -> Error {
+    Error::new(Kind::Internal, "a buffer was given back too early")
+}

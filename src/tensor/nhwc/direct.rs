@@ -1,0 +1,436 @@
+//! Convolution with any kernel, stride, padding, dilation and groups as products of gathered rows, and its
+//! gradients for input and weights.
+
+use std::cell::RefCell;
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::elementwise::Finished;
+use super::product::{Finish, Packed, Product, Rows};
+use super::{Maps, Stop, Target, View, Window, rows_per_part};
+
+/// Channels up to which the pixels under a kernel are copied together: shorter runs would leave the product idle.
+const FEW: usize = 8;
+/// Rows of one part of the work at most.
+const ROWS: usize = 192;
+
+/// The sizes of a kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    pub(crate) groups: usize,
+    /// Channels that one group reads.
+    pub(crate) channels: usize,
+    /// Channels that one group writes.
+    pub(crate) outputs: usize,
+}
+
+/// A kernel for the forward direction: for each group a matrix `[KH·KW·C, O]`.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    sizes: Sizes,
+    groups: Vec<Packed>,
+}
+
+impl Kernel {
+    /// From `weight(output, channel, [ky, kx])`, where outputs are counted over all groups.
+    pub(crate) fn new(
+        sizes: Sizes,
+        [_, width]: [usize; 2],
+        taps: usize,
+        weight: impl Fn(usize, usize, [usize; 2]) -> f32,
+    ) -> Self {
+        let Sizes { groups, channels, outputs } = sizes;
+        let group = |group| {
+            Packed::new(taps * channels, outputs, |k, o| {
+                let tap = k / channels;
+                weight(group * outputs + o, k % channels, [tap / width, tap % width])
+            })
+        };
+        Self { sizes, groups: (0..groups).map(group).collect() }
+    }
+
+    /// Floats it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.groups.iter().map(Packed::len).sum()
+    }
+}
+
+#[derive(Default)]
+struct Scratch {
+    starts: Vec<usize>,
+    targets: Vec<usize>,
+    columns: Vec<f32>,
+    rows: Vec<f32>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Convolves `x` with `kernel` into `out`.
+pub(crate) fn convolve(
+    window: &Window,
+    x: View<'_>,
+    kernel: &Kernel,
+    out: Target<'_>,
+    finish: &Finish<'_>,
+    stop: Stop<'_>,
+) {
+    let Target { data, stride, offset } = out;
+    let Sizes { groups, channels, outputs } = kernel.sizes;
+    let taps = window.taps();
+    let step = rows_per_part(window.output.rows(), ROWS);
+    let copied = groups == 1 && channels <= FEW && taps > 1;
+    data.par_chunks_mut(step * stride).enumerate().for_each(|(i, data)| {
+        if stop() {
+            return;
+        }
+        let above = i * step;
+        SCRATCH.with_borrow_mut(|scratch| {
+            let Scratch { starts, targets, columns, .. } = scratch;
+            targets.clear();
+            targets.extend(above..above + data.len() / stride);
+            starts.clear();
+            gather(window, x, targets, starts);
+            if copied {
+                copy_columns(x, starts, channels, columns);
+            }
+            for (group, right) in kernel.groups.iter().enumerate() {
+                let left = if copied {
+                    starts.clear();
+                    starts.extend((0..targets.len()).map(|row| row * taps * channels));
+                    Rows { data: columns, starts, parts: 1, length: taps * channels }
+                } else {
+                    if group > 0 {
+                        starts.iter_mut().for_each(|start| *start += channels);
+                    }
+                    Rows { data: x.data, starts, parts: taps, length: channels }
+                };
+                let finish = finish.from_channel(group * outputs);
+                let (targets, offset) = (&*targets, offset + group * outputs);
+                Arch::new().dispatch(Product {
+                    left,
+                    right,
+                    targets,
+                    out: data,
+                    above,
+                    stride,
+                    offset,
+                    padded: false,
+                    finish,
+                });
+            }
+        });
+    });
+}
+
+/// Where the pixel under each tap of the kernel begins, for each output pixel; the row of zeros in the padding.
+fn gather(window: &Window, x: View<'_>, pixels: &[usize], starts: &mut Vec<usize>) {
+    let Maps { height, width, .. } = window.output;
+    let zeros = window.input.rows() * x.stride + x.offset;
+    for &pixel in pixels {
+        let (image, row, column) = (pixel / (height * width), pixel / width % height, pixel % width);
+        for ky in 0..window.kernel[0] {
+            let line = window.source(0, row, ky).map(|y| (image * window.input.height + y) * window.input.width);
+            for kx in 0..window.kernel[1] {
+                starts.push(match (line, window.source(1, column, kx)) {
+                    (Some(line), Some(x_at)) => (line + x_at) * x.stride + x.offset,
+                    _ => zeros,
+                });
+            }
+        }
+    }
+}
+
+/// Copies `channels` floats from each start, one after the other.
+fn copy_columns(x: View<'_>, starts: &[usize], channels: usize, columns: &mut Vec<f32>) {
+    columns.clear();
+    match channels {
+        // fixed lengths become plain moves
+        1 => columns.extend(starts.iter().map(|start| x.data[*start])),
+        3 => starts.iter().for_each(|start| columns.extend(x.data[*start..].first_chunk::<3>().unwrap_or(&[0.0; 3]))),
+        _ => starts.iter().for_each(|start| columns.extend_from_slice(&x.data[*start..*start + channels])),
+    }
+}
+
+/// A kernel for the gradient of the input.
+#[derive(Debug)]
+pub(crate) struct Backward {
+    sizes: Sizes,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    /// For many channels: an input pixel's gradient is a product of gathered rows of the output's gradient. Pixels
+    /// under the same taps of the kernel, as the stride goes, have the same matrices `[taps·O, C]`, one a group.
+    Gathered(Vec<Phase>),
+    /// For few channels: for each group a matrix `[O, KH·KW·C]` that gives what each tap adds to its pixel.
+    Scattered(Vec<Packed>),
+}
+
+/// The pixels whose places in the padded image leave the same rest when divided by the strides.
+#[derive(Debug)]
+struct Phase {
+    rest: [usize; 2],
+    taps: Vec<[usize; 2]>,
+    groups: Vec<Packed>,
+}
+
+impl Backward {
+    /// From `weight(output, channel, [ky, kx])`, where outputs are counted over all groups.
+    pub(crate) fn new(sizes: Sizes, window: &Window, weight: impl Fn(usize, usize, [usize; 2]) -> f32) -> Self {
+        let Sizes { groups, channels, outputs } = sizes;
+        let [height, width] = window.kernel;
+        if channels <= FEW {
+            let group = |group| {
+                Packed::new(outputs, height * width * channels, |o, at| {
+                    let tap = at / channels;
+                    weight(group * outputs + o, at % channels, [tap / width, tap % width])
+                })
+            };
+            return Self { sizes, form: Form::Scattered((0..groups).map(group).collect()) };
+        }
+        let [down, across] = window.stride;
+        let phases = (0..down).flat_map(|y| (0..across).map(move |x| [y, x])).map(|rest| {
+            let all = (0..height).flat_map(|ky| (0..width).map(move |kx| [ky, kx]));
+            let reaches = |tap: &[usize; 2]| (0..2).all(|a| tap[a] * window.dilation[a] % window.stride[a] == rest[a]);
+            let taps: Vec<[usize; 2]> = all.filter(reaches).collect();
+            let group = |group| {
+                Packed::new(taps.len() * outputs, channels, |k, c| {
+                    weight(group * outputs + k % outputs, c, taps[k / outputs])
+                })
+            };
+            let groups = (0..groups).map(group).collect();
+            Phase { rest, taps, groups }
+        });
+        Self { sizes, form: Form::Gathered(phases.collect()) }
+    }
+
+    /// Floats it holds.
+    pub(crate) fn len(&self) -> usize {
+        match &self.form {
+            Form::Gathered(phases) => phases.iter().flat_map(|phase| &phase.groups).map(Packed::len).sum(),
+            Form::Scattered(groups) => groups.iter().map(Packed::len).sum(),
+        }
+    }
+}
+
+/// The gradient for the input of a convolution, given that of its output.
+pub(crate) fn backward(
+    window: &Window,
+    gradient: View<'_>,
+    kernel: &Backward,
+    out: Target<'_>,
+    finish: &Finish<'_>,
+    stop: Stop<'_>,
+) {
+    let Target { data, stride, offset } = out;
+    let Maps { height, width, .. } = window.input;
+    let lines = rows_per_part(window.input.rows(), 4 * ROWS).div_ceil(width).max(window.stride[0]);
+    data.par_chunks_mut(height * width * stride).enumerate().for_each(|(image, data)| {
+        data.par_chunks_mut(lines * width * stride).enumerate().for_each(|(i, data)| {
+            if stop() {
+                return;
+            }
+            let part = Part { image, first: i * lines, last: (i * lines + data.len() / (width * stride)) };
+            let out = Target { data, stride, offset };
+            SCRATCH.with_borrow_mut(|scratch| match &kernel.form {
+                Form::Gathered(phases) => gathered(window, gradient, kernel.sizes, phases, &part, out, finish, scratch),
+                Form::Scattered(groups) => {
+                    scattered(window, gradient, kernel.sizes, groups, &part, out, finish, scratch)
+                }
+            });
+        });
+    });
+}
+
+/// Lines of one image.
+struct Part {
+    image: usize,
+    first: usize,
+    last: usize,
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of one loop")]
+fn gathered(
+    window: &Window,
+    gradient: View<'_>,
+    sizes: Sizes,
+    phases: &[Phase],
+    part: &Part,
+    out: Target<'_>,
+    finish: &Finish<'_>,
+    scratch: &mut Scratch,
+) {
+    let Maps { height, width, .. } = window.input;
+    let Scratch { starts, targets, .. } = scratch;
+    let zeros = window.output.rows() * gradient.stride + gradient.offset;
+    let above = (part.image * height + part.first) * width;
+    for phase in phases {
+        starts.clear();
+        targets.clear();
+        let of_phase = |axis: usize, at: &usize| (at + window.before[axis]) % window.stride[axis] == phase.rest[axis];
+        for y in (part.first..part.last).filter(|y| of_phase(0, y)) {
+            for x in (0..width).filter(|x| of_phase(1, x)) {
+                targets.push((part.image * height + y) * width + x);
+                for [ky, kx] in &phase.taps {
+                    starts.push(match (window.reader(0, y, *ky), window.reader(1, x, *kx)) {
+                        (Some(y), Some(x)) => {
+                            let row = (part.image * window.output.height + y) * window.output.width + x;
+                            row * gradient.stride + gradient.offset
+                        }
+                        _ => zeros,
+                    });
+                }
+            }
+        }
+        for (group, right) in phase.groups.iter().enumerate() {
+            if group > 0 {
+                starts.iter_mut().for_each(|start| *start += sizes.outputs);
+            }
+            let left = Rows { data: gradient.data, starts, parts: phase.taps.len(), length: sizes.outputs };
+            Arch::new().dispatch(Product {
+                left,
+                right,
+                targets,
+                out: out.data,
+                above,
+                stride: out.stride,
+                offset: out.offset + group * sizes.channels,
+                padded: false,
+                finish: finish.from_channel(group * sizes.channels),
+            });
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the parts of one loop")]
+fn scattered(
+    window: &Window,
+    gradient: View<'_>,
+    sizes: Sizes,
+    groups: &[Packed],
+    part: &Part,
+    out: Target<'_>,
+    finish: &Finish<'_>,
+    scratch: &mut Scratch,
+) {
+    let Scratch { starts, targets, columns, rows } = scratch;
+    let Maps { height, width, .. } = window.input;
+    let all = sizes.channels * sizes.groups;
+    rows.clear();
+    rows.resize((part.last - part.first) * width * all, 0.0);
+    // output rows whose kernel touches a line of this part
+    let touches = |y: &usize| {
+        (0..window.kernel[0]).any(|k| window.source(0, *y, k).is_some_and(|y| (part.first..part.last).contains(&y)))
+    };
+    for y in (0..window.output.height).filter(touches) {
+        let first = (part.image * window.output.height + y) * window.output.width;
+        targets.clear();
+        targets.extend(0..window.output.width);
+        for (group, right) in groups.iter().enumerate() {
+            let stride = right.padded_n();
+            starts.clear();
+            let offset = gradient.offset + group * sizes.outputs;
+            starts.extend((first..first + window.output.width).map(|row| row * gradient.stride + offset));
+            columns.resize(columns.len().max(stride * targets.len()), 0.0);
+            Arch::new().dispatch(Product {
+                left: Rows { data: gradient.data, starts, parts: 1, length: sizes.outputs },
+                right,
+                targets,
+                out: columns,
+                above: 0,
+                stride,
+                offset: 0,
+                padded: true,
+                finish: Finish::default(),
+            });
+            for ky in 0..window.kernel[0] {
+                let Some(line) = window.source(0, y, ky).filter(|y| (part.first..part.last).contains(y)) else {
+                    continue;
+                };
+                let line = &mut rows[(line - part.first) * width * all..][..width * all];
+                for (x, column) in columns.chunks_exact(stride).take(window.output.width).enumerate() {
+                    for kx in 0..window.kernel[1] {
+                        let Some(at) = window.source(1, x, kx) else { continue };
+                        let from = (ky * window.kernel[1] + kx) * sizes.channels;
+                        let pixel = &mut line[at * all + group * sizes.channels..][..sizes.channels];
+                        pixel.iter_mut().zip(&column[from..]).for_each(|(sum, v)| *sum += v);
+                    }
+                }
+            }
+        }
+    }
+    let above = (part.image * height + part.first) * width;
+    Arch::new().dispatch(Finished { x: rows, channels: all, out, above, finish });
+}
+
+/// The gradient for the weights, `[O, C / groups, KH, KW]` over all groups, given input and output gradient; added
+/// to `sums`.
+pub(crate) fn backward_weights(
+    window: &Window,
+    x: View<'_>,
+    gradient: View<'_>,
+    sizes: Sizes,
+    sums: &mut [f32],
+    stop: Stop<'_>,
+) {
+    let Sizes { groups, channels, outputs } = sizes;
+    let taps = window.taps();
+    let rows = window.output.rows();
+    let step = ROWS;
+    let whole = (0..rows.div_ceil(step))
+        .into_par_iter()
+        .fold(
+            || vec![0f32; sums.len()],
+            |mut sums, i| {
+                if stop() {
+                    return sums;
+                }
+                let pixels: Vec<usize> = (i * step..((i + 1) * step).min(rows)).collect();
+                let mut starts = Vec::with_capacity(pixels.len() * taps);
+                gather(window, x, &pixels, &mut starts);
+                for group in 0..groups {
+                    // outputs × pixels, times pixels × (taps · channels)
+                    let mut left = vec![0f32; outputs * pixels.len()];
+                    for (at, pixel) in pixels.iter().enumerate() {
+                        let row = &gradient.row(*pixel, (group + 1) * outputs)[group * outputs..];
+                        row.iter().enumerate().for_each(|(o, g)| left[o * pixels.len() + at] = *g);
+                    }
+                    let right = Packed::new(pixels.len(), taps * channels, |pixel, k| {
+                        x.data[starts[pixel * taps + k / channels] + group * channels + k % channels]
+                    });
+                    let line = taps * channels;
+                    let starts: Vec<usize> = (0..outputs).map(|o| o * pixels.len()).collect();
+                    let targets: Vec<usize> = (0..outputs).collect();
+                    Arch::new().dispatch(Product {
+                        left: Rows { data: &left, starts: &starts, parts: 1, length: pixels.len() },
+                        right: &right,
+                        targets: &targets,
+                        out: &mut sums[group * outputs * line..][..outputs * line],
+                        above: 0,
+                        stride: line,
+                        offset: 0,
+                        padded: false,
+                        finish: Finish { accumulate: true, ..Finish::default() },
+                    });
+                }
+                sums
+            },
+        )
+        .reduce(
+            || vec![0f32; sums.len()],
+            |mut a, b| {
+                a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+                a
+            },
+        );
+    // from [O, taps, C] to [O, C, taps]
+    for (o, line) in whole.chunks_exact(taps * channels).enumerate() {
+        for (k, v) in line.iter().enumerate() {
+            sums[(o * channels + k % channels) * taps + k / channels] += v;
+        }
+    }
+}

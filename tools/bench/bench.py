@@ -1,0 +1,219 @@
+"""Percept and PyTorch in turn on the same weights and inputs.
+
+Run by tools/bench/run, which makes the Python environment. Both sides are processes of their own that hold their models
+loaded; a round asks each for one run of a workload, so that what else the machine does hits both. The table gives medians
+and the ratio of PyTorch's to Percept's; above 1 Percept is faster.
+
+    bench.py PERCEPT_BENCH REPOSITORY [--rounds N] [--only WORKLOAD …] [--peak]
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+WORKLOADS = {
+    "dream": "DeepDream, SqueezeNet, 512², fire7, 4×10",
+    "gradient": "10 gradient steps, VGG16 to relu4_3, 224²",
+    "occlusion": "625 occlusions, SqueezeNet, 227²",
+    "gallery": "features of 231 images, SqueezeNet, 227²",
+    "vgg16": "forward VGG16, 224²",
+    "resnet18": "forward ResNet-18, 224²",
+    "alexnet": "forward AlexNet, 224²",
+    "googlenet": "forward GoogLeNet, 224²",
+}
+# lines of the dream and occlusion that Percept computes itself have no number to compare
+COMPARED = {"gradient", "gallery", "vgg16", "resnet18", "alexnet", "googlenet"}
+
+
+def prepare(folder, repository):
+    """Weights and inputs that both sides read."""
+    import numpy
+    import torch
+    import torchvision
+    from PIL import Image
+    from safetensors.torch import save_file
+
+    torch.manual_seed(1)
+    for name in ["vgg16", "resnet18", "alexnet", "googlenet"]:
+        options = {"aux_logits": False, "init_weights": True} if name == "googlenet" else {}
+        state = getattr(torchvision.models, name)(weights=None, **options).state_dict()
+        state = {k: v.contiguous() for k, v in state.items() if v.is_floating_point()}
+        save_file(state, folder / f"{name}.safetensors")
+    images = []
+    for path in sorted((repository / "assets/gallery").rglob("*.webp")):
+        image = Image.open(path).convert("RGBA")
+        side = max(image.size)
+        square = Image.new("RGBA", (side, side), "white")
+        square.alpha_composite(image, ((side - image.width) // 2, (side - image.height) // 2))
+        pixels = numpy.asarray(square.convert("RGB").resize((227, 227)), dtype=numpy.float32)
+        images.append(pixels[:, :, ::-1] - numpy.array([104, 117, 123], dtype=numpy.float32))
+    gallery = torch.from_numpy(numpy.stack(images)).permute(0, 3, 1, 2).contiguous()
+    save_file({"gallery": gallery, "one": torch.randn(1, 3, 224, 224)}, folder / "inputs.safetensors")
+
+
+def torch_side(folder, repository):
+    """PyTorch's side: the same protocol as examples/bench.rs."""
+    import resource
+    import time
+
+    import numpy
+    import torch
+    import torchvision
+    from PIL import Image
+    from safetensors.torch import load_file
+
+    inputs = load_file(folder / "inputs.safetensors")
+    models = {}
+
+    def model(name):
+        if name not in models:
+            if name == "squeezenet1_1":
+                net, path = torchvision.models.squeezenet1_1(weights=None), repository / "assets/squeezenet1_1.safetensors"
+            else:
+                options = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
+                net, path = getattr(torchvision.models, name)(weights=None, **options), folder / f"{name}.safetensors"
+            net.load_state_dict(load_file(path), strict=False)
+            models[name] = net.eval().requires_grad_(False)
+        return models[name]
+
+    mean = torch.tensor([104.0, 117.0, 123.0]).view(1, 3, 1, 1)
+
+    def photo(name, size):
+        image = Image.open(repository / f"assets/photos/{name}.jpg").convert("RGB").resize((size, size))
+        pixels = numpy.asarray(image, dtype=numpy.float32)[:, :, ::-1].copy()
+        return torch.from_numpy(pixels).permute(2, 0, 1)[None] - mean
+
+    def resize(x, height, width):
+        return torch.nn.functional.interpolate(x, (height, width), mode="bilinear")
+
+    def dream():
+        net, base = model("squeezenet1_1").features[:11], photo("china", 512)  # up to fire7
+        low, high = -mean, 255 - mean
+        generator = torch.Generator().manual_seed(1)
+        detail = torch.zeros_like(base)
+        for octave in reversed(range(4)):
+            size = round(512 / 1.4**octave)
+            octave_base = resize(base, size, size)
+            canvas = octave_base + resize(detail, size, size)
+            for _ in range(10):
+                shift = torch.randint(-32, 33, (2,), generator=generator).tolist()
+                x = canvas.roll(shift, (2, 3)).requires_grad_()
+                (0.5 * net(x).square().sum()).backward()
+                x = x.detach() + 1.5 * x.grad / x.grad.abs().mean()
+                canvas = torch.maximum(torch.minimum(x, high), low).roll([-s for s in shift], (2, 3))
+            detail = canvas - octave_base
+        return base + detail
+
+    def occlusion():
+        net, x = model("squeezenet1_1"), photo("chelsea", 227)
+        fill = x.mean((2, 3), keepdim=True)
+        places = [(top, left) for top in range(0, 193, 8) for left in range(0, 193, 8)]
+        scores = []
+        with torch.no_grad():
+            for start in range(0, len(places), 25):
+                batch = x.repeat(len(places[start : start + 25]), 1, 1, 1)
+                for i, (top, left) in enumerate(places[start : start + 25]):
+                    batch[i, :, top : top + 35, left : left + 35] = fill[0]
+                scores.append(net(batch)[:, 285])
+        return torch.cat(scores)
+
+    def gradient():
+        net, canvas = model("vgg16").features[:23], inputs["one"]
+        for _ in range(10):
+            x = canvas.clone().requires_grad_()
+            (0.5 * net(x).square().sum()).backward()
+            canvas = x.detach() + 0.01 * x.grad / x.grad.abs().mean()
+        return canvas
+
+    def gallery():
+        net = model("squeezenet1_1").features
+        with torch.no_grad():
+            return torch.cat([net(part).mean((2, 3)) for part in inputs["gallery"].split(33)])
+
+    def forward(name):
+        with torch.no_grad():
+            return model(name)(inputs["one"])
+
+    special = {"dream": dream, "occlusion": occlusion, "gradient": gradient, "gallery": gallery}
+    for line in sys.stdin:
+        line = line.strip()
+        if line == "peak":
+            print(json.dumps({"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}), flush=True)
+            continue
+        run = special.get(line) or (lambda: forward(line))
+        if line in WORKLOADS and line not in special:
+            model(line)
+        started = time.perf_counter()
+        result = run()
+        seconds = time.perf_counter() - started
+        print(json.dumps({"seconds": seconds, "number": result.abs().mean().item()}), flush=True)
+
+
+class Side:
+    def __init__(self, command):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            sys.exit(f"the process that was asked for {line} has died")
+        return json.loads(answer)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("percept")
+    parser.add_argument("repository", type=Path)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--only", nargs="*", choices=list(WORKLOADS), default=list(WORKLOADS))
+    parser.add_argument("--peak", action="store_true", help="the largest memory of each workload instead, in MiB")
+    parser.add_argument("--torch-side", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.torch_side:
+        return torch_side(options.torch_side, options.repository)
+
+    with tempfile.TemporaryDirectory() as folder:
+        folder = Path(folder)
+        prepare(folder, options.repository)
+        sides = lambda: (
+            Side([options.percept, str(folder)]),
+            Side([sys.executable, __file__, "-", str(options.repository), "--torch-side", str(folder)]),
+        )
+        if options.peak:
+            print(f"{'peak memory, MiB':44} {'Percept':>9} {'PyTorch':>9}")
+            for name in options.only:
+                peaks = []
+                for side in sides():
+                    side.ask(name)
+                    peaks.append(side.ask("peak")["peak"])
+                    side.close()
+                print(f"{WORKLOADS[name]:44} {peaks[0]:9} {peaks[1]:9}")
+            return
+        ours, theirs = sides()
+        print(f"{'median of ' + str(options.rounds) + ', ms':44} {'Percept':>9} {'PyTorch':>9} {'ratio':>6}")
+        for name in options.only:
+            times = []
+            for round in range(options.rounds + 1):
+                pair = [side.ask(name) for side in (ours, theirs)]
+                if name in COMPARED:
+                    a, b = (answer["number"] for answer in pair)
+                    assert abs(a - b) <= 1e-3 * abs(b), f"{name}: {a} is not {b}"
+                if round:  # the first warms up
+                    times.append([answer["seconds"] * 1e3 for answer in pair])
+            a, b = (statistics.median(column) for column in zip(*times))
+            print(f"{WORKLOADS[name]:44} {a:9.1f} {b:9.1f} {b / a:6.2f}", flush=True)
+        ours.close()
+        theirs.close()
+
+
+main()
