@@ -1,9 +1,10 @@
 //! How an image becomes a network's input, and how it comes back.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
+use crate::tensor::channelwise;
 
 /// The order in which a network reads the colour channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,40 +69,44 @@ impl InputRecipe {
     }
 
     /// RGB images `[N, 3, H, W]` in [0, 1] as network input of the same shape. Gradients pass.
+    ///
+    /// # Errors
+    /// `rgb` is not `[N, 3, H, W]`.
     pub fn to_input(&self, rgb: &Tensor) -> Result<Tensor> {
-        let device = rgb.device();
-        let ordered = self.reorder(rgb)?;
-        let centred = (ordered * self.range)?.broadcast_sub(&per_channel(self.mean, device)?)?;
-        Ok(centred.broadcast_div(&per_channel(self.std, device)?)?)
+        let (mean, std, range) = (self.mean, self.std, self.range as f32);
+        let order = self.sources(rgb)?;
+        channelwise(rgb, order, |c, v| (v * range - mean[c]) / std[c], move |c| range / std[c])
     }
 
     /// The inverse: network input `[N, 3, H, W]` as RGB images, not clipped to [0, 1]. Gradients pass.
+    ///
+    /// # Errors
+    /// `input` is not `[N, 3, H, W]`.
     pub fn from_input(&self, input: &Tensor) -> Result<Tensor> {
-        let device = input.device();
-        let scaled = input.broadcast_mul(&per_channel(self.std, device)?)?;
-        let pixels = (scaled.broadcast_add(&per_channel(self.mean, device)?)? / self.range)?;
-        self.reorder(&pixels)
+        let (mean, std, range) = (self.mean, self.std, self.range as f32);
+        // mean and deviation are those of the network's channels
+        let order = self.sources(input)?;
+        let value = |c: usize, v: f32| (v * std[order[c]] + mean[order[c]]) / range;
+        channelwise(input, order, value, move |c| std[order[c]] / range)
     }
 
-    /// Between RGB and the network's order; either way, since turning round twice changes nothing.
-    fn reorder(&self, x: &Tensor) -> Result<Tensor> {
-        x.dims4()?;
-        Ok(match self.order {
-            ChannelOrder::Rgb => x.clone(),
-            ChannelOrder::Bgr => Tensor::cat(&[&x.narrow(1, 2, 1)?, &x.narrow(1, 1, 1)?, &x.narrow(1, 0, 1)?], 1)?,
-        })
+    /// Where each channel comes from; the same both ways, since turning round twice changes nothing.
+    fn sources(&self, x: &Tensor) -> Result<[usize; 3]> {
+        match x.dims() {
+            [_, 3, _, _] => Ok(match self.order {
+                ChannelOrder::Rgb => [0, 1, 2],
+                ChannelOrder::Bgr => [2, 1, 0],
+            }),
+            dims => Err(Error::new(Kind::Tensor, format!("a tensor of shape {dims:?} is no stack of colour images"))
+                .with_hint("it takes [images, 3, height, width]")),
+        }
     }
-}
-
-/// Three numbers as `[1, 3, 1, 1]`.
-fn per_channel(values: [f32; 3], device: &Device) -> Result<Tensor> {
-    Ok(Tensor::new(&values, device)?.reshape((1, 3, 1, 1))?)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use candle_core::Var;
+    use candle_core::{Device, Var};
 
     use super::*;
     use crate::model::zoo::squeezenet::recipe;

@@ -38,6 +38,7 @@ mod tape;
 #[cfg(test)]
 pub(crate) mod testing;
 mod value;
+mod whole;
 mod window;
 
 pub use activation::{Activation, ReluRule, activation};
@@ -58,3 +59,4 @@ pub use resize::{ResizeFilter, resize};
 pub use roll::roll;
 pub use tape::{Rule, with_backward, with_backwards};
 pub use value::TensorValue;
+pub use whole::{channelwise, half_square_sum, map, mean_abs, zip};

@@ -66,6 +66,17 @@ impl Planned {
 
 impl Executor for Planned {
     fn run(&self, x: &Tensor, run: &Run<'_>) -> Result<Vec<Tensor>> {
+        on_worker(|| self.run_here(x, run))
+    }
+}
+
+/// Runs `work` on one of rayon's threads: a thread outside would be woken and put to sleep at each of its loops.
+fn on_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
+}
+
+impl Planned {
+    fn run_here(&self, x: &Tensor, run: &Run<'_>) -> Result<Vec<Tensor>> {
         let (batch, channels, height, width) = x.dims4()?;
         if run.taps.is_empty() {
             return Ok(Vec::new());
@@ -110,9 +121,7 @@ impl Executor for Planned {
         });
         taps.collect()
     }
-}
 
-impl Planned {
     /// Puts the values of all taps on the tape of `x`.
     fn link(&self, x: &Tensor, flat: Tensor, groups: Vec<Group>, lengths: Vec<usize>, run: &Run<'_>) -> Result<Tensor> {
         if groups.is_empty() {
@@ -121,24 +130,21 @@ impl Planned {
         let (inner, rules, interrupt, shape) = (self.0.clone(), *run.rules, run.interrupt.clone(), x.shape().clone());
         let batch = x.dim(0)?;
         with_backward(x, flat, move |gradient| {
-            let mut result = vec![0f32; shape.elem_count()];
-            let image = shape.elem_count() / batch;
-            with_values(gradient, |gradient| {
-                let mut first = 0;
-                for group in &groups {
-                    let result = &mut result[first * image..][..group.batch * image];
-                    inner.backward(
-                        group,
-                        &Seeds { gradient, lengths: &lengths, batch, first },
-                        &rules,
-                        &interrupt,
-                        result,
-                    )?;
-                    first += group.batch;
-                }
-                Ok::<(), Error>(())
-            })??;
-            Ok(Tensor::from_vec(result, &shape, &Device::Cpu)?)
+            on_worker(|| {
+                let mut result = vec![0f32; shape.elem_count()];
+                let image = shape.elem_count() / batch;
+                with_values(gradient, |gradient| {
+                    let mut first = 0;
+                    for group in &groups {
+                        let result = &mut result[first * image..][..group.batch * image];
+                        let seeds = Seeds { gradient, lengths: &lengths, batch, first };
+                        inner.backward(group, &seeds, &rules, &interrupt, result)?;
+                        first += group.batch;
+                    }
+                    Ok::<(), Error>(())
+                })??;
+                Ok(Tensor::from_vec(result, &shape, &Device::Cpu)?)
+            })
         })
     }
 }

@@ -102,5 +102,5 @@ pub(crate) type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 /// Rows of one part of parallel work: one part for each thread if there are few, otherwise parts of at most `most`.
 pub(crate) fn rows_per_part(rows: usize, most: usize) -> usize {
     let share = rows.div_ceil(rayon::current_num_threads()).max(1);
-    if share <= most { share } else { share.div_ceil(share.div_ceil(most)).next_multiple_of(6) }
+    if share <= most { share } else { share.div_ceil(share.div_ceil(most)).next_multiple_of(product::ROWS) }
 }

@@ -1,5 +1,7 @@
 //! Pooling and its gradients.
 
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -23,20 +25,39 @@ pub(crate) fn max(window: &Window, x: View<'_>, channels: usize, out: Target<'_>
     });
 }
 
-/// Where the pixels of the window of an output pixel begin, row by row.
-fn pixels(window: &Window, x: View<'_>, pixel: usize, starts: &mut Vec<usize>) {
-    let Maps { height, width, .. } = window.output;
-    let (image, row, column) = (pixel / (height * width), pixel / width % height, pixel % width);
-    starts.clear();
-    for ky in 0..window.kernel[0] {
-        let Some(y) = window.source(0, row, ky) else { continue };
-        let line = (image * window.input.height + y) * window.input.width;
-        for kx in 0..window.kernel[1] {
-            if let Some(at) = window.source(1, column, kx) {
-                starts.push((line + at) * x.stride + x.offset);
-            }
-        }
+/// The pixels of the input that lie under a window.
+#[derive(Clone)]
+struct Under {
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl Under {
+    /// Those of the window at a row and column of the output.
+    fn new(window: &Window, row: usize, column: usize) -> Self {
+        let along = |axis: usize, place: usize, size: usize| {
+            let (start, before) = (place * window.stride[axis], window.before[axis]);
+            start.saturating_sub(before)..(start + window.kernel[axis]).saturating_sub(before).min(size)
+        };
+        Self { rows: along(0, row, window.input.height), columns: along(1, column, window.input.width) }
     }
+}
+
+/// The places of the output from the `first`-th pixel of all images on: image, row, column.
+fn places(maps: Maps, first: usize) -> impl Iterator<Item = [usize; 3]> {
+    let Maps { height, width, .. } = maps;
+    let mut place = [first / (height * width), first / width % height, first % width];
+    std::iter::repeat_with(move || {
+        let here = place;
+        place[2] += 1;
+        if place[2] == width {
+            place = [place[0], place[1] + 1, 0];
+        }
+        if place[1] == height {
+            place = [place[0] + 1, 0, 0];
+        }
+        here
+    })
 }
 
 struct Max<'a> {
@@ -52,29 +73,26 @@ impl WithSimd for Max<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { window, x, channels, out, above } = self;
+        let Maps { height, width, .. } = window.input;
         let lanes = S::F32_LANES;
-        let mut starts = Vec::with_capacity(window.taps());
-        for (i, row) in out.data.chunks_exact_mut(out.stride).enumerate() {
-            pixels(window, x, above + i, &mut starts);
-            let row = &mut row[out.offset..][..channels];
+        let rows = out.data.chunks_exact_mut(out.stride);
+        for (out_row, [image, row, column]) in rows.zip(places(window.output, above)) {
+            let under = Under::new(window, row, column);
+            let out_row = &mut out_row[out.offset..][..channels];
             let mut c = 0;
-            while c + lanes <= channels {
+            while c < channels {
+                let count = lanes.min(channels - c);
                 let mut largest = simd.splat_f32s(f32::NEG_INFINITY);
-                for start in &starts {
-                    let v = load::<S, true>(simd, &x.data[start + c..][..lanes]);
-                    // NaN wins, as it does in PyTorch
-                    largest = simd.select_f32s(simd.less_than_or_equal_f32s(v, largest), largest, v);
+                for y in under.rows.clone() {
+                    let line = ((image * height + y) * width + under.columns.start) * x.stride + x.offset + c;
+                    for i in 0..under.columns.len() {
+                        let v = load::<S, false>(simd, &x.data[line + i * x.stride..][..count]);
+                        // NaN wins, as it does in PyTorch
+                        largest = simd.select_f32s(simd.less_than_or_equal_f32s(v, largest), largest, v);
+                    }
                 }
-                store::<S, true>(simd, &mut row[c..][..lanes], largest);
-                c += lanes;
-            }
-            if c < channels {
-                let mut largest = simd.splat_f32s(f32::NEG_INFINITY);
-                for start in &starts {
-                    let v = load::<S, false>(simd, &x.data[start + c..][..channels - c]);
-                    largest = simd.select_f32s(simd.less_than_or_equal_f32s(v, largest), largest, v);
-                }
-                store::<S, false>(simd, &mut row[c..], largest);
+                store::<S, false>(simd, &mut out_row[c..][..count], largest);
+                c += count;
             }
         }
     }
@@ -146,36 +164,38 @@ impl WithSimd for MaxBackward<'_> {
         let Self { window, x, y, gradient, channels, image, lines: [first, last], sums } = self;
         let Maps { height, width, .. } = window.output;
         let lanes = S::F32_LANES;
-        // the input rows of the image begin here
-        let base = image * window.input.height * window.input.width;
-        let mut starts = Vec::with_capacity(window.taps());
+        let (zero, across) = (simd.splat_f32s(0.0), window.input.width);
         for row in 0..height {
-            let touched = |k: usize| window.source(0, row, k).is_some_and(|y| y >= first && y < last);
-            if !(0..window.kernel[0]).any(touched) {
+            let lines = Under::new(window, row, 0).rows;
+            if lines.end <= first || lines.start >= last {
                 continue;
             }
             for column in 0..width {
                 let pixel = (image * height + row) * width + column;
-                pixels(window, x, pixel, &mut starts);
+                let under = Under::new(window, row, column);
                 let mut c = 0;
                 while c < channels {
                     let count = lanes.min(channels - c);
-                    let g = load::<S, false>(simd, &gradient.row(pixel, c + count)[c..]);
                     let value = load::<S, false>(simd, &y.row(pixel, c + count)[c..]);
-                    let zero = simd.splat_f32s(0.0);
-                    let mut left = g;
-                    for start in &starts {
-                        let v = load::<S, false>(simd, &x.data[start + c..][..count]);
-                        let here = simd.equal_f32s(v, value);
-                        let source = (start - x.offset) / x.stride - base;
-                        let line = source / window.input.width;
-                        if line >= first && line < last {
-                            let at = (source - first * window.input.width) * channels + c;
-                            let sum = load::<S, false>(simd, &sums[at..][..count]);
-                            let share = simd.select_f32s(here, left, zero);
-                            store::<S, false>(simd, &mut sums[at..][..count], simd.add_f32s(sum, share));
+                    // what no pixel has taken so far
+                    let mut left = load::<S, false>(simd, &gradient.row(pixel, c + count)[c..]);
+                    for line in under.rows.clone() {
+                        let start = ((image * window.input.height + line) * across + under.columns.start) * x.stride
+                            + x.offset
+                            + c;
+                        let inside = line >= first && line < last;
+                        let at = (line.saturating_sub(first) * across + under.columns.start) * channels + c;
+                        for i in 0..under.columns.len() {
+                            let v = load::<S, false>(simd, &x.data[start + i * x.stride..][..count]);
+                            let here = simd.equal_f32s(v, value);
+                            if inside {
+                                let sum = &mut sums[at + i * channels..][..count];
+                                let share = simd.select_f32s(here, left, zero);
+                                let more = simd.add_f32s(load::<S, false>(simd, sum), share);
+                                store::<S, false>(simd, sum, more);
+                            }
+                            left = simd.select_f32s(here, zero, left);
                         }
-                        left = simd.select_f32s(here, zero, left);
                     }
                     c += count;
                 }

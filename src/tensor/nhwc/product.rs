@@ -1,6 +1,6 @@
 //! Matrix products with weights that were packed before, whose left rows may lie anywhere.
 //!
-//! The inner loop is that of every fast matrix product since GotoBLAS: a tile of six rows by two vectors stays in
+//! The inner loop is that of every fast matrix product since GotoBLAS: a tile of a few rows by a few vectors stays in
 //! registers while it runs over all of K. What differs is that the left matrix is never copied: each row of the
 //! product names where its parts begin in a larger array (XNNPACK's "indirect GEMM", Dukhan 2019,
 //! arXiv:1907.02129), so a convolution over maps in NHWC order needs no columns.
@@ -11,8 +11,14 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::View;
 
-/// Rows of a tile.
-const ROWS: usize = 6;
+/// How many rows and vectors of columns the registers of this machine hold as sums. Wide vectors come with 32
+/// registers, where eight rows of three vectors leave room for what is multiplied and for the rows' addresses.
+const fn tile(lanes: usize) -> [usize; 2] {
+    if lanes >= 16 { [8, 3] } else { [6, 2] }
+}
+
+/// Rows that the parts of a product should be multiples of.
+pub(crate) const ROWS: usize = 24;
 
 /// What becomes of a sum before it is stored, in this order.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,33 +60,55 @@ pub(crate) fn lanes() -> usize {
     Arch::new().dispatch(Lanes)
 }
 
-/// A matrix `[K, N]` cut into panels of two vectors of columns, each stored row by row, the last filled up with zeros.
+/// A matrix `[K, N]` cut into panels of a few vectors of columns, each stored row by row, the last filled up with zeros.
 #[derive(Clone, Debug)]
 pub(crate) struct Packed {
     pub(crate) k: usize,
     pub(crate) n: usize,
-    /// Columns of a panel: two vectors.
-    pub(crate) width: usize,
-    pub(crate) data: Vec<f32>,
+    data: Vec<f32>,
+}
+
+/// Some vectors of columns of a packed matrix.
+#[derive(Clone, Copy)]
+struct Panel {
+    /// The first column.
+    column: usize,
+    vectors: usize,
+}
+
+/// The panels of a matrix with `n` columns: as few as can be, and as equal as can be, the wider ones first.
+fn panels(n: usize, lanes: usize) -> impl Iterator<Item = Panel> {
+    let [_, most] = tile(lanes);
+    let vectors = n.div_ceil(lanes);
+    let count = vectors.div_ceil(most);
+    let mut done = 0;
+    (0..count).map(move |i| {
+        let vectors = (vectors - done).div_ceil(count - i);
+        done += vectors;
+        Panel { column: (done - vectors) * lanes, vectors }
+    })
 }
 
 impl Packed {
     pub(crate) fn new(k: usize, n: usize, at: impl Fn(usize, usize) -> f32) -> Self {
-        let width = 2 * lanes();
-        let panels = n.div_ceil(width);
-        let mut data = vec![0f32; panels * k * width];
-        for (panel, data) in data.chunks_exact_mut((k * width).max(1)).enumerate() {
-            let columns = width.min(n - panel * width);
-            for (row, data) in data.chunks_exact_mut(width).enumerate() {
-                data[..columns].iter_mut().enumerate().for_each(|(i, v)| *v = at(row, panel * width + i));
+        let lanes = lanes();
+        let mut data = vec![0f32; k * n.next_multiple_of(lanes)];
+        let mut rest = data.as_mut_slice();
+        for Panel { column, vectors } in panels(n, lanes) {
+            let width = vectors * lanes;
+            let (panel, after) = rest.split_at_mut(k * width);
+            rest = after;
+            let columns = width.min(n - column);
+            for (row, data) in panel.chunks_exact_mut(width).enumerate() {
+                data[..columns].iter_mut().enumerate().for_each(|(i, v)| *v = at(row, column + i));
             }
         }
-        Self { k, n, width, data }
+        Self { k, n, data }
     }
 
-    /// Columns with those that fill up the last panel.
+    /// Columns with those that fill up the last vector.
     pub(crate) fn padded_n(&self) -> usize {
-        self.n.next_multiple_of(self.width)
+        self.n.next_multiple_of(lanes())
     }
 
     /// Floats it holds.
@@ -110,7 +138,7 @@ pub(crate) struct Product<'a> {
     pub(crate) above: usize,
     pub(crate) stride: usize,
     pub(crate) offset: usize,
-    /// Whether each row has room for whole panels.
+    /// Whether each row has room for whole vectors.
     pub(crate) padded: bool,
     pub(crate) finish: Finish<'a>,
 }
@@ -119,49 +147,38 @@ impl WithSimd for Product<'_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { left, right, targets, out, above, stride, offset, padded, finish } = self;
-        let (data, _) = S::as_simd_f32s(&right.data);
-        let plain = finish.is_plain();
-        for panel in 0..right.n.div_ceil(right.width) {
-            let b = &data[panel * 2 * right.k..][..2 * right.k];
-            let column = panel * right.width;
-            let columns = if padded { right.width } else { right.width.min(right.n - column) };
-            let first = offset + column;
-            let mut row = 0;
-            while row < targets.len() {
-                let count = ROWS.min(targets.len() - row);
-                let tile = Tile {
-                    left: &left,
-                    b,
-                    row,
-                    column,
-                    columns,
-                    targets,
-                    above,
-                    stride,
-                    first,
-                    finish: &finish,
-                    plain,
-                };
-                match count {
-                    6 => tile.run::<S, 6>(simd, out),
-                    5 => tile.run::<S, 5>(simd, out),
-                    4 => tile.run::<S, 4>(simd, out),
-                    3 => tile.run::<S, 3>(simd, out),
-                    2 => tile.run::<S, 2>(simd, out),
-                    _ => tile.run::<S, 1>(simd, out),
-                }
-                row += count;
+        let (data, _) = S::as_simd_f32s(&self.right.data);
+        let mut rest = data;
+        for Panel { column, vectors } in panels(self.right.n, S::F32_LANES) {
+            let (b, after) = rest.split_at(vectors * self.right.k);
+            rest = after;
+            let columns = vectors * S::F32_LANES;
+            let columns = if self.padded { columns } else { columns.min(self.right.n - column) };
+            let panel = Tiles {
+                left: &self.left,
+                b,
+                column,
+                columns,
+                targets: self.targets,
+                above: self.above,
+                stride: self.stride,
+                first: self.offset + column,
+                finish: &self.finish,
+                plain: self.finish.is_plain(),
+            };
+            match vectors {
+                3 if tile(S::F32_LANES)[1] >= 3 => panel.run::<S, 3>(simd, self.out),
+                2 => panel.run::<S, 2>(simd, self.out),
+                _ => panel.run::<S, 1>(simd, self.out),
             }
         }
     }
 }
 
-/// A few rows of the product and one panel of its columns.
-struct Tile<'a, V> {
+/// All rows of the product and one panel of its columns.
+struct Tiles<'a, V> {
     left: &'a Rows<'a>,
     b: &'a [V],
-    row: usize,
     column: usize,
     columns: usize,
     targets: &'a [usize],
@@ -173,66 +190,84 @@ struct Tile<'a, V> {
     plain: bool,
 }
 
-impl<V: Copy> Tile<'_, V> {
+impl<V: Copy> Tiles<'_, V> {
     #[inline(always)]
-    fn run<S: Simd<f32s = V>, const M: usize>(&self, simd: S, out: &mut [f32]) {
-        let mut sums = [[simd.splat_f32s(0.0); 2]; M];
+    fn run<S: Simd<f32s = V>, const N: usize>(&self, simd: S, out: &mut [f32]) {
+        let [most, _] = tile(S::F32_LANES);
+        let mut row = 0;
+        while row < self.targets.len() {
+            row += match (self.targets.len() - row).min(most) {
+                8 => self.tile::<S, 8, N>(simd, row, out),
+                6 | 7 => self.tile::<S, 6, N>(simd, row, out),
+                4 | 5 => self.tile::<S, 4, N>(simd, row, out),
+                2 | 3 => self.tile::<S, 2, N>(simd, row, out),
+                _ => self.tile::<S, 1, N>(simd, row, out),
+            };
+        }
+    }
+
+    /// Computes `M` rows from `row` on; returns `M`.
+    #[inline(always)]
+    fn tile<S: Simd<f32s = V>, const M: usize, const N: usize>(&self, simd: S, row: usize, out: &mut [f32]) -> usize {
+        let mut sums = [[simd.splat_f32s(0.0); N]; M];
         let Rows { data, starts, parts, length } = *self.left;
         let mut b = self.b;
         for part in 0..parts {
-            let a: [&[f32]; M] = from_fn(|i| &data[starts[(self.row + i) * parts + part]..][..length]);
-            let (here, after) = b.split_at(2 * length);
+            let a: [&[f32]; M] = from_fn(|i| &data[starts[(row + i) * parts + part]..][..length]);
+            let (here, after) = b.split_at(N * length);
             b = after;
-            let pairs = &here.as_chunks::<2>().0[..length];
+            let vectors = &here.as_chunks::<N>().0[..length];
             for k in 0..length {
-                let [b0, b1] = pairs[k];
+                let b = vectors[k];
                 for i in 0..M {
                     let x = simd.splat_f32s(a[i][k]);
-                    sums[i][0] = simd.mul_add_f32s(x, b0, sums[i][0]);
-                    sums[i][1] = simd.mul_add_f32s(x, b1, sums[i][1]);
+                    for j in 0..N {
+                        sums[i][j] = simd.mul_add_f32s(x, b[j], sums[i][j]);
+                    }
                 }
             }
         }
         let lanes = S::F32_LANES;
-        if self.columns == 2 * lanes && self.plain {
-            for i in 0..M {
-                let at = (self.targets[self.row + i] - self.above) * self.stride + self.first;
-                let pairs = S::as_mut_simd_f32s(&mut out[at..][..2 * lanes]).0;
-                pairs[0] = sums[i][0];
-                pairs[1] = sums[i][1];
-            }
-            return;
-        }
         for i in 0..M {
-            let row = self.targets[self.row + i];
+            let row = self.targets[row + i];
             let out = &mut out[(row - self.above) * self.stride + self.first..][..self.columns];
-            if self.columns == 2 * lanes {
-                for half in 0..2 {
-                    let here = half * lanes;
-                    let out = &mut out[here..][..lanes];
-                    self.finish.store::<S, true>(simd, sums[i][half], out, row, self.column + here);
-                }
-            } else {
-                let (low, high) = out.split_at_mut(self.columns.min(lanes));
-                self.finish.store::<S, false>(simd, sums[i][0], low, row, self.column);
-                if !high.is_empty() {
-                    self.finish.store::<S, false>(simd, sums[i][1], high, row, self.column + lanes);
+            if self.plain && self.columns == N * lanes {
+                S::as_mut_simd_f32s(out).0.copy_from_slice(&sums[i]);
+                continue;
+            }
+            for j in 0..N {
+                let (from, to) = ((j * lanes).min(self.columns), ((j + 1) * lanes).min(self.columns));
+                let (out, column) = (&mut out[from..to], self.column + from);
+                if out.len() == lanes {
+                    self.finish.store::<S, true>(simd, sums[i][j], out, row, column);
+                } else if !out.is_empty() {
+                    self.finish.store::<S, false>(simd, sums[i][j], out, row, column);
                 }
             }
         }
+        M
     }
 }
 
 /// A vector from a slice; if it isn't `FULL`, the slice may be shorter and the rest is zero.
 #[inline(always)]
 pub(crate) fn load<S: Simd, const FULL: bool>(simd: S, values: &[f32]) -> S::f32s {
-    if FULL { S::as_simd_f32s(&values[..S::F32_LANES]).0[0] } else { simd.partial_load_f32s(values) }
+    // masks are for the last vector of a row only: they cost a call
+    if FULL || values.len() >= S::F32_LANES {
+        S::as_simd_f32s(&values[..S::F32_LANES]).0[0]
+    } else {
+        simd.partial_load_f32s(values)
+    }
 }
 
 /// A vector into a slice; if it isn't `FULL`, the slice may be shorter.
 #[inline(always)]
 pub(crate) fn store<S: Simd, const FULL: bool>(simd: S, out: &mut [f32], v: S::f32s) {
-    if FULL { S::as_mut_simd_f32s(&mut out[..S::F32_LANES]).0[0] = v } else { simd.partial_store_f32s(out, v) }
+    if FULL || out.len() >= S::F32_LANES {
+        S::as_mut_simd_f32s(&mut out[..S::F32_LANES]).0[0] = v;
+    } else {
+        simd.partial_store_f32s(out, v);
+    }
 }
 
 impl<'a> Finish<'a> {

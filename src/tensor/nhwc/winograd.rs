@@ -171,7 +171,7 @@ fn convolve_part(
         all.clear();
         all.extend(tiles);
         // parts of equal size, in whole tiles of the product
-        let step = all.len().div_ceil(all.len().div_ceil(step)).next_multiple_of(6);
+        let step = all.len().div_ceil(all.len().div_ceil(step)).next_multiple_of(8);
         for tiles in all.chunks(step) {
             // a place's rows start off the multiples of a page, so that places don't share cache sets
             let (in_place, out_place) = (tiles.len() * c + 16, tiles.len() * width + 16);

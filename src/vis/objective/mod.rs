@@ -5,6 +5,7 @@ use candle_core::Tensor;
 use crate::error::{Error, Kind, Result};
 use crate::lang::Interrupt;
 use crate::model::{Layer, Rules};
+use crate::tensor::half_square_sum;
 
 /// The strength of a layer: half the sum of the squares of its activations. Its gradient at the layer is the
 /// activations themselves, so whatever the layer sees is amplified (DeepDream; Mordvintsev et al., 2015).
@@ -22,6 +23,6 @@ impl Strength {
     pub fn value(&self, input: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
         let taps = self.layer.model().run(input, &[self.layer.id()], &Rules::default(), interrupt)?;
         let activations = taps.first().ok_or_else(|| Error::new(Kind::Internal, "a run returned nothing"))?;
-        Ok((activations.sqr()?.sum_all()? * 0.5)?)
+        half_square_sum(activations)
     }
 }

@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::image::Image;
 use crate::lang::{Context, define};
 use crate::model::{LayerName, Model, or_embedded};
+use crate::tensor::{mean_abs, zip};
 
 /// An image in which a network has amplified what one of its layers sees, over several sizes.
 ///
@@ -166,9 +167,8 @@ fn ascend(
     let gradients = value.backward()?;
     let gradient =
         gradients.get(&shifted).ok_or_else(|| Error::new(Kind::Internal, "the layer does not depend on the image"))?;
-    let mean = f64::from(gradient.abs()?.mean_all()?.to_scalar::<f32>()?);
+    let mean = mean_abs(gradient)?;
     // a layer that answers nothing at all has no direction to climb
-    let rate = if mean > 0.0 { step / 255.0 / mean } else { 0.0 };
-    let climbed = (shifted.as_tensor().detach() + (gradient * rate)?)?.clamp(0f32, 1f32)?;
-    shift.undo(&climbed)
+    let rate = if mean > 0.0 { (step / 255.0 / mean) as f32 } else { 0.0 };
+    shift.undo(&zip(&shifted, gradient, |v, slope| (v + slope * rate).clamp(0.0, 1.0))?)
 }

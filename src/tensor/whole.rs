@@ -1,0 +1,152 @@
+//! What is done to all numbers of large tensors at once, off the tape or with a rule of our own.
+//!
+//! candle hands such work to threads of its own, which wait for more by spinning: on few cores they take the time of
+//! the kernels that follow. These functions share rayon's threads with the kernels.
+
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+
+use super::cpu::with_values;
+use super::with_backward;
+use crate::error::Result;
+
+/// Numbers of one part of the work; parts are summed in order, so sums don't depend on the number of threads.
+const PART: usize = 1 << 14;
+
+/// `f` of each number, off the tape.
+///
+/// # Errors
+/// `x` holds no float32 values.
+pub fn map(x: &Tensor, f: impl Fn(f32) -> f32 + Sync) -> Result<Tensor> {
+    let values = with_values(&x.detach(), |values| -> Vec<f32> {
+        values.par_iter().with_min_len(PART).map(|v| f(*v)).collect()
+    })?;
+    Ok(Tensor::from_vec(values, x.shape(), &Device::Cpu)?.to_device(x.device())?)
+}
+
+/// `f` of each pair of numbers of two tensors of one shape, off the tape.
+///
+/// # Errors
+/// The tensors hold no float32 values.
+pub fn zip(a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f32 + Sync) -> Result<Tensor> {
+    let values = with_values(&a.detach(), |a| {
+        with_values(&b.detach(), |b| -> Vec<f32> {
+            a.par_iter().zip(b).with_min_len(PART).map(|(a, b)| f(*a, *b)).collect()
+        })
+    })??;
+    Ok(Tensor::from_vec(values, a.shape(), &Device::Cpu)?.to_device(a.device())?)
+}
+
+/// The sum of `f` over all numbers.
+fn sum(x: &Tensor, f: impl Fn(f32) -> f64 + Sync) -> Result<f64> {
+    with_values(&x.detach(), |values| {
+        let parts: Vec<f64> = values.par_chunks(PART).map(|part| part.iter().map(|v| f(*v)).sum()).collect();
+        parts.iter().sum()
+    })
+}
+
+/// The mean of the magnitudes; 0 of no numbers.
+///
+/// # Errors
+/// `x` holds no float32 values.
+pub fn mean_abs(x: &Tensor) -> Result<f64> {
+    Ok(sum(x, |v| f64::from(v.abs()))? / x.elem_count().max(1) as f64)
+}
+
+/// Half the sum of the squares, a scalar; its gradient is `x` itself.
+///
+/// # Errors
+/// `x` holds no float32 values.
+pub fn half_square_sum(x: &Tensor) -> Result<Tensor> {
+    let value = 0.5 * sum(x, |v| f64::from(v) * f64::from(v))?;
+    let kept = x.detach();
+    with_backward(x, Tensor::new(value as f32, x.device())?, move |above| {
+        let above = above.to_scalar::<f32>()?;
+        if above == 1.0 { Ok(kept.clone()) } else { map(&kept, |v| v * above) }
+    })
+}
+
+/// Images `[N, C, …]` whose channel `c` is channel `sources[c]` of `x`, with `value(c, v)` of its numbers; `slope(c)`
+/// is the derivative of the value.
+///
+/// # Errors
+/// `x` holds no float32 values, or not as many channels as `sources` has places and names.
+pub fn channelwise<const C: usize>(
+    x: &Tensor,
+    sources: [usize; C],
+    value: impl Fn(usize, f32) -> f32 + Sync,
+    slope: impl Fn(usize) -> f32 + Send + Sync + 'static,
+) -> Result<Tensor> {
+    let plane = x.dims().iter().skip(2).product::<usize>().max(1);
+    let mut targets = [0; C];
+    sources.iter().enumerate().for_each(|(to, from)| targets[*from] = to);
+    with_backward(x, gathered(x, plane, sources, value)?, move |above| {
+        gathered(above, plane, targets, |c, g| g * slope(targets[c]))
+    })
+}
+
+fn gathered<const C: usize>(
+    x: &Tensor,
+    plane: usize,
+    sources: [usize; C],
+    value: impl Fn(usize, f32) -> f32 + Sync,
+) -> Result<Tensor> {
+    let values = with_values(&x.detach(), |values| {
+        let mut gathered = vec![0f32; values.len()];
+        gathered.par_chunks_mut(plane).enumerate().for_each(|(i, to)| {
+            let (image, c) = (i / C, i % C);
+            let from = &values[(image * C + sources[c]) * plane..];
+            to.iter_mut().zip(from).for_each(|(to, v)| *to = value(c, *v));
+        });
+        gathered
+    })?;
+    Ok(Tensor::from_vec(values, x.shape(), &Device::Cpu)?.to_device(x.device())?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::tensor::testing::{assert_close, gradient, random, rng, values};
+
+    #[test]
+    fn numbers_are_mapped_and_paired_in_place() {
+        let mut rng = rng(1);
+        let (a, b) = (random(&mut rng, (3, 70, 211)), random(&mut rng, (3, 70, 211)));
+        // another layout must not change what belongs together
+        let turned = a.transpose(1, 2).unwrap();
+        let doubled = map(&turned, |v| 2.0 * v).unwrap();
+        assert_eq!(values(&doubled), values(&(&turned * 2.0).unwrap()));
+        assert_eq!(values(&zip(&a, &b, |a, b| a - b).unwrap()), values(&(&a - &b).unwrap()));
+        let mean = values(&a).iter().map(|v| f64::from(v.abs())).sum::<f64>() / a.elem_count() as f64;
+        assert!((mean_abs(&a).unwrap() - mean).abs() < 1e-12);
+    }
+
+    #[test]
+    fn half_the_sum_of_squares_has_itself_as_gradient() {
+        let x = random(&mut rng(2), (2, 5, 90, 91));
+        let truth = 0.5 * values(&x).iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
+        assert!((f64::from(half_square_sum(&x).unwrap().to_scalar::<f32>().unwrap()) / truth - 1.0).abs() < 1e-6);
+        for factor in [1.0, -2.5] {
+            let above = Tensor::new(factor, &Device::Cpu).unwrap();
+            let scaled = (&x * f64::from(factor)).unwrap();
+            assert_close(&values(&gradient(&x, &above, half_square_sum)), &values(&scaled), 1e-6, "gradient");
+        }
+    }
+
+    #[test]
+    fn channels_are_picked_and_scaled_both_ways() {
+        let x = random(&mut rng(3), (2, 3, 4, 5));
+        let sources = [2, 0, 1];
+        let (scale, shift) = ([2.0, -3.0, 0.5], [1.0, 10.0, 100.0]);
+        let f = |x: &Tensor| channelwise(x, sources, |c, v| v * scale[c] + shift[c], move |c| scale[c]);
+        let above = random(&mut rng(4), x.shape());
+        let (y, g) = (values(&f(&x).unwrap()), values(&gradient(&x, &above, f)));
+        let (x, above) = (values(&x), values(&above));
+        for (n, c, i) in (0..2).flat_map(|n| (0..3).flat_map(move |c| (0..20).map(move |i| (n, c, i)))) {
+            let (to, from) = ((n * 3 + c) * 20 + i, (n * 3 + sources[c]) * 20 + i);
+            assert_eq!(y[to], x[from] * scale[c] + shift[c]);
+            assert_eq!(g[from], above[to] * scale[c]);
+        }
+    }
+}
