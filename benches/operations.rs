@@ -179,8 +179,10 @@ fn linear_9216_to_4096(bencher: Bencher<'_, '_>, batch: usize) {
     network.forward(bencher, 2 * batch * 9216 * 4096);
 }
 
+type Plane = fn(&Tensor) -> Tensor;
+
 /// Operations on planes, over an RGB image of 512².
-fn planes() -> [(&'static str, fn(&Tensor) -> Tensor); 7] {
+fn planes() -> [(&'static str, Plane); 7] {
     [
         ("resize bilinear to 365", |x| resize(x, 365, 365, ResizeFilter::Bilinear, false).unwrap()),
         ("resize bicubic to 365, antialiased", |x| resize(x, 365, 365, ResizeFilter::Bicubic, true).unwrap()),

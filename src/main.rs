@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use percept::error::Result;
+use percept::error::{Error, Kind, Result};
 use percept::{console, jupyter, repl, session};
 
 /// Keeps pages between the steps of an optimization, which the system's would give back and fetch again.
@@ -87,13 +87,33 @@ impl Place {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    let cli = Cli::parse();
+    match use_threads().and_then(|()| run(cli)) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             console::print_error(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// As many threads as there are physical cores, whose arithmetic units a second thread would only share;
+/// `PERCEPT_THREADS` overrides.
+fn use_threads() -> Result<()> {
+    let threads = match std::env::var("PERCEPT_THREADS") {
+        Err(_) => num_cpus::get_physical(),
+        Ok(text) => match text.trim().parse() {
+            Ok(threads @ 1..=1024) => threads,
+            _ => {
+                let message = format!("PERCEPT_THREADS is `{text}`; it must be a number of threads, 1 to 1024");
+                return Err(Error::new(Kind::Argument, message));
+            }
+        },
+    };
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+        .map_err(|error| Error::new(Kind::Internal, format!("cannot start {threads} threads: {error}")))
 }
 
 fn run(cli: Cli) -> Result<u8> {

@@ -411,9 +411,9 @@ fn what_grows_from_little_is_refused() {
     // strides whose product no number holds
     let mut parts = vec![kernel(&[3, 3, 1, 1])];
     let stride = ints("strides", &[4096, 4096]);
-    parts.push(node("Conv", &["x", "w"], "s0", &[stride.clone()]));
+    parts.push(node("Conv", &["x", "w"], "s0", std::slice::from_ref(&stride)));
     for i in 0..40 {
-        parts.push(node("Conv", &[&format!("s{i}"), "w"], &format!("s{}", i + 1), &[stride.clone()]));
+        parts.push(node("Conv", &[&format!("s{i}"), "w"], &format!("s{}", i + 1), std::slice::from_ref(&stride)));
     }
     parts.push(node("Relu", &["s40"], "y", &[]));
     onnx(&network(&parts)).unwrap();

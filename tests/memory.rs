@@ -26,7 +26,7 @@ fn peak(script: &str) -> usize {
 #[test]
 fn occlusion_of_a_large_photo_stays_within_the_limit() {
     let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    for megabytes in [64, 256] {
+    for megabytes in [128, 256] {
         let used = peak(&format!(
             "memory_limit(\"{megabytes} MB\");
              let img = photo(\"china\").resize(1024, 1024);

@@ -242,3 +242,18 @@ fn the_manual_is_printed() {
     let output = percept(folder.path()).arg("manual").output().unwrap();
     assert_eq!(out(&output), percept::session::manual());
 }
+
+#[test]
+fn the_number_of_threads_can_be_set_and_changes_no_result() {
+    let folder = tempfile::tempdir().unwrap();
+    let code = "let d = dream(photo(\"china\").resize(120, 90), octaves=1, iterations=2, layer=\"fire4\"); \
+                print(d.to_tensor().sum()); occlusion(photo(\"coffee\"), window=113, stride=57).to_tensor().sum()";
+    let run = |threads: &str| percept(folder.path()).env("PERCEPT_THREADS", threads).args(["eval", code]).output();
+    let (one, three) = (run("1").unwrap(), run("3").unwrap());
+    assert!(one.status.success(), "{}", err(&one));
+    assert_eq!(out(&one), out(&three));
+
+    let bad = run("many").unwrap();
+    assert_eq!(bad.status.code(), Some(1));
+    assert_eq!(err(&bad), "error: PERCEPT_THREADS is `many`; it must be a number of threads, 1 to 1024\n");
+}

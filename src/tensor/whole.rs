@@ -127,7 +127,7 @@ mod tests {
         let x = random(&mut rng(2), (2, 5, 90, 91));
         let truth = 0.5 * values(&x).iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
         assert!((f64::from(half_square_sum(&x).unwrap().to_scalar::<f32>().unwrap()) / truth - 1.0).abs() < 1e-6);
-        for factor in [1.0, -2.5] {
+        for factor in [1f32, -2.5] {
             let above = Tensor::new(factor, &Device::Cpu).unwrap();
             let scaled = (&x * f64::from(factor)).unwrap();
             assert_close(&values(&gradient(&x, &above, half_square_sum)), &values(&scaled), 1e-6, "gradient");

@@ -314,7 +314,7 @@ fn redirect(out: Target<'_>, values: View<'_>, plane: usize, channels: usize, be
         for (i, row) in data.chunks_exact_mut(out.stride).enumerate() {
             for (g, y) in row[out.offset..][..channels].iter_mut().zip(rows(i)) {
                 let back = if *y <= 0.0 { *g > 0.0 } else { *g < 0.0 };
-                if !open(*y) && !(blocked && back) {
+                if !(open(*y) || blocked && back) {
                     *g = 0.0;
                 }
             }

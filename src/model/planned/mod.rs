@@ -108,7 +108,7 @@ impl Planned {
             }
             Ok::<(), Error>(())
         })??;
-        self.0.pool.shrink(budget::memory() / 2);
+        self.0.pool.shrink();
 
         let flat = Tensor::from_vec(flat, lengths.iter().sum::<usize>(), &Device::Cpu)?;
         let flat = self.link(x, flat, done, lengths.clone(), run)?;

@@ -184,7 +184,7 @@ impl Step {
     pub(super) fn limit(&self) -> Option<f32> {
         match self.activation? {
             Activation::Relu => Some(f32::INFINITY),
-            Activation::Clip(low, high) if low == 0.0 => Some(high),
+            Activation::Clip(0.0, high) => Some(high),
             _ => None,
         }
     }

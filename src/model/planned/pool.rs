@@ -2,9 +2,19 @@
 
 use std::sync::{Arc, Mutex};
 
-/// Buffers that nobody uses at the moment.
+use crate::model::budget;
+
+/// The buffers of one model's runs.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pool(Arc<Mutex<Vec<Vec<f32>>>>);
+pub(super) struct Pool(Arc<Mutex<Buffers>>);
+
+#[derive(Debug, Default)]
+struct Buffers {
+    /// Those that nobody uses at the moment.
+    free: Vec<Vec<f32>>,
+    /// Floats on loan.
+    lent: usize,
+}
 
 /// A buffer on loan; it goes back when it is dropped.
 #[derive(Debug)]
@@ -14,27 +24,44 @@ pub(super) struct Loan {
     pool: Pool,
 }
 
+/// Bytes that buffers may take; as much again is for prepared weights.
+fn share() -> usize {
+    budget::memory() / 2
+}
+
 impl Pool {
     /// A buffer of so many floats with whatever was in it before.
     pub(super) fn take(&self, length: usize) -> Loan {
-        let mut free = self.0.lock().map(|mut free| take_best(&mut free, length)).ok().flatten().unwrap_or_default();
-        if free.len() < length {
-            // not resize: what is in there need not be copied
-            free = vec![0.0; length];
-        }
-        Loan { values: free, length, pool: self.clone() }
+        let found = self.0.lock().ok().and_then(|mut buffers| {
+            let found = take_best(&mut buffers.free, length);
+            if found.is_none() {
+                // what lies idle makes room for what is needed
+                let lent = buffers.lent + length;
+                buffers.shrink(share().saturating_sub(4 * lent));
+            }
+            buffers.lent += found.as_ref().map_or(length, Vec::len);
+            found
+        });
+        Loan { values: found.unwrap_or_else(|| vec![0.0; length]), length, pool: self.clone() }
     }
 
-    /// Gives back what lies idle beyond `budget` bytes.
-    pub(super) fn shrink(&self, budget: usize) {
-        if let Ok(mut free) = self.0.lock() {
-            free.sort_by_key(Vec::len);
-            let mut bytes = 0;
-            free.retain(|values| {
-                bytes += 4 * values.len();
-                bytes <= budget
-            });
+    /// Gives back what lies idle beyond the share.
+    pub(super) fn shrink(&self) {
+        if let Ok(mut buffers) = self.0.lock() {
+            buffers.shrink(share());
         }
+    }
+}
+
+impl Buffers {
+    /// Keeps the smallest of the idle ones, up to so many bytes.
+    fn shrink(&mut self, budget: usize) {
+        self.free.sort_by_key(Vec::len);
+        let mut bytes = 0;
+        self.free.retain(|values| {
+            bytes += 4 * values.len();
+            bytes <= budget
+        });
     }
 }
 
@@ -60,8 +87,9 @@ impl std::ops::DerefMut for Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        if let Ok(mut free) = self.pool.0.lock() {
-            free.push(std::mem::take(&mut self.values));
+        if let Ok(mut buffers) = self.pool.0.lock() {
+            buffers.lent -= self.values.len();
+            buffers.free.push(std::mem::take(&mut self.values));
         }
     }
 }

@@ -52,7 +52,7 @@ fn conv(rng: &mut ChaCha8Rng, name: String, channels: usize) -> Op {
         3 => ([3, 3], Conv2dParams::new(2, 1)),
         _ => (kernel, Conv2dParams { stride, padding, dilation, groups: 1 }),
     };
-    let divisors: Vec<usize> = (1..=channels).filter(|groups| channels % groups == 0).collect();
+    let divisors: Vec<usize> = (1..=channels).filter(|groups| channels.is_multiple_of(*groups)).collect();
     let groups = if pick(rng, 0..=3) == 0 { divisors[pick(rng, 0..=divisors.len() - 1)] } else { 1 };
     let out_channels = if groups == channels && pick(rng, 0..=1) == 0 { channels } else { groups * pick(rng, 1..=24) };
     let params = Conv2dParams { groups, ..params };

@@ -107,7 +107,7 @@ pub(crate) fn convolve(
                     }
                     Rows { data: x.data, starts, parts: taps, length: channels }
                 };
-                let finish = finish.from_channel(group * outputs);
+                let finish = finish.starting_at(group * outputs);
                 let (targets, offset) = (&*targets, offset + group * outputs);
                 Arch::new().dispatch(Product {
                     left,
@@ -300,7 +300,7 @@ fn gathered(
                 stride: out.stride,
                 offset: out.offset + group * sizes.channels,
                 padded: false,
-                finish: finish.from_channel(group * sizes.channels),
+                finish: finish.starting_at(group * sizes.channels),
             });
         }
     }

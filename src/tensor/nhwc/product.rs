@@ -228,20 +228,20 @@ impl<V: Copy> Tiles<'_, V> {
             }
         }
         let lanes = S::F32_LANES;
-        for i in 0..M {
+        for (i, sums) in sums.iter().enumerate() {
             let row = self.targets[row + i];
             let out = &mut out[(row - self.above) * self.stride + self.first..][..self.columns];
             if self.plain && self.columns == N * lanes {
-                S::as_mut_simd_f32s(out).0.copy_from_slice(&sums[i]);
+                S::as_mut_simd_f32s(out).0.copy_from_slice(sums);
                 continue;
             }
-            for j in 0..N {
+            for (j, sum) in sums.iter().enumerate() {
                 let (from, to) = ((j * lanes).min(self.columns), ((j + 1) * lanes).min(self.columns));
                 let (out, column) = (&mut out[from..to], self.column + from);
                 if out.len() == lanes {
-                    self.finish.store::<S, true>(simd, sums[i][j], out, row, column);
+                    self.finish.store::<S, true>(simd, *sum, out, row, column);
                 } else if !out.is_empty() {
-                    self.finish.store::<S, false>(simd, sums[i][j], out, row, column);
+                    self.finish.store::<S, false>(simd, *sum, out, row, column);
                 }
             }
         }
@@ -272,7 +272,7 @@ pub(crate) fn store<S: Simd, const FULL: bool>(simd: S, out: &mut [f32], v: S::f
 
 impl<'a> Finish<'a> {
     /// The same for a result that begins with a later channel.
-    pub(crate) fn from_channel(&self, channel: usize) -> Self {
+    pub(crate) fn starting_at(&self, channel: usize) -> Self {
         let later = |view: View<'a>| View { offset: view.offset + channel, ..view };
         Self {
             bias: self.bias.map(|bias| &bias[channel..]),

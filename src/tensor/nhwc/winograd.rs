@@ -3,6 +3,7 @@
 //! Each 4×4 tile of the result comes from a 6×6 tile of the input by 36 products for each pair of channels where
 //! the definition takes 144; the products of one place of all tiles are one matrix product. The gradient for the
 //! input is the same with the kernel turned by half a circle.
+#![expect(clippy::needless_range_loop, reason = "rows and columns of small matrices are read across each other")]
 
 use std::array::from_fn;
 use std::cell::RefCell;
