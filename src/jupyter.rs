@@ -12,6 +12,7 @@ use percept_kernel::{
     Completeness, Completion, Completions, Detail, ExecuteError, ExecuteResult, Interpreter, InterruptHandle, Io,
     KernelInfo, LanguageInfo, MimeBundle,
 };
+use serde_json::json;
 
 use crate::error::{Error, Kind, Result};
 use crate::lang::Report;
@@ -199,8 +200,11 @@ impl Interpreter for Kernel {
                 version: "1.27".into(),
                 mimetype: "text/x-rhai".into(),
                 file_extension: ".rhai".into(),
-                codemirror_mode: Some("rust".into()),
-                pygments_lexer: Some("rust".into()),
+                // a front end without a mode for Rhai colours it as Rust
+                codemirror_mode: Some(json!({
+                    "name": "rhai", "mimetype": "text/x-rustsrc", "mime": "text/x-rustsrc",
+                })),
+                pygments_lexer: Some("rhai".into()),
             },
             help_links: vec![("The Rhai language".into(), "https://rhai.rs/book/".into())],
         }

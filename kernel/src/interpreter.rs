@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde_json::Value;
+
 use crate::{Io, MimeBundle};
 
 /// A language that can be spoken to from a notebook.
@@ -112,8 +114,9 @@ pub struct LanguageInfo {
     pub mimetype: String,
     /// The extension of its source files, with the dot.
     pub file_extension: String,
-    /// The CodeMirror mode that colours it, if one does.
-    pub codemirror_mode: Option<String>,
+    /// The CodeMirror mode that colours it, if one does: its name, or an object such as
+    /// `{"name": "sums", "mime": "text/x-rust"}`, of which front ends use the first member that they know.
+    pub codemirror_mode: Option<Value>,
     /// The Pygments lexer that colours it, if one does.
     pub pygments_lexer: Option<String>,
 }

@@ -4,24 +4,24 @@
 //! owns the IOPub socket and the sending halves of shell and stdin, and sends them one by one: so a reply goes out after
 //! the outputs before it, and `idle` after the reply, without anybody waiting.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jupyter_protocol::JupyterMessage;
-use jupyter_zmq_client::{KernelIoPubXPubConnection, PeerIdentity, RouterSendConnection, SubscriptionEvent};
+use jupyter_zmq_client::RouterSendConnection;
 use serde_json::json;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
-use zeromq::{MultiPeerBackend, Socket as _, SocketEvent};
+use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::message::{Request, broadcast, renewed};
+use crate::message::{Request, broadcast};
 use crate::queue::Queue;
+use crate::xpub::XPub;
 
 /// What waits to be sent. Bounded: a cell that shows more than clients take waits for them.
 pub(crate) type Outbox = Queue<Outgoing>;
 
 /// How many bytes may wait in the outbox.
-pub(crate) const OUTBOX_SIZE: usize = 32 << 20;
+pub(crate) const OUTBOX_SIZE: usize = 8 << 20;
 
 pub(crate) enum Outgoing {
     /// To everybody.
@@ -133,37 +133,29 @@ impl Text {
     }
 }
 
-/// How long a subscriber may take to receive one message before replies no longer wait for it.
+/// How long replies wait for a subscriber that is slow to take the outputs before them.
 const PATIENCE: Duration = Duration::from_millis(500);
-
-/// How long a subscriber may take to receive one message before it counts as stalled.
-const STALL: Duration = Duration::from_secs(20);
-
-/// How long subscribers that were cut off get to come back before the next message.
-const RETURN: Duration = Duration::from_secs(1);
 
 /// The task that sends.
 pub(crate) struct Publisher {
     outbox: Arc<Outbox>,
-    iopub: KernelIoPubXPubConnection,
+    iopub: XPub,
     answers: Answers,
     /// Printed text, and when its moment ends.
     waiting: VecDeque<(Instant, Arc<Text>, u64)>,
-    subscribers: Subscribers,
 }
 
 impl Publisher {
     pub(crate) fn new(
         outbox: Arc<Outbox>,
-        mut iopub: KernelIoPubXPubConnection,
+        iopub: XPub,
         shell: RouterSendConnection,
         stdin: RouterSendConnection,
     ) -> Self {
-        let subscribers = Subscribers::new(&mut iopub);
-        Self { outbox, iopub, answers: Answers { shell, stdin }, waiting: VecDeque::new(), subscribers }
+        Self { outbox, iopub, answers: Answers { shell, stdin }, waiting: VecDeque::new() }
     }
 
-    /// Sends until the outbox is closed and empty.
+    /// Sends until the outbox is closed and empty, and everybody has taken what was sent.
     pub(crate) async fn run(mut self) {
         loop {
             // Every moment is equally long, so the first in the queue is the first to end.
@@ -171,13 +163,13 @@ impl Publisher {
             tokio::select! {
                 outgoing = self.outbox.pop() => match outgoing {
                     Some(outgoing) => self.send(outgoing).await,
-                    None => return,
+                    None => return self.iopub.flush().await,
                 },
-                event = self.iopub.recv_subscription() => match event {
-                    Ok(event) => self.subscription(event).await,
-                    // A subscriber broke off.
-                    Err(_) => tokio::task::yield_now().await,
-                },
+                event = self.iopub.event() => {
+                    if let Err(error) = self.iopub.answer(event, welcome).await {
+                        crate::log::warn(format_args!("iopub: {error}"));
+                    }
+                }
                 () = sleep_until(moment.unwrap_or_else(Instant::now)), if moment.is_some() => {
                     if let Some((_, text, generation)) = self.waiting.pop_front() {
                         for (message, _) in text.take_if(generation) {
@@ -199,25 +191,9 @@ impl Publisher {
         }
     }
 
-    /// Tells a new subscriber that from now on it misses nothing.
-    async fn subscription(&mut self, event: SubscriptionEvent) {
-        self.subscribers.update();
-        if let SubscriptionEvent::Subscribe(topic) = event {
-            let welcome = broadcast("iopub_welcome", json!({ "subscription": topic }), None);
-            self.publish(welcome.with_zmq_identities(vec![topic.into_bytes().into()])).await;
-        }
-    }
-
-    /// Sends a message to all subscribers, waiting for the slow ones, but not for ever.
-    ///
-    /// A subscriber that takes nothing any more, a suspended process for one, would hold up the cell and everybody
-    /// else. Which of them it is cannot be seen, so all are cut off. ZeroMQ clients that are alive connect again by
-    /// themselves, within a tenth of a second, and get the message; one of them may get it twice.
+    /// Sends a message to all subscribers, as soon as the slow ones have room for it.
     async fn publish(&mut self, message: JupyterMessage) {
         let Self { outbox, iopub, answers, .. } = self;
-        // Clients refuse a message of which they have seen the signature, so the second attempt is another message.
-        let again = renewed(&message);
-        let send = iopub.send(message);
         // A client may well wait for its reply before it takes the outputs: do not let the one wait for the other.
         let answer_meanwhile = async {
             loop {
@@ -229,23 +205,20 @@ impl Publisher {
                 }
             }
         };
-        let sent = tokio::select! {
-            sent = timeout(STALL, send) => sent,
-            () = answer_meanwhile => return,
-        };
-        match sent {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => crate::log::warn(format_args!("iopub: {error}")),
-            Err(_) => {
-                crate::log::warn("a subscriber of iopub has stalled; all were cut off and may connect again");
-                self.subscribers.cut_off();
-                if let Ok(Ok(event)) = timeout(RETURN, self.iopub.recv_subscription()).await {
-                    Box::pin(self.subscription(event)).await;
-                }
-                let _ = timeout(RETURN, self.iopub.send(again)).await;
-            }
+        tokio::select! {
+            biased;
+            sent = iopub.send(message) => if let Err(error) = sent {
+                crate::log::warn(format_args!("iopub: {error}"));
+            },
+            () = answer_meanwhile => {}
         }
     }
+}
+
+/// Tells a new subscriber that from now on it misses nothing.
+fn welcome(topic: &str) -> JupyterMessage {
+    let welcome = broadcast("iopub_welcome", json!({ "subscription": topic }), None);
+    welcome.with_zmq_identities(vec![topic.as_bytes().to_vec().into()])
 }
 
 /// The ways to single clients.
@@ -262,41 +235,6 @@ impl Answers {
         };
         if let Err(error) = connection.send(message).await {
             crate::log::warn(format_args!("a client has gone before its answer: {error}"));
-        }
-    }
-}
-
-/// Who is connected to IOPub, in case they must be cut off.
-struct Subscribers {
-    backend: Arc<dyn MultiPeerBackend>,
-    /// Gives the next peer that has connected. (The channel behind it has a type that has no name here.)
-    accepted: Box<dyn FnMut() -> Option<PeerIdentity> + Send>,
-    peers: HashSet<PeerIdentity>,
-}
-
-impl Subscribers {
-    fn new(iopub: &mut KernelIoPubXPubConnection) -> Self {
-        let mut events = iopub.socket.monitor();
-        let accepted = move || {
-            loop {
-                match events.try_recv() {
-                    Ok(SocketEvent::Accepted(_, peer)) => return Some(peer),
-                    Ok(_) => {}
-                    Err(_) => return None,
-                }
-            }
-        };
-        Self { backend: iopub.socket.backend(), accepted: Box::new(accepted), peers: HashSet::new() }
-    }
-
-    fn update(&mut self) {
-        self.peers.extend(std::iter::from_fn(&mut self.accepted));
-    }
-
-    fn cut_off(&mut self) {
-        self.update();
-        for peer in self.peers.drain() {
-            self.backend.peer_disconnected(&peer);
         }
     }
 }

@@ -28,8 +28,9 @@
 //! - The interpreter has a thread of its own, so heartbeat and control answer during a long cell.
 //! - All that a request brings about leaves through one queue and one task, in the order of the protocol: busy, the
 //!   input, its outputs, the reply, idle. What is printed is collected for a moment and sent before anything else.
-//! - The outbox is bounded: a cell that shows more than clients take waits; memory does not grow. Replies do not wait
-//!   for a slow subscriber, and one that has stalled is cut off.
+//! - The outbox and the queue of each subscriber are bounded: a cell that shows more than clients take waits; memory
+//!   does not grow. Replies do not wait for a slow subscriber, and one that takes nothing for ten seconds while its
+//!   queue is full is cut off, alone; when it wakes up, it connects again.
 //! - A message whose signature is wrong, or was seen before, is dropped and logged on standard error.
 //! - After an error, the cells that were already waiting are aborted (`stop_on_error`); other requests are answered.
 
@@ -49,6 +50,7 @@ mod server;
 mod shell;
 pub mod spec;
 mod stdin;
+mod xpub;
 
 pub use bundle::MimeBundle;
 pub use error::Error;

@@ -70,13 +70,6 @@ pub(crate) fn message(kind: &str, content: Value, parent: Option<&JupyterMessage
     message
 }
 
-/// The same message under an id of its own.
-pub(crate) fn renewed(message: &JupyterMessage) -> JupyterMessage {
-    let mut message = message.clone();
-    message.header.msg_id = uuid::Uuid::new_v4().to_string();
-    message
-}
-
 /// The members that tell of an error, in replies and on IOPub alike.
 pub(crate) fn error_content(error: &ExecuteError) -> Value {
     json!({ "ename": error.ename, "evalue": error.evalue, "traceback": error.traceback })

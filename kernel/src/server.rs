@@ -1,25 +1,27 @@
 //! The kernel as a whole: its sockets, its tasks, its thread, its end.
 
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use jupyter_protocol::ConnectionInfo;
+use jupyter_protocol::connection_info::Transport;
 use jupyter_zmq_client::{
-    KernelControlConnection, KernelHeartbeatConnection, KernelIoPubXPubConnection, KernelShellConnection,
-    KernelStdinConnection,
+    KernelControlConnection, KernelHeartbeatConnection, KernelShellConnection, KernelStdinConnection, RuntimeError,
 };
 use serde_json::{Value, json};
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 use tokio::time::{sleep, timeout};
-use zeromq::{SocketRecv as _, SocketSend as _};
+use zeromq::{SocketRecv as _, SocketSend as _, ZmqError};
 
 use crate::control::{Control, Running};
 use crate::iopub::{OUTBOX_SIZE, Outbox, Outgoing, Publisher};
 use crate::message::{PROTOCOL_VERSION, broadcast};
 use crate::shell::{self, Shell, Wiring};
 use crate::stdin::{InputError, Stdin};
+use crate::xpub::XPub;
 use crate::{Error, Interpreter, KernelInfo};
 
 /// Interpreters recurse over what users write. The memory is only taken when it is used.
@@ -68,6 +70,7 @@ where
     I: Interpreter,
     F: FnOnce() -> I + Send + 'static,
 {
+    let parent = parent();
     let Sockets { shell, iopub, stdin, control, heartbeat } = Sockets::bind(info).await?;
     let (shell_send, shell_receive) = shell.split();
     let (stdin_send, stdin_receive) = stdin.split();
@@ -99,7 +102,7 @@ where
         () = control.run() => Ok(()),
         () = shell::receive(shell_receive, requests_in, gather_out, shutdown) => Ok(()),
         () = questions.serve(stdin_receive) => Ok(()),
-        () = orphaned() => Ok(()),
+        () = orphaned(parent) => Ok(()),
         _ = &mut evaluation => Err(Error::InterpreterGone),
     };
 
@@ -118,7 +121,7 @@ where
 
 struct Sockets {
     shell: KernelShellConnection,
-    iopub: KernelIoPubXPubConnection,
+    iopub: XPub,
     stdin: KernelStdinConnection,
     control: KernelControlConnection,
     heartbeat: KernelHeartbeatConnection,
@@ -127,23 +130,36 @@ struct Sockets {
 impl Sockets {
     async fn bind(info: &ConnectionInfo) -> Result<Self, Error> {
         use jupyter_zmq_client as zmq;
+        remove_stale_files(info);
         let session = &uuid::Uuid::new_v4().to_string();
         let failed = |channel: &'static str, address: String| move |source| Error::Bind { channel, address, source };
-        Ok(Self {
-            shell: zmq::create_kernel_shell_connection(info, session)
-                .await
-                .map_err(failed("shell", info.shell_url()))?,
-            iopub: zmq::create_kernel_iopub_xpub_connection(info, session)
-                .await
-                .map_err(failed("iopub", info.iopub_url()))?,
-            stdin: zmq::create_kernel_stdin_connection(info, session)
-                .await
-                .map_err(failed("stdin", info.stdin_url()))?,
-            control: zmq::create_kernel_control_connection(info, session)
-                .await
-                .map_err(failed("control", info.control_url()))?,
-            heartbeat: zmq::create_kernel_heartbeat_connection(info).await.map_err(failed("hb", info.hb_url()))?,
-        })
+        let shell =
+            zmq::create_kernel_shell_connection(info, session).await.map_err(failed("shell", info.shell_url()))?;
+        let iopub = XPub::bind(info, &shell)
+            .await
+            .map_err(|error| RuntimeError::from(ZmqError::from(error)))
+            .map_err(failed("iopub", info.iopub_url()))?;
+        let stdin =
+            zmq::create_kernel_stdin_connection(info, session).await.map_err(failed("stdin", info.stdin_url()))?;
+        let control = zmq::create_kernel_control_connection(info, session)
+            .await
+            .map_err(failed("control", info.control_url()))?;
+        let heartbeat = zmq::create_kernel_heartbeat_connection(info).await.map_err(failed("hb", info.hb_url()))?;
+        Ok(Self { shell, iopub, stdin, control, heartbeat })
+    }
+}
+
+/// Sockets that are files outlive a kernel that was killed, and the one that is started in its place uses the same.
+fn remove_stale_files(info: &ConnectionInfo) {
+    #[cfg(unix)]
+    if info.transport == Transport::IPC {
+        for port in [info.shell_port, info.iopub_port, info.stdin_port, info.control_port, info.hb_port] {
+            let path = format!("{}-{port}", info.ip);
+            let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+            if std::os::unix::net::UnixStream::connect(&path).is_err_and(refused) {
+                let _ = std::fs::remove_file(path);
+            }
+        }
     }
 }
 
@@ -160,12 +176,19 @@ async fn beat(mut heartbeat: KernelHeartbeatConnection) {
     }
 }
 
-/// Ends when the process that started the kernel has gone without shutting it down. Jupyter sets this variable when it
-/// means to outlive the kernel; a kernel started by hand may outlive its shell.
-async fn orphaned() {
+/// The process that started the kernel, if the kernel is to end with it. Jupyter sets this variable when it means to
+/// outlive the kernel; a kernel started by hand may outlive its shell.
+fn parent() -> Option<u32> {
     #[cfg(unix)]
-    if std::env::var_os("JPY_PARENT_PID").is_some() {
-        let parent = std::os::unix::process::parent_id();
+    return std::env::var_os("JPY_PARENT_PID").map(|_| std::os::unix::process::parent_id());
+    #[cfg(not(unix))]
+    return None;
+}
+
+/// Ends when the process that started the kernel has gone without shutting it down.
+async fn orphaned(parent: Option<u32>) {
+    #[cfg(unix)]
+    if let Some(parent) = parent {
         while std::os::unix::process::parent_id() == parent {
             sleep(Duration::from_secs(1)).await;
         }
@@ -214,10 +237,11 @@ fn kernel_info(info: KernelInfo) -> Value {
         "mimetype": language.mimetype,
         "file_extension": language.file_extension,
     });
-    for (key, value) in [("codemirror_mode", language.codemirror_mode), ("pygments_lexer", language.pygments_lexer)] {
-        if let Some(value) = value {
-            language_info[key] = value.into();
-        }
+    if let Some(mode) = language.codemirror_mode {
+        language_info["codemirror_mode"] = mode;
+    }
+    if let Some(lexer) = language.pygments_lexer {
+        language_info["pygments_lexer"] = lexer.into();
     }
     let link = |(text, url): (String, String)| json!({ "text": text, "url": url });
     json!({

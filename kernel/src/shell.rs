@@ -159,7 +159,8 @@ impl<I: Interpreter> Shell<I> {
                 json!({ "status": "ok", "user_expressions": user_expressions, "payload": io.take_payload() })
             }
             Err(error) => {
-                if request.flag("stop_on_error", true) {
+                // What nobody was to notice does not end what somebody has queued.
+                if !silent && request.flag("stop_on_error", true) {
                     self.gather_queued();
                 }
                 io.publish("error", error_content(&error), 0);

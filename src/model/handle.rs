@@ -7,7 +7,8 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{DType, Tensor};
 
 use super::{
-    Classes, Executor, Graph, InputRecipe, Layer, LayerRow, NodeId, Planned, ReceptiveField, Reference, Rules, Run,
+    Classes, Executor, Graph, InputRecipe, Layer, LayerRow, NodeId, Planned, Pullback, ReceptiveField, Reference,
+    Rules, Run,
 };
 use super::{Step, Weights, zoo};
 use crate::error::{Error, Kind, Result, did_you_mean};
@@ -177,10 +178,26 @@ impl Model {
     /// If `x` or weights are on candle's tape, so are the results, and their gradients follow `rules`. An input that is
     /// too small, of the wrong shape or not finite is refused, and so is a rule that would act on nothing.
     pub fn run(&self, x: &Tensor, taps: &[NodeId], rules: &Rules, interrupt: &Interrupt) -> Result<Vec<Tensor>> {
+        self.executor(x, taps, rules)?.run(&x.to_dtype(DType::F32)?, &Run { taps, rules, interrupt })
+    }
+
+    /// The values of `taps`, off the tape, and the way back from them to `x`; otherwise as [`run`](Self::run). For
+    /// loops that look at an image many times, where candle's tape would take much of the time.
+    pub fn pullback(
+        &self,
+        x: &Tensor,
+        taps: &[NodeId],
+        rules: &Rules,
+        interrupt: &Interrupt,
+    ) -> Result<(Vec<Tensor>, Pullback)> {
+        self.executor(x, taps, rules)?.pullback(&x.to_dtype(DType::F32)?.detach(), &Run { taps, rules, interrupt })
+    }
+
+    /// What computes `taps` of `x`, if that is possible.
+    fn executor(&self, x: &Tensor, taps: &[NodeId], rules: &Rules) -> Result<&dyn Executor> {
         self.check_input(x, taps)?;
         self.check_rules(taps, rules)?;
-        let executor: &dyn Executor = if x.device().is_cpu() { &self.0.planned } else { &self.0.reference };
-        executor.run(&x.to_dtype(DType::F32)?, &Run { taps, rules, interrupt })
+        Ok(if x.device().is_cpu() { &self.0.planned } else { &self.0.reference })
     }
 
     /// The network's answers before softmax, `[N, classes]`, for `x` `[N, 3, H, W]` in its input space.

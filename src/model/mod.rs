@@ -27,7 +27,7 @@ mod words;
 pub mod zoo;
 
 pub use classes::Classes;
-pub use executor::{Executor, Run};
+pub use executor::{Executor, Pullback, Run};
 pub use graph::{Builder, Graph, Node, NodeId};
 pub use handle::Model;
 pub use layer::{Layer, LayerRow};

@@ -90,6 +90,15 @@ impl InputRecipe {
         channelwise(input, order, value, move |c| std[order[c]] / range)
     }
 
+    /// The gradient for RGB images, given that for the network input `[N, 3, H, W]` they became.
+    ///
+    /// # Errors
+    /// `gradient` is not `[N, 3, H, W]`.
+    pub fn to_rgb_gradient(&self, gradient: &Tensor) -> Result<Tensor> {
+        let (order, std, range) = (self.sources(gradient)?, self.std, self.range as f32);
+        channelwise(gradient, order, |c, g| g * range / std[order[c]], move |c| range / std[order[c]])
+    }
+
     /// Where each channel comes from; the same both ways, since turning round twice changes nothing.
     fn sources(&self, x: &Tensor) -> Result<[usize; 3]> {
         match x.dims() {
@@ -140,6 +149,9 @@ mod tests {
         let image = Var::ones((1, 3, 1, 1), candle_core::DType::F32, &Device::Cpu).unwrap();
         let blue = recipe().to_input(&image).unwrap().narrow(1, 0, 1).unwrap().sum_all().unwrap();
         let gradient = blue.backward().unwrap().remove(&image).unwrap();
+        let above = Tensor::new(&[1f32, 0.0, 0.0], &Device::Cpu).unwrap().reshape((1, 3, 1, 1)).unwrap();
+        let directly = recipe().to_rgb_gradient(&above).unwrap();
+        assert_eq!(directly.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [0.0, 0.0, 255.0]);
         assert_eq!(gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [0.0, 0.0, 255.0]);
     }
 }

@@ -13,17 +13,6 @@ use crate::error::Result;
 /// Numbers of one part of the work; parts are summed in order, so sums don't depend on the number of threads.
 const PART: usize = 1 << 14;
 
-/// `f` of each number, off the tape.
-///
-/// # Errors
-/// `x` holds no float32 values.
-pub fn map(x: &Tensor, f: impl Fn(f32) -> f32 + Sync) -> Result<Tensor> {
-    let values = with_values(&x.detach(), |values| -> Vec<f32> {
-        values.par_iter().with_min_len(PART).map(|v| f(*v)).collect()
-    })?;
-    Ok(Tensor::from_vec(values, x.shape(), &Device::Cpu)?.to_device(x.device())?)
-}
-
 /// `f` of each pair of numbers of two tensors of one shape, off the tape.
 ///
 /// # Errors
@@ -51,19 +40,6 @@ fn sum(x: &Tensor, f: impl Fn(f32) -> f64 + Sync) -> Result<f64> {
 /// `x` holds no float32 values.
 pub fn mean_abs(x: &Tensor) -> Result<f64> {
     Ok(sum(x, |v| f64::from(v.abs()))? / x.elem_count().max(1) as f64)
-}
-
-/// Half the sum of the squares, a scalar; its gradient is `x` itself.
-///
-/// # Errors
-/// `x` holds no float32 values.
-pub fn half_square_sum(x: &Tensor) -> Result<Tensor> {
-    let value = 0.5 * sum(x, |v| f64::from(v) * f64::from(v))?;
-    let kept = x.detach();
-    with_backward(x, Tensor::new(value as f32, x.device())?, move |above| {
-        let above = above.to_scalar::<f32>()?;
-        if above == 1.0 { Ok(kept.clone()) } else { map(&kept, |v| v * above) }
-    })
 }
 
 /// Images `[N, C, …]` whose channel `c` is channel `sources[c]` of `x`, with `value(c, v)` of its numbers; `slope(c)`
@@ -107,31 +83,17 @@ fn gathered<const C: usize>(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::tensor::testing::{assert_close, gradient, random, rng, values};
+    use crate::tensor::testing::{gradient, random, rng, values};
 
     #[test]
-    fn numbers_are_mapped_and_paired_in_place() {
+    fn numbers_are_paired_in_place() {
         let mut rng = rng(1);
         let (a, b) = (random(&mut rng, (3, 70, 211)), random(&mut rng, (3, 70, 211)));
         // another layout must not change what belongs together
-        let turned = a.transpose(1, 2).unwrap();
-        let doubled = map(&turned, |v| 2.0 * v).unwrap();
-        assert_eq!(values(&doubled), values(&(&turned * 2.0).unwrap()));
+        let (a, b) = (a.transpose(1, 2).unwrap(), b.transpose(1, 2).unwrap().contiguous().unwrap());
         assert_eq!(values(&zip(&a, &b, |a, b| a - b).unwrap()), values(&(&a - &b).unwrap()));
         let mean = values(&a).iter().map(|v| f64::from(v.abs())).sum::<f64>() / a.elem_count() as f64;
         assert!((mean_abs(&a).unwrap() - mean).abs() < 1e-12);
-    }
-
-    #[test]
-    fn half_the_sum_of_squares_has_itself_as_gradient() {
-        let x = random(&mut rng(2), (2, 5, 90, 91));
-        let truth = 0.5 * values(&x).iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
-        assert!((f64::from(half_square_sum(&x).unwrap().to_scalar::<f32>().unwrap()) / truth - 1.0).abs() < 1e-6);
-        for factor in [1f32, -2.5] {
-            let above = Tensor::new(factor, &Device::Cpu).unwrap();
-            let scaled = (&x * f64::from(factor)).unwrap();
-            assert_close(&values(&gradient(&x, &above, half_square_sum)), &values(&scaled), 1e-6, "gradient");
-        }
     }
 
     #[test]

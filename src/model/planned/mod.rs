@@ -16,13 +16,14 @@ mod tests;
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::{Device, Shape, Tensor};
 
 use self::kernels::Kernels;
 use self::plan::{Buffer, Place, Plan};
 use self::pool::{Loan, Pool};
-use super::{Executor, Graph, Reference, Run, Weights, budget};
+use super::{Executor, Graph, Pullback, Reference, Rules, Run, Weights, budget};
 use crate::error::{Error, Kind, Result};
+use crate::lang::Interrupt;
 use crate::tensor::nhwc::{Target, View, elementwise};
 use crate::tensor::with_backward;
 use crate::tensor::with_values;
@@ -66,7 +67,53 @@ impl Planned {
 
 impl Executor for Planned {
     fn run(&self, x: &Tensor, run: &Run<'_>) -> Result<Vec<Tensor>> {
-        on_worker(|| self.run_here(x, run))
+        // the way back knows only the input, and prepared kernels would miss that weights change
+        if self.0.weights.are_tracked() {
+            return Reference::new(self.0.graph.clone(), self.0.weights.clone()).run(x, run);
+        }
+        if run.taps.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (flat, done) = on_worker(|| self.compute(x, run, x.track_op()))?;
+        let batch = x.dim(0)?;
+        let lengths = done.lengths.clone();
+        let shapes = done.shapes(batch);
+        let flat = Tensor::from_vec(flat, lengths.iter().sum::<usize>(), &Device::Cpu)?;
+        let flat = if x.track_op() {
+            with_backward(x, flat, move |above| with_values(above, |above| done.gradient(above))?)?
+        } else {
+            flat
+        };
+        let mut start = 0;
+        let taps = shapes.into_iter().zip(&lengths).map(|(shape, length)| {
+            let part = if *length == flat.elem_count() { flat.clone() } else { flat.narrow(0, start, *length)? };
+            start += length;
+            Ok(part.reshape(shape)?)
+        });
+        taps.collect()
+    }
+
+    fn pullback(&self, x: &Tensor, run: &Run<'_>) -> Result<(Vec<Tensor>, Pullback)> {
+        if self.0.weights.are_tracked() || run.taps.is_empty() {
+            return Reference::new(self.0.graph.clone(), self.0.weights.clone()).pullback(x, run);
+        }
+        let (mut flat, done) = on_worker(|| self.compute(x, run, true))?;
+        let shapes = done.shapes(x.dim(0)?);
+        let mut values = Vec::with_capacity(shapes.len());
+        for (shape, length) in shapes.iter().zip(&done.lengths) {
+            let after = flat.split_off(*length);
+            values.push(Tensor::from_vec(std::mem::replace(&mut flat, after), shape.as_slice(), &Device::Cpu)?);
+        }
+        let back = move |gradients: &[Tensor]| {
+            if gradients.len() != shapes.len() {
+                let message = format!("{} gradients for {} layers", gradients.len(), shapes.len());
+                return Err(Error::new(Kind::Tensor, message));
+            }
+            let flat = gradients.iter().map(|gradient| Ok(gradient.detach().flatten_all()?));
+            let flat = Tensor::cat(&flat.collect::<Result<Vec<_>>>()?, 0)?;
+            with_values(&flat, |above| done.gradient(above))?
+        };
+        Ok((values, Pullback(Box::new(back))))
     }
 }
 
@@ -76,26 +123,18 @@ fn on_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 }
 
 impl Planned {
-    fn run_here(&self, x: &Tensor, run: &Run<'_>) -> Result<Vec<Tensor>> {
+    /// The values of all taps, one after the other, and what the way back needs if there will be one.
+    fn compute(&self, x: &Tensor, run: &Run<'_>, tracked: bool) -> Result<(Vec<f32>, Done)> {
         let (batch, channels, height, width) = x.dims4()?;
-        if run.taps.is_empty() {
-            return Ok(Vec::new());
-        }
-        // the way back knows only the input, and prepared kernels would miss that weights change
-        if self.0.weights.are_tracked() {
-            return Reference::new(self.0.graph.clone(), self.0.weights.clone()).run(x, run);
-        }
-        let tracked = x.track_op();
         let plan = Arc::new(Plan::new(&self.0.graph, run.taps, [channels, height, width], tracked)?);
         let per_image = 4 * plan.len().max(1);
         let together = (TOGETHER / per_image).max(1).min((budget::memory() / per_image).max(1));
         // the last group is not left with a single image
-        let groups = batch.div_ceil(together);
-        let together = batch.div_ceil(groups);
+        let together = batch.div_ceil(batch.div_ceil(together));
 
         let lengths: Vec<usize> = plan.taps.iter().map(|(_, shape)| batch * shape.iter().product::<usize>()).collect();
         let mut flat = vec![0f32; lengths.iter().sum()];
-        let mut done = Vec::with_capacity(groups);
+        let mut groups = Vec::new();
         let image = channels * height * width;
         with_values(&x.detach(), |values| {
             for (i, values) in values.chunks(together * image).enumerate() {
@@ -103,48 +142,53 @@ impl Planned {
                 self.0.read_taps(&group, &lengths, batch, i * together, &mut flat);
                 if tracked {
                     group.release(|buffer| !plan.kept[buffer]);
-                    done.push(group);
+                    groups.push(group);
                 }
             }
             Ok::<(), Error>(())
         })??;
         self.0.pool.shrink();
+        let (inner, rules, interrupt) = (self.0.clone(), *run.rules, run.interrupt.clone());
+        Ok((flat, Done { inner, plan, groups, lengths, shape: x.shape().clone(), rules, interrupt }))
+    }
+}
 
-        let flat = Tensor::from_vec(flat, lengths.iter().sum::<usize>(), &Device::Cpu)?;
-        let flat = self.link(x, flat, done, lengths.clone(), run)?;
-        let mut start = 0;
-        let taps = plan.taps.iter().zip(&lengths).map(|((_, shape), length)| {
-            let whole: Vec<usize> = std::iter::once(batch).chain(shape.iter().copied()).collect();
-            let part = if *length == flat.elem_count() { flat.clone() } else { flat.narrow(0, start, *length)? };
-            start += length;
-            Ok(part.reshape(whole)?)
-        });
-        taps.collect()
+/// A run that can be walked back.
+struct Done {
+    inner: Arc<Inner>,
+    plan: Arc<Plan>,
+    groups: Vec<Group>,
+    /// Floats of each tap for all images.
+    lengths: Vec<usize>,
+    /// The input's.
+    shape: Shape,
+    rules: Rules,
+    interrupt: Interrupt,
+}
+
+impl Done {
+    /// The shapes of the taps.
+    fn shapes(&self, batch: usize) -> Vec<Vec<usize>> {
+        self.plan.taps.iter().map(|(_, shape)| [&[batch], shape.as_slice()].concat()).collect()
     }
 
-    /// Puts the values of all taps on the tape of `x`.
-    fn link(&self, x: &Tensor, flat: Tensor, groups: Vec<Group>, lengths: Vec<usize>, run: &Run<'_>) -> Result<Tensor> {
-        if groups.is_empty() {
-            return Ok(flat);
+    /// The gradient for the input, given those of all taps, one after the other.
+    fn gradient(&self, above: &[f32]) -> Result<Tensor> {
+        if above.len() != self.lengths.iter().sum::<usize>() {
+            return Err(Error::new(Kind::Tensor, "a gradient has another shape than what it is for"));
         }
-        let (inner, rules, interrupt, shape) = (self.0.clone(), *run.rules, run.interrupt.clone(), x.shape().clone());
-        let batch = x.dim(0)?;
-        with_backward(x, flat, move |gradient| {
-            on_worker(|| {
-                let mut result = vec![0f32; shape.elem_count()];
-                let image = shape.elem_count() / batch;
-                with_values(gradient, |gradient| {
-                    let mut first = 0;
-                    for group in &groups {
-                        let result = &mut result[first * image..][..group.batch * image];
-                        let seeds = Seeds { gradient, lengths: &lengths, batch, first };
-                        inner.backward(group, &seeds, &rules, &interrupt, result)?;
-                        first += group.batch;
-                    }
-                    Ok::<(), Error>(())
-                })??;
-                Ok(Tensor::from_vec(result, &shape, &Device::Cpu)?)
-            })
+        on_worker(|| {
+            let mut result = vec![0f32; self.shape.elem_count()];
+            let batch: usize = self.groups.iter().map(|group| group.batch).sum();
+            let image = result.len() / batch.max(1);
+            let mut first = 0;
+            for group in &self.groups {
+                let result = &mut result[first * image..][..group.batch * image];
+                let seeds = Seeds { gradient: above, lengths: &self.lengths, batch, first };
+                self.inner.backward(group, &seeds, &self.rules, &self.interrupt, result)?;
+                first += group.batch;
+            }
+            Ok(Tensor::from_vec(result, &self.shape, &Device::Cpu)?)
         })
     }
 }

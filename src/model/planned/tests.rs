@@ -196,6 +196,12 @@ fn run(
     }
     let gradients = score.unwrap().backward().unwrap();
     let gradient = gradients.get(&x).map(values).unwrap_or_else(|| vec![0.0; x.elem_count()]);
+    let (direct, back) = executor.pullback(&x.as_tensor().detach(), &run).unwrap();
+    for (direct, tracked) in direct.iter().zip(&tracked) {
+        assert_eq!(values(direct), values(tracked), "values with and without candle's tape");
+    }
+    assert_close(&values(&back.gradient(above).unwrap()), &gradient, 1e-5, "the way back without candle's tape");
+    assert!(back.gradient(&[]).is_err(), "a gradient is missing");
     (plain.iter().map(values).collect(), gradient)
 }
 

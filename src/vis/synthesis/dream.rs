@@ -1,7 +1,7 @@
 //! DeepDream: amplifying what a layer sees in an image (Mordvintsev, Olah and Tyka, "Inceptionism", 2015; the
 //! reference is the authors' notebook, google/deepdream).
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Device, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -162,13 +162,11 @@ fn ascend(
     shift: Shift,
     step: f64,
 ) -> Result<Tensor> {
-    let shifted = Var::from_tensor(&shift.apply(canvas)?)?;
-    let value = objective.value(&model.recipe().to_input(shifted.as_tensor())?, cx.interrupt())?;
-    let gradients = value.backward()?;
-    let gradient =
-        gradients.get(&shifted).ok_or_else(|| Error::new(Kind::Internal, "the layer does not depend on the image"))?;
-    let mean = mean_abs(gradient)?;
+    let shifted = shift.apply(canvas)?;
+    let gradient = objective.gradient(&model.recipe().to_input(&shifted)?, cx.interrupt())?;
+    let gradient = model.recipe().to_rgb_gradient(&gradient)?;
+    let mean = mean_abs(&gradient)?;
     // a layer that answers nothing at all has no direction to climb
     let rate = if mean > 0.0 { (step / 255.0 / mean) as f32 } else { 0.0 };
-    shift.undo(&zip(&shifted, gradient, |v, slope| (v + slope * rate).clamp(0.0, 1.0))?)
+    shift.undo(&zip(&shifted, &gradient, |v, slope| (v + slope * rate).clamp(0.0, 1.0))?)
 }

@@ -5,55 +5,12 @@ import io
 import time
 import unittest
 
-from jupyter_client.manager import start_new_kernel
 from PIL import Image
 
-PATIENCE = 60
+from session import SessionTests
 
 
-class InterruptTests(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls) -> None:
-        cls.manager, cls.client = start_new_kernel(kernel_name="percept")
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        cls.client.stop_channels()
-        cls.manager.shutdown_kernel()
-
-    def start(self, code: str) -> str:
-        return self.client.execute(code)
-
-    def next_message(self, request: str) -> dict:
-        """The next IOPub message of a request."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            message = self.client.get_iopub_msg(timeout=PATIENCE)
-            if message["parent_header"].get("msg_id") == request:
-                return message
-        raise AssertionError("the kernel has gone silent")
-
-    def wait_for(self, request: str, kind: str) -> dict:
-        while True:
-            message = self.next_message(request)
-            if message["msg_type"] == kind:
-                return message
-
-    def reply(self, request: str) -> dict:
-        while True:
-            message = self.client.get_shell_msg(timeout=PATIENCE)
-            if message["parent_header"].get("msg_id") == request:
-                return message["content"]
-
-    def rest(self, request: str) -> list[dict]:
-        """The messages of a request until it is idle."""
-        messages = []
-        while True:
-            message = self.next_message(request)
-            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
-                return messages
-            messages.append(message)
-
+class InterruptTests(SessionTests):
     def interrupt(self, request: str) -> list[dict]:
         """Interrupts a request; what it sends from then on."""
         self.manager.interrupt_kernel()
@@ -61,14 +18,6 @@ class InterruptTests(unittest.TestCase):
         self.assertEqual(content["status"], "error", content)
         self.assertEqual(content["ename"], "Interrupted")
         return self.rest(request)
-
-    def run_cell(self, code: str) -> dict[str, str]:
-        """Runs a cell that must succeed; what it shows."""
-        request = self.start(code)
-        content = self.reply(request)
-        self.assertEqual(content["status"], "ok", content)
-        shown = [message for message in self.rest(request) if message["msg_type"] == "execute_result"]
-        return shown[-1]["content"]["data"] if shown else {}
 
     def assert_picture(self, messages: list[dict]) -> None:
         """There is exactly one picture among the messages, and it is not blank."""
