@@ -11,28 +11,36 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::error::{Error, Kind, Result, write_file};
 use crate::lang::Report;
 use crate::render::{Protocol, Terminal};
-use crate::session::{Outcome, Output, Session, Sink};
+use crate::session::{Ask, Outcome, Output, Preview, Session, Sink};
 
 /// A job shorter than this shows no bar.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// A picture in the making is drawn no more often than this.
+const REDRAW: Duration = Duration::from_millis(100);
+/// Columns and lines of a picture in the making.
+const PREVIEW: [usize; 2] = [40, 14];
 
 /// Shows a session's output in a terminal, and keeps its pictures in a folder if there is one.
 pub struct Console {
     /// Where pictures are written.
     folder: Option<PathBuf>,
     written: Cell<usize>,
+    /// How pictures are shown, if it was said.
+    way: Cell<Option<Protocol>>,
     job: RefCell<Option<Job>>,
 }
 
 struct Job {
     since: Instant,
     bar: Option<ProgressBar>,
+    /// When a picture was last drawn above the bar.
+    drawn: Option<Instant>,
 }
 
 impl Console {
     /// A console that shows pictures in the terminal if it can.
     pub fn new() -> Self {
-        Self { folder: None, written: Cell::new(0), job: RefCell::default() }
+        Self { folder: None, written: Cell::default(), way: Cell::default(), job: RefCell::default() }
     }
 
     /// A console that writes pictures to numbered files of a folder, which is made if it is missing.
@@ -55,6 +63,25 @@ impl Console {
             Some(bar) => bar.suspend(write),
             None => write(),
         }
+    }
+
+    /// The terminal as it is now: the window may have changed its size since the last picture.
+    fn terminal(&self) -> Terminal {
+        let terminal = Terminal::detect();
+        Terminal { protocol: self.way.get().unwrap_or(terminal.protocol), ..terminal }
+    }
+
+    /// A picture of a job under way, in characters, which can be drawn over; none where it would not be seen, or would
+    /// not fit.
+    fn in_the_making(&self, preview: Preview<'_>) -> Option<String> {
+        let terminal = self.terminal();
+        let [columns, rows] = PREVIEW;
+        if terminal.protocol == Protocol::Off || !std::io::stderr().is_terminal() || terminal.rows < rows + 4 {
+            return None;
+        }
+        let small =
+            Terminal { protocol: Protocol::HalfBlocks, columns: columns.min(terminal.columns), rows, ..terminal };
+        small.draw(preview().ok()?.figure.as_ref()?).ok()
     }
 
     /// Writes a picture to the next numbered file, and its path to the terminal.
@@ -80,7 +107,45 @@ impl Sink for Console {
         self.write(text);
     }
 
-    fn progress(&self, report: &Report) {
+    fn eprint(&self, text: &str) {
+        let write = || {
+            let mut out = std::io::stderr().lock();
+            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        };
+        match self.job.borrow().as_ref().and_then(|job| job.bar.as_ref()) {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    fn clear(&self, _: bool) {
+        if std::io::stdout().is_terminal() {
+            self.write("\x1b[2J\x1b[3J\x1b[H");
+        }
+    }
+
+    fn input(&self, prompt: &str) -> Result<String> {
+        self.write(prompt);
+        let mut line = String::new();
+        let read = std::io::stdin().read_line(&mut line);
+        match read.map_err(|error| Error::new(Kind::File, format!("input: cannot read the answer: {error}")))? {
+            0 => Err(Error::new(Kind::File, "input: there is no answer, the input has ended")),
+            _ => Ok(line.trim_end_matches(['\n', '\r']).to_owned()),
+        }
+    }
+
+    fn images(&self, way: Option<&str>) -> Result<String> {
+        if let Some(way) = way {
+            let protocol = Protocol::named(way).ok_or_else(|| {
+                let error = Error::new(Kind::Argument, format!("pictures cannot be shown as `{way}`"));
+                error.with_hint("there are off, blocks, kitty, iterm and sixel")
+            })?;
+            self.way.set(Some(protocol));
+        }
+        Ok(format!("pictures are shown as: {}", self.terminal().protocol.name()))
+    }
+
+    fn progress(&self, report: &Report, preview: Option<Preview<'_>>) {
         let mut slot = self.job.borrow_mut();
         if report.ended {
             if let Some(bar) = slot.take().and_then(|job| job.bar) {
@@ -88,18 +153,24 @@ impl Sink for Console {
             }
             return;
         }
-        let job = slot.get_or_insert_with(|| Job { since: Instant::now(), bar: None });
+        let job = slot.get_or_insert_with(|| Job { since: Instant::now(), bar: None, drawn: None });
         if job.bar.is_none() && job.since.elapsed() >= PATIENCE {
             let bar = ProgressBar::with_draw_target(Some(report.total as u64), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{msg} {bar:32} {pos}/{len}  {per_sec}  {eta} left");
+            let style = ProgressStyle::with_template("{prefix}{msg} {bar:32} {pos}/{len}  {per_sec}  {eta} left");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar.set_message(report.label.clone());
             bar.reset_eta();
             job.bar = Some(bar);
         }
-        if let Some(bar) = &job.bar {
-            bar.set_position(report.done as u64);
+        let Some(bar) = &job.bar else { return };
+        if let Some(preview) = preview
+            && job.drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAW)
+            && let Some(picture) = self.in_the_making(preview)
+        {
+            bar.set_prefix(picture);
+            job.drawn = Some(Instant::now());
         }
+        bar.set_position(report.done as u64);
     }
 
     fn display(&self, output: &Output) -> Result<()> {
@@ -110,8 +181,7 @@ impl Sink for Console {
         if let Some(folder) = &self.folder {
             return self.keep(folder, output);
         }
-        // the window may have changed its size since the last picture
-        let terminal = Terminal::detect();
+        let terminal = self.terminal();
         let drawn = terminal.draw(figure)?;
         // half-blocks spell out a figure's words; text beside a bare picture says what it is
         let text = if terminal.protocol == Protocol::Off || figure.title.is_none() { &output.text } else { "" };
@@ -150,6 +220,11 @@ pub fn show_outcome(console: &Console, outcome: &Outcome) -> u8 {
     {
         print_error(&error);
         return 1;
+    }
+    match &outcome.ask {
+        Some(Ask::Page(page)) => console.print(&format!("{}\n", page.text)),
+        Some(Ask::Clear) => console.clear(false),
+        Some(Ask::Edit(_) | Ask::Quit) | None => {}
     }
     match &outcome.error {
         None => 0,

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use percept_kernel::spec::KernelSpec;
 pub use percept_kernel::spec::Location;
 use percept_kernel::{
@@ -16,12 +18,14 @@ use serde_json::json;
 
 use crate::error::{Error, Kind, Result};
 use crate::lang::Report;
-use crate::session::{self, Output, Session, Sink};
+use crate::session::{self, Ask, Outcome, Output, Preview, Session, Sink};
 
 /// Progress is drawn no more often than this.
 const REDRAW: Duration = Duration::from_millis(100);
 /// A job shorter than this shows no progress.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// The longest side of a picture in the making, in pixels.
+const PREVIEW: usize = 320;
 
 /// The front end's side of a session: it belongs to one cell at a time.
 #[derive(Default)]
@@ -81,7 +85,35 @@ impl Sink for Notebook {
         }
     }
 
-    fn progress(&self, report: &Report) {
+    fn eprint(&self, text: &str) {
+        if let Some(io) = &*self.io.borrow() {
+            io.stderr(text);
+        }
+    }
+
+    fn clear(&self, wait: bool) {
+        if let Some(io) = &*self.io.borrow() {
+            io.clear_output(wait);
+            // what was cleared cannot be updated
+            *self.line.borrow_mut() = Line::default();
+        }
+    }
+
+    fn input(&self, prompt: &str) -> Result<String> {
+        let Some(io) = self.io.borrow().clone() else {
+            return Err(Error::new(Kind::Internal, "input: no cell is running"));
+        };
+        io.input(prompt).map_err(|error| Error::new(Kind::File, format!("input: {error}")))
+    }
+
+    fn images(&self, way: Option<&str>) -> Result<String> {
+        match way {
+            None => Ok("pictures are shown in the notebook".to_owned()),
+            Some(_) => Err(Error::new(Kind::Argument, "a notebook decides itself how it shows pictures")),
+        }
+    }
+
+    fn progress(&self, report: &Report, preview: Option<Preview<'_>>) {
         let Some(io) = &*self.io.borrow() else { return };
         let mut slot = self.job.borrow_mut();
         if report.ended {
@@ -101,7 +133,8 @@ impl Sink for Notebook {
         let job = slot.get_or_insert_with(|| Job { since: Instant::now(), drawn: None });
         let due = job.drawn.map_or(job.since.elapsed() >= PATIENCE, |drawn| drawn.elapsed() >= REDRAW);
         if due {
-            self.draw(io, running_bundle(report, job.since.elapsed()));
+            let picture = preview.and_then(|preview| preview().ok()?.small_png(PREVIEW).ok().flatten());
+            self.draw(io, running_bundle(report, job.since.elapsed(), picture.as_deref()));
             job.drawn = Some(Instant::now());
         }
     }
@@ -114,12 +147,17 @@ impl Sink for Notebook {
     }
 }
 
-/// A job under way: a bar.
-fn running_bundle(report: &Report, elapsed: Duration) -> MimeBundle {
+/// A job under way: a bar, and the picture so far.
+fn running_bundle(report: &Report, elapsed: Duration, picture: Option<&[u8]>) -> MimeBundle {
     let Report { done, total, .. } = report;
-    let text = format!("{}: {done} of {total}, {:.1} s", report.label, elapsed.as_secs_f64());
+    let seconds = elapsed.as_secs_f64();
+    let left = seconds * (total.saturating_sub(*done)) as f64 / (*done).max(1) as f64;
+    let text = format!("{}: {done} of {total}, {seconds:.1} s, {left:.0} s left", report.label);
     let bar = format!("<progress value=\"{done}\" max=\"{total}\" style=\"width:20em\"></progress>");
-    let html = format!("<div style=\"font-size:small\">{bar} {}</div>", escape(&text));
+    let picture = picture.map(|png| {
+        format!("<img style=\"display:block;margin-top:6px\" src=\"data:image/png;base64,{}\">", BASE64.encode(png))
+    });
+    let html = format!("<div style=\"font-size:small\">{bar} {}{}</div>", escape(&text), picture.unwrap_or_default());
     MimeBundle::text(text).with("text/html", html)
 }
 
@@ -145,6 +183,9 @@ fn bundle(output: &Output) -> Result<MimeBundle> {
     if let Some(png) = output.png()? {
         bundle = bundle.with_bytes("image/png", &png);
     }
+    if let Some(svg) = output.svg()? {
+        bundle = bundle.with("image/svg+xml", svg);
+    }
     if let Some(html) = &output.html {
         bundle = bundle.with("text/html", html.as_str());
     }
@@ -164,6 +205,20 @@ impl Kernel {
     fn new() -> Self {
         let notebook = Rc::new(Notebook::default());
         Self { session: Session::new(Rc::clone(&notebook) as Rc<dyn Sink>), notebook }
+    }
+}
+
+impl Kernel {
+    /// Does what a command leaves to the front end.
+    fn ask(&self, outcome: &Outcome, io: &Io) -> Result<()> {
+        match &outcome.ask {
+            Some(Ask::Page(page)) => io.page(bundle(page)?),
+            Some(Ask::Clear) => self.notebook.clear(false),
+            Some(Ask::Edit(text)) => io.set_next_input(text, false),
+            Some(Ask::Quit) => io.stdout("the notebook's Kernel menu shuts the kernel down\n"),
+            None => {}
+        }
+        Ok(())
     }
 }
 
@@ -214,6 +269,7 @@ impl Interpreter for Kernel {
         self.notebook.begin(io);
         let outcome = self.session.eval(code);
         let shown = outcome.output.as_ref().map(bundle).transpose();
+        let shown = shown.and_then(|shown| Ok((shown, self.ask(&outcome, io)?)).map(|(shown, ())| shown));
         let result = match (&outcome.error, shown) {
             (_, Err(error)) => Err(execute_error(&error)),
             (None, Ok(shown)) => Ok(shown),

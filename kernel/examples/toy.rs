@@ -4,8 +4,10 @@
 //! print TEXT    warn TEXT     value TEXT    fail TEXT      picture
 //! live TEXT     update TEXT   clear         ask PROMPT     page TEXT
 //! flood N       spin          panic         next TEXT
+//! let NAME TEXT say NAME      count NAME N  pour N         hang
 //! ```
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,7 +18,7 @@ use percept_kernel::{
 };
 
 /// Every word, and what it does.
-const WORDS: [(&str, &str); 15] = [
+const WORDS: [(&str, &str); 20] = [
     ("print", "prints a line"),
     ("warn", "prints a line on standard error"),
     ("value", "is the value of the cell"),
@@ -31,6 +33,11 @@ const WORDS: [(&str, &str); 15] = [
     ("spin", "works until it is interrupted"),
     ("panic", "has a bug"),
     ("next", "fills the next cell"),
+    ("let", "sets a variable"),
+    ("say", "prints a variable"),
+    ("count", "adds one to a variable that many times, or until it is stopped"),
+    ("pour", "prints that many kilobytes in numbered lines"),
+    ("hang", "does nothing for ever and cannot be stopped"),
     ("größe", "has a name outside of ASCII"),
 ];
 
@@ -38,10 +45,11 @@ const WORDS: [(&str, &str); 15] = [
 #[derive(Default)]
 pub struct Toy {
     stop: Arc<AtomicBool>,
+    variables: HashMap<String, String>,
 }
 
 impl Toy {
-    fn line(&self, line: &str, io: &Io) -> ExecuteResult {
+    fn line(&mut self, line: &str, io: &Io) -> ExecuteResult {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
             "" => {}
@@ -63,17 +71,47 @@ impl Toy {
             #[allow(clippy::panic)]
             "panic" => panic!("{rest}"),
             "next" => io.set_next_input(rest, false),
+            "let" => {
+                let (name, value) = rest.split_once(' ').unwrap_or((rest, ""));
+                self.variables.insert(name.into(), value.into());
+            }
+            "say" => {
+                let undefined = || ExecuteError::new("UnknownVariable", format!("`{rest}` is not a variable"));
+                io.stdout(&format!("{}\n", self.variables.get(rest).ok_or_else(undefined)?));
+            }
+            "count" => self.count(rest)?,
+            "pour" => (0..rest.parse().unwrap_or(0)).for_each(|i| io.stdout(&format!("{i:>1023}\n"))),
+            "hang" => loop {
+                std::thread::park();
+            },
             _ => return Err(ExecuteError::new("UnknownWord", format!("`{word}` is not a word"))),
         }
         Ok(None)
+    }
+
+    fn count(&mut self, rest: &str) -> Result<(), ExecuteError> {
+        let (name, times) = rest.split_once(' ').unwrap_or((rest, "1"));
+        for _ in 0..times.parse().unwrap_or(0) {
+            if self.stop.load(Ordering::SeqCst) {
+                return Err(interrupted());
+            }
+            let count = self.variables.get(name).and_then(|count| count.parse().ok()).unwrap_or(0_u64);
+            self.variables.insert(name.into(), (count + 1).to_string());
+            std::thread::sleep(Duration::from_micros(1));
+        }
+        Ok(())
     }
 
     fn spin(&self) -> Result<(), ExecuteError> {
         while !self.stop.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        Err(ExecuteError::new("Interrupted", "the cell was interrupted"))
+        Err(interrupted())
     }
+}
+
+fn interrupted() -> ExecuteError {
+    ExecuteError::new("Interrupted", "the cell was interrupted")
 }
 
 impl Interpreter for Toy {

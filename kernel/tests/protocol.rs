@@ -8,7 +8,6 @@ mod client;
 mod toy;
 
 use client::{Client, execute_content, message, receive};
-use jupyter_protocol::connection_info::Transport;
 use jupyter_zmq_client as zmq;
 use serde_json::{Value, json};
 use zeromq::{Socket as _, SocketSend as _};
@@ -409,17 +408,25 @@ async fn shutdown_on_shell_works_as_it_once_did() {
 }
 
 #[tokio::test]
-async fn it_serves_tcp_and_leaves_no_port_behind() {
-    let ip = "127.0.0.1".to_owned();
-    let ports = zmq::peek_ports(ip.parse().unwrap(), 5).await.unwrap();
-    let ports: [u16; 5] = ports.try_into().unwrap();
-    let mut client = Client::start_with(tempfile::tempdir().unwrap(), Transport::TCP, ip, ports).await;
+async fn without_a_key_nothing_is_signed() {
+    let mut info = client::tcp();
+    info.key = String::new();
+    let mut client = Client::start_thread(tempfile::tempdir().unwrap(), info).await;
     assert_eq!(client.execute("value 1").await.reply["status"], "ok");
-    client.heartbeat.single_heartbeat().await.unwrap();
     client.shut_down().await;
-    for port in ports {
-        assert!(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err(), "port {port} is still open");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn sockets_that_a_killed_kernel_left_behind_are_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let info = client::ipc(&folder);
+    for port in client::ports(&info) {
+        drop(std::os::unix::net::UnixListener::bind(format!("{}-{port}", info.ip)).unwrap());
     }
+    let mut client = Client::start_thread(folder, info).await;
+    assert_eq!(client.execute("value 1").await.reply["status"], "ok");
+    client.shut_down().await;
 }
 
 #[test]

@@ -15,6 +15,7 @@ use syn::{Attribute, Expr, ExprRange, FnArg, ItemFn, Lit, LitStr, Meta, Pat, Ran
 /// - A parameter with `#[default(expr)]` is a keyword argument; `#[default]` alone means
 ///   `Default::default()`, shown as "optional". The others are positional, in order.
 /// - `#[range(low..=high)]` bounds a number (both ends optional).
+/// - `#[complete(function)]` says which texts could be meant (a `Completer`), where the type does not know.
 /// - `#[builtin(property)]`: a method without further arguments may be written without
 ///   parentheses, as `value.name`.
 ///
@@ -109,6 +110,7 @@ struct Parameter {
     default: Option<DefaultValue>,
     low: Tokens,
     high: Tokens,
+    complete: Tokens,
 }
 
 enum DefaultValue {
@@ -127,6 +129,7 @@ impl Parameter {
             default: None,
             low: quote!(None),
             high: quote!(None),
+            complete: quote!(<#ty as crate::lang::FromValue>::COMPLETE),
         };
         if parameter.doc.is_empty() {
             return Err(syn::Error::new_spanned(ident, "document this parameter with a doc comment"));
@@ -138,6 +141,9 @@ impl Parameter {
                     Meta::List(list) => DefaultValue::Expression(Box::new(list.parse_args()?)),
                     Meta::NameValue(value) => return Err(syn::Error::new_spanned(value, "write #[default(…)]")),
                 });
+            } else if attribute.path().is_ident("complete") {
+                let completer: Expr = attribute.parse_args()?;
+                parameter.complete = quote!(Some(#completer));
             } else if attribute.path().is_ident("range") {
                 let range: ExprRange = attribute.parse_args()?;
                 parameter.low = bound(range.start.as_deref())?;
@@ -151,7 +157,7 @@ impl Parameter {
     }
 
     fn metadata(&self) -> Tokens {
-        let Self { name, ty, doc, low, high, .. } = self;
+        let Self { name, ty, doc, low, high, complete, .. } = self;
         let default = match &self.default {
             None => quote!(None),
             Some(DefaultValue::Optional) => quote!(Some("optional")),
@@ -165,7 +171,9 @@ impl Parameter {
                 name: #name,
                 doc: #doc,
                 kind: <#ty as crate::lang::FromValue>::EXPECTED,
+                types: <#ty as crate::lang::FromValue>::TYPES,
                 choices: <#ty as crate::lang::FromValue>::CHOICES,
+                complete: #complete,
                 default: #default,
                 low: #low,
                 high: #high,

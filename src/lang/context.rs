@@ -60,12 +60,24 @@ pub struct Report {
     pub ended: bool,
 }
 
+/// Makes a picture of a job under way; it takes time, so it is called only when there is a place for it.
+pub type Preview<'a> = &'a dyn Fn() -> Result<Dynamic>;
+
 /// What the surroundings of the interpreter provide: a terminal, a notebook, a test.
 pub trait Host {
     /// Writes text that the script prints, without adding a line break.
     fn print(&self, text: &str);
-    /// Shows how far a long job has come; called often.
-    fn progress(&self, report: &Report);
+    /// Writes a warning, apart from what the script prints, without adding a line break.
+    fn eprint(&self, text: &str);
+    /// Shows how far a long job has come, and if asked for it what has been made so far; called often.
+    fn progress(&self, report: &Report, preview: Option<Preview<'_>>);
+    /// Takes away what the running text has shown; if `wait`, when there is something new to show.
+    fn clear(&self, wait: bool);
+    /// Asks the person for a line of text.
+    ///
+    /// # Errors
+    /// There is nobody to ask, or the answer was a stop.
+    fn input(&self, prompt: &str) -> Result<String>;
     /// Shows a value, with a title if one is given.
     ///
     /// # Errors
@@ -184,6 +196,26 @@ impl<'a> Context<'a> {
         self.runtime.host().print(text);
     }
 
+    /// Writes text as a warning.
+    pub fn eprint(&self, text: &str) {
+        self.runtime.host().eprint(text);
+    }
+
+    /// Takes away what the running text has shown; if `wait`, when there is something new to show.
+    pub fn clear(&self, wait: bool) {
+        self.runtime.host().clear(wait);
+    }
+
+    /// Asks the person for a line of text.
+    ///
+    /// # Errors
+    /// There is nobody to ask, or the answer was a stop.
+    pub fn input(&self, prompt: &str) -> Result<String> {
+        let answer = self.runtime.host().input(prompt);
+        self.runtime.interrupt.check()?;
+        answer
+    }
+
     /// Calls a function of the script.
     ///
     /// # Errors
@@ -210,9 +242,21 @@ impl Progress<'_> {
     /// # Errors
     /// [`Kind::Interrupted`] once a stop was asked for.
     pub fn advance(&self, steps: usize) -> Result<()> {
+        self.step(steps, None)
+    }
+
+    /// Counts steps as done, and offers a picture of what has been made so far.
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`] once a stop was asked for.
+    pub fn advance_showing(&self, steps: usize, preview: Preview<'_>) -> Result<()> {
+        self.step(steps, Some(preview))
+    }
+
+    fn step(&self, steps: usize, preview: Option<Preview<'_>>) -> Result<()> {
         self.report.borrow_mut().done += steps;
         self.begun.set(true);
-        self.runtime.host().progress(&self.report.borrow());
+        self.runtime.host().progress(&self.report.borrow(), preview);
         self.runtime.interrupt.check()
     }
 }
@@ -228,7 +272,7 @@ impl Drop for Progress<'_> {
         }
         if self.begun.get() {
             self.report.borrow_mut().ended = true;
-            self.runtime.host().progress(&self.report.borrow());
+            self.runtime.host().progress(&self.report.borrow(), None);
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The language: Rhai with keyword arguments, and the registry of its words. No word is defined here.
 
 mod arguments;
+mod completer;
 mod context;
 mod engine;
 mod modules;
+mod pieces;
 mod registry;
 mod report;
 mod scan;
@@ -11,11 +13,13 @@ mod table;
 mod value;
 
 pub use arguments::Arguments;
-pub use context::{Context, Host, Interrupt, Progress, Report};
-pub use engine::{Extension, Interpreter, ScriptFunction};
+pub use completer::{Clues, Completer, Other};
+pub use context::{Context, Host, Interrupt, Preview, Progress, Report};
+pub use engine::{Extension, Interpreter, Native, ScriptFunction};
 pub use modules::stdlib;
+pub use pieces::{Look, Piece, Span, byte_at, spans};
 pub use registry::{Builtin, Parameter, builtin, builtins, names, signature};
-pub use scan::{CallSite, Scan};
+pub use scan::{CallSite, Inside, Scan};
 pub use table::Table;
 pub(crate) use value::value_type;
 pub use value::{
@@ -24,6 +28,6 @@ pub use value::{
 };
 
 pub use percept_macros::builtin as define;
-pub use rhai::{Dynamic, FnPtr};
+pub use rhai::{Dynamic, FnPtr, Token};
 #[cfg(test)]
 mod tests;

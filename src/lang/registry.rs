@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use rhai::Dynamic;
 
-use super::{Arguments, Context};
+use super::{Arguments, Completer, Context};
 use crate::error::Result;
 
 /// A function of the language. Made by `#[define]` (see `percept-macros`), never by hand.
@@ -36,8 +36,12 @@ pub struct Parameter {
     pub doc: &'static str,
     /// What is expected, with its article: "an image".
     pub kind: &'static str,
+    /// The names of the types that are accepted, as [`type_name`](super::type_name) says them.
+    pub types: &'static [&'static str],
     /// The strings that are accepted, if only some are.
     pub choices: &'static [&'static str],
+    /// Which texts could be meant.
+    pub complete: Option<Completer>,
     /// The default as a script would write it; a parameter that has one is given by keyword.
     pub default: Option<&'static str>,
     /// The least number that is accepted.

@@ -44,6 +44,8 @@ pub struct Argument {
 pub struct CallSite {
     /// The name of the function.
     pub name: String,
+    /// Where it stands.
+    pub place: Place,
     /// Is it `value.name(…)`? Then the value is the first argument, and not in `arguments`.
     pub method: bool,
     /// What stands between the parentheses.
@@ -83,6 +85,34 @@ pub struct Scan {
     pub unclosed: usize,
     /// Does the text end with a token that asks for more: an operator, a comma, a dot?
     pub dangling: bool,
+    /// Where the brackets stand that are still open, outermost first.
+    pub brackets: Vec<Place>,
+    /// Where the string or comment starts that is still open at the end of the text.
+    pub inside: Option<Inside>,
+    /// All tokens, comments apart.
+    pub tokens: Vec<Lexeme>,
+    /// Where comments start, and what they say.
+    pub comments: Vec<(Place, String)>,
+}
+
+/// What the text ends in the middle of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inside {
+    /// A string that starts here.
+    Text(Place),
+    /// A comment that starts here.
+    Comment(Place),
+}
+
+/// A token and where it starts.
+#[derive(Clone, Debug)]
+pub struct Lexeme {
+    /// The token.
+    pub token: Token,
+    /// Where it starts.
+    pub place: Place,
+    /// Is it the rest of a string, behind a `${…}`? The place of an empty rest is not known.
+    pub resumed: bool,
 }
 
 /// What kind of bracket is open.
@@ -97,7 +127,6 @@ enum Bracket {
 
 /// A call whose closing parenthesis has not been seen.
 struct Open {
-    place: Place,
     site: CallSite,
     /// The comma in front of the argument being read.
     comma: Option<Place>,
@@ -187,64 +216,84 @@ fn asks_for_more(token: &Token) -> bool {
 /// Scans a text. The engine's token mapper must be idle: the scan reads the tokens as written.
 pub fn scan(engine: &Engine, text: &str) -> Scan {
     let mut scan = Scan::default();
-    let mut brackets: Vec<Bracket> = Vec::new();
+    let mut brackets: Vec<(Bracket, Place)> = Vec::new();
     let mut before: Vec<(Token, Place)> = Vec::new();
+    let mut resumed = false;
+    let mut lost = false;
 
     let input = [text];
     let (mut tokens, control) = engine.lex(&input);
-    for (token, position) in tokens.by_ref() {
+    tokens.state.include_comments = true;
+    while let Some((token, position)) = tokens.next() {
         let here = place(position);
         match token {
             Token::EOF => break,
+            Token::Comment(text) => {
+                if tokens.state.comment_level > 0 {
+                    scan.inside = Some(Inside::Comment(here));
+                    break;
+                }
+                scan.comments.push((here, text.to_string()));
+                continue;
+            }
             Token::LexError(error) => {
                 if matches!(*error, rhai::LexError::UnterminatedString) {
-                    scan.unclosed += 1;
+                    scan.inside = Some(Inside::Text(here));
+                    break;
                 }
-                break;
+                // what follows is only coloured
+                lost = true;
+                scan.tokens.push(Lexeme { token: Token::LexError(error), place: here, resumed: false });
+                continue;
             }
             _ => {}
         }
+        scan.tokens.push(Lexeme { token: token.clone(), place: here, resumed: std::mem::take(&mut resumed) });
+        if lost {
+            continue;
+        }
         let last = before.last().map(|(token, _)| token);
         let starts_operand = !last.is_some_and(ends_operand);
-        note_closure_body(brackets.last_mut(), &token, last, here);
-        start_argument(brackets.last_mut(), &token, here);
+        note_closure_body(brackets.last_mut().map(|(bracket, _)| bracket), &token, last, here);
+        start_argument(brackets.last_mut().map(|(bracket, _)| bracket), &token, here);
 
         match &token {
-            Token::InterpolatedString(_) => brackets.push(Bracket::Interpolation),
-            Token::LeftParen => brackets.push(open_bracket(&before, here)),
+            Token::InterpolatedString(_) => brackets.push((Bracket::Interpolation, here)),
+            Token::LeftParen => brackets.push((open_bracket(&before), here)),
             // the brace that opens `${` belongs to the interpolation
             Token::LeftBrace if matches!(last, Some(Token::InterpolatedString(_))) => {}
             Token::LeftBrace | Token::LeftBracket | Token::MapStart | Token::QuestionBracket => {
-                brackets.push(Bracket::Other);
+                brackets.push((Bracket::Other, here));
             }
-            Token::Pipe if matches!(brackets.last(), Some(Bracket::Closure)) => {
+            Token::Pipe if matches!(brackets.last(), Some((Bracket::Closure, _))) => {
                 brackets.pop();
-                expect_body(brackets.last_mut());
+                expect_body(brackets.last_mut().map(|(bracket, _)| bracket));
             }
-            Token::Pipe if starts_operand => brackets.push(Bracket::Closure),
-            Token::Or if starts_operand => expect_body(brackets.last_mut()),
+            Token::Pipe if starts_operand => brackets.push((Bracket::Closure, here)),
+            Token::Or if starts_operand => expect_body(brackets.last_mut().map(|(bracket, _)| bracket)),
             Token::RightParen => {
-                if let Some(Bracket::Call(mut open)) = brackets.pop() {
+                if let Some((Bracket::Call(mut open), _)) = brackets.pop() {
                     finish_argument(&mut open, here, &mut scan);
-                    scan.calls.insert(open.place, open.site);
+                    scan.calls.insert(open.site.place, open.site);
                 }
             }
             Token::RightBracket => {
                 brackets.pop();
             }
             Token::RightBrace => {
-                if let Some(Bracket::Interpolation) = brackets.pop() {
+                if let Some((Bracket::Interpolation, _)) = brackets.pop() {
                     control.borrow_mut().is_within_text = true;
+                    resumed = true;
                 }
             }
             Token::Comma => {
-                if let Some(Bracket::Call(open)) = brackets.last_mut() {
+                if let Some((Bracket::Call(open), _)) = brackets.last_mut() {
                     finish_argument(open, here, &mut scan);
                     open.comma = Some(here);
                 }
             }
             Token::Equals => {
-                if let Some(Bracket::Call(open)) = brackets.last_mut() {
+                if let Some((Bracket::Call(open), _)) = brackets.last_mut() {
                     keyword(open, &before, here, &mut scan);
                 }
             }
@@ -267,11 +316,17 @@ pub fn scan(engine: &Engine, text: &str) -> Scan {
         scan.roles.insert(*at, Role::Last);
     }
 
-    let in_comment = tokens.state.comment_level > 0;
-    let in_text = tokens.state.is_within_text_terminated_by.is_some();
-    scan.unclosed += brackets.len() + usize::from(in_comment || in_text);
-    scan.dangling = before.last().is_some_and(|(token, _)| asks_for_more(token));
-    for bracket in brackets {
+    // an error in the text is for its parser to find
+    if lost {
+        brackets.clear();
+        scan.inside = None;
+    }
+    scan.unclosed = brackets.len() + usize::from(scan.inside.is_some());
+    scan.dangling = !lost && before.last().is_some_and(|(token, _)| asks_for_more(token));
+    for (bracket, place) in brackets {
+        if !matches!(bracket, Bracket::Closure) {
+            scan.brackets.push(place);
+        }
         if let Bracket::Call(mut open) = bracket {
             open.site.arguments.extend(open.current.take());
             scan.open.push(open.site);
@@ -281,7 +336,7 @@ pub fn scan(engine: &Engine, text: &str) -> Scan {
 }
 
 /// `(` opens a call if a name stands before it and no `fn` before that.
-fn open_bracket(before: &[(Token, Place)], _here: Place) -> Bracket {
+fn open_bracket(before: &[(Token, Place)]) -> Bracket {
     let mut back = before.iter().rev();
     let Some((mut token, mut at)) = back.next().map(|(token, at)| (token, *at)) else { return Bracket::Other };
     if matches!(token, Token::Bang) {
@@ -295,8 +350,7 @@ fn open_bracket(before: &[(Token, Place)], _here: Place) -> Bracket {
     }
     let method = matches!(previous, Some(Token::Period | Token::Elvis));
     Bracket::Call(Open {
-        place: at,
-        site: CallSite { name, method, arguments: Vec::new() },
+        site: CallSite { name, place: at, method, arguments: Vec::new() },
         comma: None,
         current: None,
         keywords: false,

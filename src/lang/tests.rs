@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use super::{Context, Dynamic, FnPtr, Host, Interpreter, Report, define, value_type};
+use super::{Context, Dynamic, FnPtr, Host, Interpreter, Preview, Report, define, value_type};
 use crate::error::{Error, Kind, Result};
 
 #[derive(Clone, Debug)]
@@ -83,7 +83,12 @@ impl Host for Printed {
     fn print(&self, text: &str) {
         self.0.borrow_mut().push_str(text);
     }
-    fn progress(&self, _: &Report) {}
+    fn eprint(&self, _: &str) {}
+    fn progress(&self, _: &Report, _: Option<Preview<'_>>) {}
+    fn clear(&self, _: bool) {}
+    fn input(&self, _: &str) -> Result<String> {
+        Ok(String::new())
+    }
     fn show(&self, _: &Dynamic, _: Option<&str>) -> Result<()> {
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::fmt::Display;
 
 use rhai::{Dynamic, Engine, FnPtr, ImmutableString, Map};
 
+use super::Completer;
 use crate::error::{Error, Result};
 
 /// Why a value is not taken for an argument.
@@ -20,8 +21,12 @@ pub enum Reject {
 pub trait FromValue: Sized {
     /// What is expected, with its article: "an image".
     const EXPECTED: &'static str;
+    /// The names of the types that it is taken from, as [`type_name`] says them, for completion.
+    const TYPES: &'static [&'static str] = &[];
     /// The strings that are accepted, if only some are.
     const CHOICES: &'static [&'static str] = &[];
+    /// Which texts could be meant, for completion.
+    const COMPLETE: Option<Completer> = None;
     /// Takes the value, or says why not.
     fn from_value(value: &Dynamic) -> Result<Self, Reject>;
 }
@@ -127,6 +132,7 @@ macro_rules! value_type {
     (@ $type:ty, $name:literal, $expected:literal, $doc:literal, $provenance:expr) => {
         impl $crate::lang::FromValue for $type {
             const EXPECTED: &'static str = $expected;
+            const TYPES: &'static [&'static str] = &[$name];
             fn from_value(value: &$crate::lang::Dynamic) -> Result<Self, $crate::lang::Reject> {
                 value.clone().try_cast::<$type>().ok_or($crate::lang::Reject::Type)
             }
@@ -232,6 +238,7 @@ impl FromValue for Dynamic {
 
 impl FromValue for i64 {
     const EXPECTED: &'static str = "an integer";
+    const TYPES: &'static [&'static str] = &["integer"];
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         value.as_int().map_err(|_| Reject::Type)
     }
@@ -239,6 +246,7 @@ impl FromValue for i64 {
 
 impl FromValue for usize {
     const EXPECTED: &'static str = "an integer";
+    const TYPES: &'static [&'static str] = &["integer"];
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         let number = value.as_int().map_err(|_| Reject::Type)?;
         Self::try_from(number).map_err(|_| Reject::Because("must not be negative".into(), None))
@@ -247,6 +255,7 @@ impl FromValue for usize {
 
 impl FromValue for u64 {
     const EXPECTED: &'static str = "an integer";
+    const TYPES: &'static [&'static str] = &["integer"];
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         let number = value.as_int().map_err(|_| Reject::Type)?;
         Self::try_from(number).map_err(|_| Reject::Because("must not be negative".into(), None))
@@ -255,6 +264,7 @@ impl FromValue for u64 {
 
 impl FromValue for f64 {
     const EXPECTED: &'static str = "a number";
+    const TYPES: &'static [&'static str] = &["number", "integer"];
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         let number = value.as_float().or_else(|_| value.as_int().map(|number| number as Self));
         let number = number.map_err(|_| Reject::Type)?;
@@ -264,6 +274,7 @@ impl FromValue for f64 {
 
 impl FromValue for bool {
     const EXPECTED: &'static str = "true or false";
+    const TYPES: &'static [&'static str] = &["boolean"];
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         value.as_bool().map_err(|_| Reject::Type)
     }
@@ -271,6 +282,7 @@ impl FromValue for bool {
 
 impl FromValue for String {
     const EXPECTED: &'static str = "a string";
+    const TYPES: &'static [&'static str] = &["string"];
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         value.clone().into_string().map_err(|_| Reject::Type)
     }
@@ -278,6 +290,7 @@ impl FromValue for String {
 
 impl FromValue for FnPtr {
     const EXPECTED: &'static str = "a function";
+    const TYPES: &'static [&'static str] = &["function"];
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         value.clone().try_cast().ok_or(Reject::Type)
     }
@@ -285,7 +298,9 @@ impl FromValue for FnPtr {
 
 impl<T: FromValue> FromValue for Option<T> {
     const EXPECTED: &'static str = T::EXPECTED;
+    const TYPES: &'static [&'static str] = T::TYPES;
     const CHOICES: &'static [&'static str] = T::CHOICES;
+    const COMPLETE: Option<Completer> = T::COMPLETE;
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         if value.is_unit() { Ok(None) } else { T::from_value(value).map(Some) }
     }
@@ -293,6 +308,8 @@ impl<T: FromValue> FromValue for Option<T> {
 
 impl<T: FromValue> FromValue for Vec<T> {
     const EXPECTED: &'static str = "a list";
+    const TYPES: &'static [&'static str] = &["list"];
+    const COMPLETE: Option<Completer> = T::COMPLETE;
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         let items = value.read_lock::<rhai::Array>().ok_or(Reject::Type)?;
         items

@@ -38,6 +38,9 @@ struct Inner {
 }
 
 impl Model {
+    /// The name of the network whose weights are in the program.
+    pub const EMBEDDED: &'static str = "squeezenet1_1";
+
     /// Puts a network together and checks that the parts fit: the weights are the graph's, and the graph can
     /// take an image of the recipe's size.
     pub fn new(name: &str, graph: Graph, weights: Weights, classes: Classes, recipe: InputRecipe) -> Result<Self> {
@@ -59,7 +62,7 @@ impl Model {
             .get_or_init(|| {
                 let weights = Weights::from_safetensors(EMBEDDED)?;
                 let (graph, recipe) = (zoo::squeezenet::squeezenet1_1()?, zoo::squeezenet::recipe());
-                Self::new("squeezenet1_1", graph, weights, Classes::imagenet(), recipe)
+                Self::new(Self::EMBEDDED, graph, weights, Classes::imagenet(), recipe)
             })
             .clone()
     }
@@ -70,7 +73,7 @@ impl Model {
     /// There is no such network, or its weights are not in the binary.
     pub fn named(name: &str) -> Result<Self> {
         network(name)?;
-        if name == "squeezenet1_1" { Self::embedded() } else { Err(not_embedded(name)) }
+        if name == Self::EMBEDDED { Self::embedded() } else { Err(not_embedded(name)) }
     }
 
     /// A network by its name, with the weights in a file: safetensors, or what `torch.save` wrote of a state dict.

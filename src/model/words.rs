@@ -5,7 +5,7 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 
-use super::{ChannelOrder, Classes, Layer, Model, OnnxOptions, ResizeRule};
+use super::{ChannelOrder, Classes, Layer, Model, OnnxOptions, ResizeRule, zoo};
 use crate::error::{Error, Kind, Result, did_you_mean};
 use crate::image::{Color, Image};
 use crate::lang::{Context, Dynamic, FromValue, IntoValue, Reject, Table, define, value_type};
@@ -317,6 +317,29 @@ impl FromValue for ChannelOrder {
             other => Err(Reject::Because(format!("must be {}, not {other:?}", Self::EXPECTED), None)),
         }
     }
+}
+
+/// The networks that can be asked for by name.
+///
+/// ```rhai
+/// models()
+/// ```
+#[define]
+fn models() -> Result<Table> {
+    let mut table = Table::new(&["network", "parameters", "input", "weights"]);
+    for entry in zoo::ENTRIES {
+        let parameters = entry.graph()?.parameters();
+        let count: usize = parameters.iter().map(|parameter| parameter.shape.iter().product::<usize>()).sum();
+        let weights = if entry.name == Model::EMBEDDED { "in the program" } else { "weights=…" };
+        let size = format!("{0}×{0}", entry.recipe.size);
+        table.rows.push(vec![
+            entry.name.into(),
+            i64::try_from(count).unwrap_or(i64::MAX).into(),
+            size.into(),
+            weights.into(),
+        ]);
+    }
+    Ok(table)
 }
 
 /// Saves a model in one file (`.percept`): its graph with all names, its weights, its classes and its recipe.

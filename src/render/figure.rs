@@ -6,6 +6,7 @@ use super::heatmap::Heatmap;
 use super::raster::Raster;
 use super::scene::{Line, Scene, paragraph};
 use super::style::{CAPTION_GAP, INK, LABEL, MARGIN, MAX_WIDTH, MIN_TEXT_WIDTH, QUIET, ROW_GAP, TITLE, TITLE_GAP};
+use super::svg;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Filter, Image, resample};
 
@@ -70,6 +71,22 @@ impl Figure {
         if let (Body::Picture(image), None, None) = (&self.body, &self.title, &self.caption) {
             return Ok(Raster::from_image(image));
         }
+        Ok(self.page()?.paint())
+    }
+
+    /// The figure as SVG, if it is a plot: a picture is better off in pixels.
+    ///
+    /// # Errors
+    /// The figure is too large to draw.
+    pub fn svg(&self) -> Result<Option<String>> {
+        match self.body {
+            Body::Bars(_) => svg::encode(&self.page()?).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The figure with its margins.
+    fn page(&self) -> Result<Scene> {
         let content = self.layout(MAX_WIDTH - 2.0 * MARGIN)?.stack();
         let (width, height) = (content.width + 2.0 * MARGIN, content.height + 2.0 * MARGIN);
         if width * height > MAX_PIXELS {
@@ -79,7 +96,7 @@ impl Figure {
         let mut page = Scene::default();
         page.place(MARGIN, MARGIN, content);
         page.grow(width, height);
-        Ok(page.paint())
+        Ok(page)
     }
 
     /// The least width at which its body can be read.

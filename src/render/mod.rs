@@ -14,6 +14,7 @@ mod scale;
 mod scene;
 mod sixel;
 mod style;
+mod svg;
 mod terminal;
 mod text;
 

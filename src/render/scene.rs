@@ -1,7 +1,7 @@
 //! A laid-out drawing: marks at places, before they become pixels.
 //!
-//! Every kind of figure is laid out as a scene, which knows its size; so a backend for another format
-//! (SVG, say) is one more function like [`Scene::paint`].
+//! Every kind of figure is laid out as a scene, which knows its size; so a format is one function over its marks:
+//! [`Scene::paint`] for pixels, `svg` for SVG.
 
 use super::raster::Raster;
 use super::style::{BACKGROUND, LABEL, LEADING, Rgb};
@@ -17,8 +17,9 @@ pub struct Line {
     pub direction: Direction,
 }
 
+/// One thing at a place.
 #[derive(Clone, Debug)]
-enum Mark {
+pub(super) enum Mark {
     Fill {
         x: f32,
         y: f32,
@@ -91,6 +92,11 @@ impl Scene {
     pub fn place(&mut self, x: f32, y: f32, other: Self) {
         self.grow(x + other.width, y + other.height);
         self.marks.extend(other.marks.into_iter().map(|mark| mark.moved(x, y)));
+    }
+
+    /// What is drawn, in this order.
+    pub(super) fn marks(&self) -> &[Mark] {
+        &self.marks
     }
 
     /// Makes the box reach at least to this point.

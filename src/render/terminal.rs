@@ -53,6 +53,29 @@ pub struct Terminal {
 }
 
 impl Protocol {
+    /// The protocol of a name: `off`, `blocks`, `kitty`, `iterm` or `sixel`.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name.to_lowercase().as_str() {
+            "off" | "none" | "0" => Self::Off,
+            "blocks" | "halfblocks" | "half-blocks" => Self::HalfBlocks,
+            "kitty" => Self::Kitty,
+            "iterm" => Self::Iterm,
+            "sixel" => Self::Sixel,
+            _ => return None,
+        })
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::HalfBlocks => "blocks",
+            Self::Kitty => "kitty",
+            Self::Iterm => "iterm",
+            Self::Sixel => "sixel",
+        }
+    }
+
     /// Chooses by the environment, without asking the terminal.
     ///
     /// `PERCEPT_IMAGES` (`off`, `blocks`, `kitty`, `iterm` or `sixel`) decides where it is set. Nothing is
@@ -63,13 +86,8 @@ impl Protocol {
         if !is_terminal {
             return Self::Off;
         }
-        match value("PERCEPT_IMAGES").to_lowercase().as_str() {
-            "off" | "none" | "0" => return Self::Off,
-            "blocks" | "halfblocks" | "half-blocks" => return Self::HalfBlocks,
-            "kitty" => return Self::Kitty,
-            "iterm" => return Self::Iterm,
-            "sixel" => return Self::Sixel,
-            _ => {}
+        if let Some(said) = Self::named(&value("PERCEPT_IMAGES")) {
+            return said;
         }
         let (term, program) = (value("TERM"), value("TERM_PROGRAM"));
         if term == "dumb" {

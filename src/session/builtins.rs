@@ -106,3 +106,48 @@ fn seed(
     cx.reseed(number);
     Ok(())
 }
+
+/// Prints a line apart from the others, as a warning.
+///
+/// ```rhai
+/// eprint("the picture is small")
+/// ```
+#[define]
+fn eprint(
+    cx: &Context<'_>,
+    /// What to print.
+    value: Dynamic,
+) -> Result<()> {
+    cx.eprint(&format!("{}\n", crate::lang::text(&value)));
+    Ok(())
+}
+
+/// Takes away what this cell has shown so far; a terminal is cleared.
+///
+/// ```rhai
+/// clear_output(wait=true)
+/// ```
+#[define]
+fn clear_output(
+    cx: &Context<'_>,
+    /// Whether what was shown stays until there is something new, which does not flicker.
+    #[default(false)]
+    wait: bool,
+) -> Result<()> {
+    cx.clear(wait);
+    Ok(())
+}
+
+/// Asks for a line of text, which it returns.
+///
+/// ```rhai
+/// let name = input("Which class? ");
+/// ```
+#[define]
+fn input(
+    cx: &Context<'_>,
+    /// What to ask.
+    prompt: String,
+) -> Result<String> {
+    cx.input(&prompt)
+}

@@ -80,20 +80,21 @@ pub fn takes_first(builtin: &Builtin, value: &Dynamic) -> bool {
     builtin.positional().next().is_some_and(|first| first.kind != "any value" && (first.accepts)(value))
 }
 
+/// The documentation of a function or variable.
+pub fn about(interpreter: &Interpreter, name: &str) -> Option<String> {
+    named(&interpreter.functions(), name).or_else(|| {
+        let value = interpreter.get(name)?;
+        Some(format!("`{name}`: {} `{}`\n\n{}", type_name(&value), text(&value), methods_of(&value)))
+    })
+}
+
 /// The documentation of what stands at the cursor.
 pub fn inspect(interpreter: &Interpreter, code: &str, cursor: usize) -> Option<Output> {
     let name = word_at(code, cursor).or_else(|| {
         let before: String = code.chars().take(cursor).collect();
         interpreter.scan(&before).open.last().map(|call| call.name.clone())
     })?;
-    let functions = interpreter.functions();
-    let markdown = match named(&functions, &name) {
-        Some(page) => page,
-        None => {
-            let value = interpreter.get(&name)?;
-            format!("`{name}`: {} `{}`\n\n{}", type_name(&value), text(&value), methods_of(&value))
-        }
-    };
+    let markdown = about(interpreter, &name)?;
     Some(Output { text: plain(&markdown), markdown: Some(markdown), ..Output::default() })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use super::commands::{COMMANDS, Command};
 use super::help::page;
 use crate::lang::{Builtin, builtins, stdlib, value_types};
 
@@ -44,14 +45,10 @@ pub fn manual() -> String {
     for kind in kinds {
         let _ = writeln!(text, "| {} | {} |", kind.name, kind.doc);
     }
-    let mut sections: BTreeMap<String, Vec<&Builtin>> = BTreeMap::new();
-    for (_, overloads) in builtins() {
-        for builtin in overloads {
-            sections.entry(builtin.section()).or_default().push(builtin);
-        }
-    }
-    for (section, words) in sections {
-        let _ = write!(text, "\n## {}\n", heading(&section));
+    text.push_str("\n## Commands\n\nA line of its own, at the prompt or in a notebook.\n\n");
+    text.push_str(&commands());
+    for (section, words) in by_section() {
+        let _ = write!(text, "\n## {section}\n");
         for word in words {
             let _ = write!(text, "\n### {}\n\n{}", word.name, page(word));
         }
@@ -59,6 +56,40 @@ pub fn manual() -> String {
     text.push_str("\n## Modules\n");
     for (name, source) in stdlib() {
         let _ = write!(text, "\n### {name}\n\n{}", module(name, source));
+    }
+    text
+}
+
+/// All functions, by what they are about.
+fn by_section() -> Vec<(String, Vec<&'static Builtin>)> {
+    let mut sections: BTreeMap<String, Vec<&Builtin>> = BTreeMap::new();
+    for (_, overloads) in builtins() {
+        for builtin in overloads {
+            sections.entry(builtin.section()).or_default().push(builtin);
+        }
+    }
+    sections.into_iter().map(|(section, words)| (heading(&section), words)).collect()
+}
+
+/// The commands as a table.
+fn commands() -> String {
+    let mut text = String::from("| command | what it does |\n| --- | --- |\n");
+    for Command { name, argument, summary, .. } in COMMANDS {
+        let space = if argument.is_empty() { "" } else { " " };
+        let _ = writeln!(text, "| `:{name}{space}{argument}` | {summary} |");
+    }
+    text.push_str("| `name?` | explains a function, or what can be done with a value |\n");
+    text
+}
+
+/// What there is: the commands, and the words of the language by what they are about.
+pub(super) fn overview() -> String {
+    let mut text = commands();
+    text.push_str("\nThe words of the language; `name?` explains one.\n\n| about | words |\n| --- | --- |\n");
+    for (section, words) in by_section() {
+        let mut names: Vec<&str> = words.iter().map(|word| word.name).collect();
+        names.dedup();
+        let _ = writeln!(text, "| {section} | {} |", names.join(", "));
     }
     text
 }

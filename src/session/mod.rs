@@ -1,6 +1,7 @@
 //! A session: what every front end stands on. It evaluates, completes, inspects and presents.
 
 mod builtins;
+mod commands;
 mod complete;
 mod help;
 mod manual;
@@ -10,10 +11,11 @@ mod sink;
 
 use std::rc::Rc;
 
+pub use commands::{Ask, COMMANDS, Command, read as read_command};
 pub use complete::{Candidate, Completeness, Completion};
 pub use manual::manual;
 pub use output::Output;
-pub use sink::Sink;
+pub use sink::{Preview, Sink};
 
 use crate::error::{Error, Kind, Result};
 use crate::lang::{Dynamic, Host, Interpreter, Interrupt, Report};
@@ -30,16 +32,23 @@ use crate::lang::{Dynamic, Host, Interpreter, Interrupt, Report};
 /// ```
 pub struct Session {
     interpreter: Interpreter,
+    sink: Rc<dyn Sink>,
     cells: usize,
+    /// The cells that were evaluated without an error.
+    log: Vec<String>,
+    /// The last one, whatever became of it.
+    last: String,
 }
 
 /// What became of an evaluation.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outcome {
     /// The last value, presented; nothing if there was none or it is `()`.
     pub output: Option<Output>,
     /// What went wrong.
     pub error: Option<Error>,
+    /// What is left for the front end to do.
+    pub ask: Option<Ask>,
 }
 
 /// A sink that shows nothing.
@@ -48,7 +57,7 @@ pub struct Silent;
 
 impl Sink for Silent {
     fn print(&self, _: &str) {}
-    fn progress(&self, _: &Report) {}
+    fn progress(&self, _: &Report, _: Option<Preview<'_>>) {}
     fn display(&self, _: &Output) -> Result<()> {
         Ok(())
     }
@@ -62,8 +71,23 @@ impl Host for Presenter {
         self.0.print(text);
     }
 
-    fn progress(&self, report: &Report) {
-        self.0.progress(report);
+    fn eprint(&self, text: &str) {
+        self.0.eprint(text);
+    }
+
+    fn progress(&self, report: &Report, preview: Option<crate::lang::Preview<'_>>) {
+        match preview {
+            Some(preview) => self.0.progress(report, Some(&|| present::present(&preview()?, None))),
+            None => self.0.progress(report, None),
+        }
+    }
+
+    fn clear(&self, wait: bool) {
+        self.0.clear(wait);
+    }
+
+    fn input(&self, prompt: &str) -> Result<String> {
+        self.0.input(prompt)
     }
 
     fn show(&self, value: &Dynamic, title: Option<&str>) -> Result<()> {
@@ -74,14 +98,24 @@ impl Host for Presenter {
 impl Session {
     /// A new session that shows its output on `sink`. It stays on the thread that made it.
     pub fn new(sink: Rc<dyn Sink>) -> Self {
-        Self { interpreter: Interpreter::new(Rc::new(Presenter(sink))), cells: 0 }
+        let interpreter = Interpreter::new(Rc::new(Presenter(Rc::clone(&sink))));
+        Self { interpreter, sink, cells: 0, log: Vec::new(), last: String::new() }
     }
 
-    /// Evaluates a cell: the next of the session's, called `cell 1`, `cell 2`, … in reports.
+    /// Evaluates a cell: the next of the session's, called `cell 1`, `cell 2`, … in reports. It may be a
+    /// [command](COMMANDS).
     pub fn eval(&mut self, code: &str) -> Outcome {
+        if let Some((command, argument)) = read_command(code) {
+            return commands::run(self, command, argument);
+        }
         self.cells += 1;
         let name = format!("cell {}", self.cells);
-        self.eval_named(&name, code)
+        let outcome = self.eval_named(&name, code);
+        code.clone_into(&mut self.last);
+        if outcome.error.is_none() {
+            self.log.push(code.to_owned());
+        }
+        outcome
     }
 
     /// Evaluates a text that has a name, for example its file's.
@@ -100,13 +134,13 @@ impl Session {
             Err(error) => (Dynamic::UNIT, Some(error)),
         };
         if value.is_unit() {
-            return Outcome { output: None, error };
+            return Outcome { error, ..Outcome::default() };
         }
         let presented = present::present(&value, None);
         self.interpreter.set("_", value);
         match presented {
-            Ok(output) => Outcome { output: Some(output), error },
-            Err(fault) => Outcome { output: None, error: Some(fault) },
+            Ok(output) => Outcome { output: Some(output), error, ..Outcome::default() },
+            Err(fault) => Outcome { error: Some(fault), ..Outcome::default() },
         }
     }
 
@@ -149,6 +183,9 @@ impl Session {
 
     /// Is this a whole program, or does more have to come?
     pub fn is_complete(&self, code: &str) -> Completeness {
+        if read_command(code).is_some() {
+            return Completeness::Complete;
+        }
         complete::is_complete(&self.interpreter, code)
     }
 }

@@ -26,6 +26,23 @@ impl Output {
         Self { text: text.into(), ..Self::default() }
     }
 
+    /// The figure as a PNG file of at most `side` pixels each way.
+    ///
+    /// # Errors
+    /// The figure is too large to draw.
+    pub fn small_png(&self, side: usize) -> Result<Option<Vec<u8>>> {
+        let Some(figure) = &self.figure else { return Ok(None) };
+        to_png(&figure.render()?.shrink_to(side, side)?, &[]).map(Some)
+    }
+
+    /// The figure as SVG, if it is a plot.
+    ///
+    /// # Errors
+    /// The figure is too large to draw.
+    pub fn svg(&self) -> Result<Option<String>> {
+        self.figure.as_ref().map_or(Ok(None), Figure::svg)
+    }
+
     /// The figure as a PNG file, with its provenance as text inside.
     ///
     /// # Errors

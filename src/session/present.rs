@@ -24,6 +24,9 @@ pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
     if let Some(table) = value.clone().try_cast::<Table>() {
         output.html = Some(html(&table));
     }
+    if let Some(value) = value.clone().try_cast::<Classification>() {
+        output.html = Some(bars(&value));
+    }
     output.provenance = told(value);
     if let Some(mut figure) = figure(value)? {
         if let Some(title) = title {
@@ -183,9 +186,34 @@ fn capital(text: &str) -> String {
     characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }
 
+/// A classification for notebooks: bars in the colours of the page.
+fn bars(value: &Classification) -> String {
+    let rows: Vec<String> = value
+        .ranked
+        .iter()
+        .map(|ranked| {
+            let share = ranked.probability * 100.0;
+            let bar = format!(
+                "<div style=\"width:{:.1}%;min-width:1px;height:0.8em;background:#2f6fb0;border-radius:2px\"></div>",
+                share.clamp(0.0, 100.0)
+            );
+            let track = "width:20em;background:rgba(128,128,128,0.2);border-radius:2px";
+            format!(
+                "<tr><td style=\"text-align:left\">{}</td><td><div style=\"{track}\">{bar}</div></td>\
+                 <td style=\"text-align:right\">{share:.1} %</td></tr>",
+                escape(&ranked.name)
+            )
+        })
+        .collect();
+    format!("<table style=\"border:none\"><tbody>{}</tbody></table>", rows.join(""))
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
 /// A table for notebooks.
 fn html(table: &Table) -> String {
-    let escape = |text: &str| text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let align = |cell: &Dynamic| if cell.is_int() || cell.is_float() { "right" } else { "left" };
     let head: Vec<String> = table
         .columns

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use percept::error::{Error, Result};
 use percept::lang::Report;
-use percept::session::{Outcome, Output, Session, Sink};
+use percept::session::{Outcome, Output, Preview, Session, Sink};
 
 /// What is done at a step.
 type Action = Box<dyn Fn(&Report)>;
@@ -29,7 +29,11 @@ impl Sink for Recorder {
         self.printed.borrow_mut().push_str(text);
     }
 
-    fn progress(&self, report: &Report) {
+    fn input(&self, _: &str) -> Result<String> {
+        Ok("an answer".to_owned())
+    }
+
+    fn progress(&self, report: &Report, _: Option<Preview<'_>>) {
         self.reports.borrow_mut().push(report.clone());
         if let Some(act) = self.at_step.borrow().as_ref() {
             act(report);

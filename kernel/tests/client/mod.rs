@@ -1,6 +1,12 @@
-//! A Jupyter client over ZeroMQ, and a kernel for it in a thread of its own.
+//! A Jupyter client over ZeroMQ, and a kernel for it in a thread or process of its own.
 
-use std::path::PathBuf;
+// Each file of tests uses its part of it.
+#![allow(dead_code)]
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,7 +22,7 @@ use crate::toy::Toy;
 /// Far more than anything takes: only so that a broken kernel fails a test instead of hanging it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A kernel and its only client.
+/// A kernel and a client of it.
 pub struct Client {
     pub info: ConnectionInfo,
     pub session: String,
@@ -25,8 +31,23 @@ pub struct Client {
     pub stdin: zmq::ClientStdinConnection,
     pub iopub: zmq::ClientIoPubConnection,
     pub heartbeat: zmq::ClientHeartbeatConnection,
-    kernel: JoinHandle<Result<(), percept_kernel::Error>>,
+    kernel: Kernel,
     _folder: TempDir,
+}
+
+enum Kernel {
+    Thread(JoinHandle<Result<(), percept_kernel::Error>>),
+    Process(Process),
+}
+
+/// A process that ends with its test.
+pub struct Process(pub Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// A message, with what tests look at.
@@ -57,30 +78,31 @@ impl Outcome {
 }
 
 impl Client {
-    /// Starts a kernel and waits until it welcomes its subscriber. Sockets are files, so no port can be taken.
+    /// Starts a kernel and waits until it welcomes its subscriber. Sockets are files where they can be: no port can be
+    /// taken.
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let ip = folder.path().join("k").to_str().unwrap().to_owned();
-        Self::start_with(folder, Transport::IPC, ip, [1, 2, 3, 4, 5]).await
+        let info = if cfg!(unix) { ipc(&folder) } else { tcp() };
+        Self::start_thread(folder, info).await
     }
 
-    pub async fn start_with(folder: TempDir, transport: Transport, ip: String, ports: [u16; 5]) -> Self {
-        let info = ConnectionInfo {
-            ip,
-            transport,
-            shell_port: ports[0],
-            iopub_port: ports[1],
-            stdin_port: ports[2],
-            control_port: ports[3],
-            hb_port: ports[4],
-            key: "a key".into(),
-            signature_scheme: "hmac-sha256".into(),
-            kernel_name: None,
-        };
-        let file: PathBuf = folder.path().join("connection.json");
-        std::fs::write(&file, serde_json::to_vec(&info).unwrap()).unwrap();
-        let kernel = std::thread::spawn(move || percept_kernel::run(&file, Toy::default));
+    pub async fn start_thread(folder: TempDir, info: ConnectionInfo) -> Self {
+        let file = connection_file(&folder, &info);
+        let kernel = Kernel::Thread(std::thread::spawn(move || percept_kernel::run(&file, Toy::default)));
+        Self::connect(folder, info, kernel).await
+    }
 
+    /// Starts a kernel as Jupyter does: as a process of its own, over TCP.
+    pub async fn start_process() -> Self {
+        Self::spawn(tempfile::tempdir().unwrap(), tcp()).await
+    }
+
+    async fn spawn(folder: TempDir, info: ConnectionInfo) -> Self {
+        let process = Command::new(toy()).arg(connection_file(&folder, &info)).spawn().unwrap();
+        Self::connect(folder, info, Kernel::Process(Process(process))).await
+    }
+
+    async fn connect(folder: TempDir, info: ConnectionInfo, kernel: Kernel) -> Self {
         let session = uuid::Uuid::new_v4().to_string();
         let identity = zmq::peer_identity_for_session(&session).unwrap();
         let mut client = Self {
@@ -94,9 +116,23 @@ impl Client {
             kernel,
             _folder: folder,
         };
-        let welcome = client.iopub().await;
-        assert_eq!((welcome.kind.as_str(), &welcome.content), ("iopub_welcome", &json!({ "subscription": "" })));
+        welcomed(&mut client.iopub).await;
         client
+    }
+
+    /// Another subscriber of the same kernel.
+    pub async fn subscribe(&self) -> zmq::ClientIoPubConnection {
+        let mut iopub = zmq::create_client_iopub_connection(&self.info, "", "another session").await.unwrap();
+        welcomed(&mut iopub).await;
+        iopub
+    }
+
+    /// The kernel's process.
+    pub fn process(&mut self) -> &mut Child {
+        match &mut self.kernel {
+            Kernel::Process(process) => &mut process.0,
+            Kernel::Thread(_) => panic!("the kernel is a thread"),
+        }
     }
 
     /// Runs a cell to its end.
@@ -153,18 +189,106 @@ impl Client {
         self.gone().await;
     }
 
-    /// Waits until the kernel has gone.
-    pub async fn gone(self) {
-        let kernel = self.kernel;
-        tokio::time::timeout(PATIENCE, async {
-            while !kernel.is_finished() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        })
-        .await
-        .expect("the kernel did not end");
-        kernel.join().unwrap().unwrap();
+    /// Restarts the kernel, as Jupyter does: a new process with the same connection file.
+    pub async fn restart(mut self) -> Self {
+        let reply = self.control("shutdown_request", json!({ "restart": true })).await;
+        assert_eq!(reply.content, json!({ "status": "ok", "restart": true }));
+        let Self { info, kernel, _folder: folder, .. } = self;
+        gone(&info, kernel).await;
+        Self::spawn(folder, info).await
     }
+
+    /// Waits until the kernel has gone, by itself and without an error, and nothing is left of it.
+    pub async fn gone(self) {
+        gone(&self.info, self.kernel).await;
+    }
+}
+
+async fn gone(info: &ConnectionInfo, kernel: Kernel) {
+    match kernel {
+        Kernel::Thread(thread) => {
+            until(|| thread.is_finished()).await;
+            thread.join().unwrap().unwrap();
+        }
+        Kernel::Process(mut process) => {
+            until(|| process.0.try_wait().unwrap().is_some()).await;
+            assert!(process.0.wait().unwrap().success());
+        }
+    }
+    assert_free(info);
+}
+
+/// Waits until something has come about.
+pub async fn until(mut done: impl FnMut() -> bool) {
+    let waiting = async {
+        while !done() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("it did not come about");
+}
+
+/// Nobody listens on the ports of a kernel any more, and somebody else can.
+pub fn assert_free(info: &ConnectionInfo) {
+    assert!(info.transport != Transport::TCP || are_free(info));
+}
+
+pub fn are_free(info: &ConnectionInfo) -> bool {
+    ports(info).into_iter().all(|port| TcpListener::bind((info.ip.as_str(), port)).is_ok())
+}
+
+pub fn ports(info: &ConnectionInfo) -> [u16; 5] {
+    [info.shell_port, info.iopub_port, info.stdin_port, info.control_port, info.hb_port]
+}
+
+/// Sockets that are files.
+pub fn ipc(folder: &TempDir) -> ConnectionInfo {
+    info(Transport::IPC, folder.path().join("k").to_str().unwrap(), [1, 2, 3, 4, 5])
+}
+
+/// Ports that are free. They lie below those that the system gives to clients, and no two tests get the same.
+pub fn tcp() -> ConnectionInfo {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let base = 20_000 + u16::try_from(std::process::id() % 100).unwrap() * 100;
+    let mut free = std::iter::repeat_with(|| base + NEXT.fetch_add(1, Ordering::SeqCst))
+        .filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+    let ports = std::array::from_fn(|_| free.next().unwrap());
+    info(Transport::TCP, "127.0.0.1", ports)
+}
+
+fn info(transport: Transport, ip: &str, ports: [u16; 5]) -> ConnectionInfo {
+    ConnectionInfo {
+        ip: ip.into(),
+        transport,
+        shell_port: ports[0],
+        iopub_port: ports[1],
+        stdin_port: ports[2],
+        control_port: ports[3],
+        hb_port: ports[4],
+        key: "a key".into(),
+        signature_scheme: "hmac-sha256".into(),
+        kernel_name: None,
+    }
+}
+
+pub fn connection_file(folder: &TempDir, info: &ConnectionInfo) -> PathBuf {
+    let file = folder.path().join("connection.json");
+    std::fs::write(&file, serde_json::to_vec(info).unwrap()).unwrap();
+    file
+}
+
+/// The example of the same name, which `cargo test` builds beside the tests.
+pub fn toy() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let target = test.parent().and_then(Path::parent).unwrap();
+    let toy = target.join("examples").join("toy").with_extension(std::env::consts::EXE_EXTENSION);
+    assert!(toy.exists(), "{} is not built: cargo build -p percept-kernel --examples", toy.display());
+    toy
+}
+
+async fn welcomed(iopub: &mut zmq::ClientIoPubConnection) {
+    let welcome = receive(iopub).await;
+    assert_eq!((welcome.kind.as_str(), &welcome.content), ("iopub_welcome", &json!({ "subscription": "" })));
 }
 
 async fn outputs(iopub: &mut zmq::ClientIoPubConnection, id: &str) -> Vec<Message> {

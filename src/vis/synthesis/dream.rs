@@ -9,7 +9,7 @@ use super::super::objective::Strength;
 use super::super::transform::Shift;
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
-use crate::lang::{Context, define};
+use crate::lang::{Context, Dynamic, define};
 use crate::model::{LayerName, Model, or_embedded};
 use crate::tensor::{mean_abs, zip};
 
@@ -76,7 +76,10 @@ fn dream(
             let shift = Shift::random(jitter, &mut random);
             let stepped = ascend(cx, &model, &objective, &canvas, shift, step).and_then(|stepped| {
                 canvas = stepped;
-                progress.advance(1)
+                progress.advance_showing(1, &|| {
+                    let values = canvas.flatten_all()?.to_vec1()?;
+                    Ok(Dynamic::from(Image::from_planes(width, height, values, None)?))
+                })
             });
             match stepped {
                 Ok(()) => {}
