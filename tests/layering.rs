@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each folder or file of `src/`, and what it may name.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("error", &[]),
     ("lang", &["error"]),
     ("tensor", &["error", "lang"]),
@@ -17,6 +17,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("console", &["error", "lang", "render", "session"]),
     ("repl", &["error", "session", "console"]),
     ("jupyter", &["error", "lang", "session"]),
+    ("evcxr", &["error", "lang", "tensor", "image", "model", "render", "session"]),
 ];
 
 /// What only one place may name.

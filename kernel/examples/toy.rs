@@ -125,7 +125,7 @@ impl Interpreter for Toy {
                 version: "1.0".into(),
                 mimetype: "text/plain".into(),
                 file_extension: ".toy".into(),
-                codemirror_mode: Some("shell".into()),
+                codemirror_mode: Some(serde_json::json!({ "name": "toy", "mime": "text/x-sh" })),
                 pygments_lexer: Some("text".into()),
             },
             help_links: vec![("Jupyter".into(), "https://jupyter.org".into())],

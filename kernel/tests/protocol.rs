@@ -9,6 +9,7 @@ mod toy;
 
 use client::{Client, execute_content, message, receive};
 use jupyter_zmq_client as zmq;
+use ring::hmac;
 use serde_json::{Value, json};
 use zeromq::{Socket as _, SocketSend as _};
 
@@ -20,7 +21,7 @@ async fn kernel_info_says_who_it_is_on_shell_and_control() {
     assert_eq!(info["protocol_version"], "5.5");
     assert_eq!(info["implementation"], "toy");
     assert_eq!(info["language_info"]["file_extension"], ".toy");
-    assert_eq!(info["language_info"]["codemirror_mode"], "shell");
+    assert_eq!(info["language_info"]["codemirror_mode"], json!({ "name": "toy", "mime": "text/x-sh" }));
     assert_eq!(info["help_links"], json!([{ "text": "Jupyter", "url": "https://jupyter.org" }]));
     assert_eq!(info["debugger"], false);
     assert_eq!(client.control("kernel_info_request", json!({})).await.content, info);
@@ -128,6 +129,21 @@ async fn without_stop_on_error_queued_cells_run() {
     let second = client.send_shell("execute_request", execute_content("value 2")).await;
     answer(&mut client, &question, "now").await;
     assert_eq!(client.outcome(&failing).await.reply["status"], "error");
+    assert_eq!(client.outcome(&second).await.reply["status"], "ok");
+    client.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_silent_cell_aborts_nothing() {
+    let mut client = Client::start().await;
+    let mut content = execute_content("ask ?\nfail");
+    content["silent"] = true.into();
+    let failing = client.send_shell("execute_request", content).await;
+    let question = receive(&mut client.stdin).await;
+    let second = client.send_shell("execute_request", execute_content("value 2")).await;
+    answer(&mut client, &question, "now").await;
+    let outcome = client.outcome(&failing).await;
+    assert_eq!((&outcome.reply["status"], outcome.outputs.len()), (&json!("error"), 0));
     assert_eq!(client.outcome(&second).await.reply["status"], "ok");
     client.shut_down().await;
 }
@@ -284,6 +300,12 @@ async fn comms_are_refused_and_unknown_requests_answered() {
     let reply = client.request("teleport_request", json!({})).await.reply;
     assert_eq!((&reply["status"], &reply["ename"]), (&json!("error"), &json!("NotSupported")));
     assert_eq!(client.control("debug_request", json!({})).await.content["status"], "error");
+    // What is no request gets no reply: the next one is to the next request.
+    for kind in ["", "x", "comm_msg", "comm_close", "execute_reply"] {
+        let id = client.send_shell(kind, json!({ "comm_id": "c1", "data": {} })).await;
+        assert!(client.outputs(&id).await.is_empty(), "{kind}");
+    }
+    assert_eq!(client.execute("value 1").await.reply["status"], "ok");
     client.shut_down().await;
 }
 
@@ -295,6 +317,17 @@ async fn requests_with_nothing_in_them_are_still_answered() {
             let reply = client.request(&format!("{kind}_request"), content).await.reply;
             assert!(reply["status"].is_string(), "{kind}: {reply}");
         }
+    }
+    // Contents that are no objects.
+    for (i, content) in ["[1]", "\"x\"", "null", "7"].iter().enumerate() {
+        let header = message("execute_request", json!({})).1.header;
+        let frames = signed(&client, [&serde_json::to_string(&header).unwrap(), "{}", "{}", content]);
+        client.shell.socket.send(frames).await.unwrap();
+        let outcome = client.outcome(&header.msg_id).await;
+        assert_eq!(
+            (&outcome.reply["status"], outcome.reply["execution_count"].as_u64()),
+            (&json!("ok"), Some(i as u64 + 3))
+        );
     }
     client.shut_down().await;
 }
@@ -311,16 +344,38 @@ async fn forged_replayed_and_malformed_messages_are_dropped() {
     let mut unsigned = zmq::create_client_control_connection(&forger_info, "forger").await.unwrap();
     unsigned.send(message("shutdown_request", json!({ "restart": false })).1).await.unwrap();
 
-    // Frames that are no message at all, and a signed message whose frames are no JSON.
-    let frames = |parts: &[&str]| {
-        let mut frames = zeromq::ZmqMessage::from(parts[0]);
-        parts[1..].iter().for_each(|part| frames.push_back(part.as_bytes().to_vec().into()));
-        frames
-    };
+    // Frames that are no message at all.
     for parts in [&["x"][..], &["<IDS|MSG>"], &["<IDS|MSG>", ""], &["<IDS|MSG>", "zz", "{}", "{}", "{}", "{}"]] {
         client.shell.socket.send(frames(parts)).await.unwrap();
         client.control.socket.send(frames(parts)).await.unwrap();
         client.stdin.socket.send(frames(parts)).await.unwrap();
+    }
+
+    // Messages signed by somebody who knows the key and not the protocol.
+    let header = serde_json::to_string(&message("execute_request", json!({})).1.header).unwrap();
+    let (code, deep) = (r#"{"code": "value 1"}"#, "[".repeat(100_000));
+    for parts in [
+        ["", "{}", "{}", code],
+        ["{}", "{}", "{}", code],
+        ["[1, 2]", "{}", "{}", code],
+        [&header, "{}", "{}", ""],
+        [&header, "{}", "{}", "{\"code\": "],
+        [&header, "{}", "{}", &deep],
+    ] {
+        client.shell.socket.send(signed(&client, parts)).await.unwrap();
+        client.control.socket.send(signed(&client, parts)).await.unwrap();
+    }
+
+    // A message that was changed on its way, or lost the end of its signature.
+    let good = signed(&client, [&header, "{}", "{}", code]).into_vec();
+    let text = |at: usize| std::str::from_utf8(&good[at]).unwrap().to_owned();
+    let mut changed: Vec<String> = (0..good.len()).map(text).collect();
+    changed[5] = r#"{"code": "value 2"}"#.into();
+    let mut cut: Vec<String> = (0..good.len()).map(text).collect();
+    cut[1].truncate(32);
+    for parts in [changed, cut] {
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        client.shell.socket.send(frames(&parts)).await.unwrap();
     }
 
     // A message recorded and sent again: the signature is the right one.
@@ -329,10 +384,28 @@ async fn forged_replayed_and_malformed_messages_are_dropped() {
     client.shell.socket.send(recorded.clone()).await.unwrap();
     assert_eq!(client.outcome(&id).await.reply["execution_count"], 1);
     client.shell.socket.send(recorded).await.unwrap();
+    let (id, once) = message("kernel_info_request", json!({}));
+    let recorded = record(&client, once).await;
+    client.control.socket.send(recorded.clone()).await.unwrap();
+    assert_eq!(receive(&mut client.control).await.parent, id);
+    client.control.socket.send(recorded).await.unwrap();
 
     // None of it ran: the next cell is the second, and the very next reply is to it.
     assert_eq!(client.execute("value 2").await.reply["execution_count"], 2);
     client.shut_down().await;
+}
+
+fn frames(parts: &[&str]) -> zeromq::ZmqMessage {
+    let mut frames = zeromq::ZmqMessage::from(parts[0]);
+    parts[1..].iter().for_each(|part| frames.push_back(part.as_bytes().to_vec().into()));
+    frames
+}
+
+/// A message of these four frames, with the right signature.
+fn signed(client: &Client, parts: [&str; 4]) -> zeromq::ZmqMessage {
+    let signature = hmac::sign(client.shell.mac.as_ref().unwrap(), parts.concat().as_bytes());
+    let signature = data_encoding::HEXLOWER.encode(signature.as_ref());
+    frames(&[&["<IDS|MSG>", &signature], &parts[..]].concat())
 }
 
 /// The frames of a message as they would go over the wire.

@@ -4,7 +4,7 @@ use include_dir::{Dir, include_dir};
 
 use super::Image;
 use crate::error::{Error, Kind, Result, did_you_mean};
-use crate::lang::{Dynamic, IntoValue, define};
+use crate::lang::{Clues, Dynamic, IntoValue, define};
 
 static PHOTOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/assets/photos");
 
@@ -126,9 +126,19 @@ fn unknown(what: &str, name: &str, names: &[String]) -> Error {
 #[define(name = "photo")]
 fn photo_word(
     /// Its name: "astronaut", "brick", "chelsea", "china", "coffee", "grass", "gravel", "hubble" or "rocket".
+    #[complete(|_| photo_names())]
     name: String,
 ) -> Result<Image> {
     photo(&name).map_err(|error| error.at_argument("name"))
+}
+
+/// The gallery like a folder of folders, for completion; every name where no category begins as what is typed.
+fn gallery_paths(clues: &Clues<'_>) -> Vec<String> {
+    let categories = gallery_categories().unwrap_or_default();
+    match categories.iter().any(|category| category.starts_with(clues.typed)) {
+        true => categories.into_iter().map(|category| format!("{category}/")).collect(),
+        false => gallery_names().unwrap_or_default(),
+    }
 }
 
 /// A cut-out picture of a thing, or all of a kind as a list.
@@ -140,6 +150,7 @@ fn photo_word(
 fn gallery_word(
     /// "mammal/koala" for one; "bird", "fish", "flower", "fruit", "insect", "instrument", "mammal", "tool",
     /// "vegetable" or "vehicle" for all of a kind.
+    #[complete(gallery_paths)]
     name: String,
 ) -> Result<Dynamic> {
     let whole_kind = gallery_categories()?.contains(&name);

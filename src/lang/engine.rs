@@ -1,7 +1,7 @@
 //! The interpreter: Rhai with keyword arguments, builtins, and a session's variables.
 
 use std::any::TypeId;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
@@ -13,6 +13,7 @@ use rhai::{
 use super::arguments::Arguments;
 use super::context::{Context, Host, Interrupt, Runtime, Source};
 use super::modules::Modules;
+use super::pieces::{self, Piece};
 use super::registry::{self, Builtin};
 use super::scan::{self, CallSite, Place, Role, Scan};
 use super::value::{register_value_type, value_types};
@@ -45,6 +46,7 @@ pub struct Interpreter {
     roles: Roles,
     modules: Modules,
     share: Vec<Stmt>,
+    natives: OnceCell<Vec<Native>>,
 }
 
 impl Interpreter {
@@ -71,7 +73,7 @@ impl Interpreter {
         }
         engine.set_module_resolver(modules.clone());
         let share = engine.compile(SHARE).map(|ast| ast.statements().to_vec()).unwrap_or_default();
-        Self { engine, scope: Scope::new(), runtime, roles, modules, share }
+        Self { engine, scope: Scope::new(), runtime, roles, modules, share, natives: OnceCell::new() }
     }
 
     /// Runs a text under a name, in the session's variables; returns the value of its last statement.
@@ -181,6 +183,23 @@ impl Interpreter {
         script_functions(&self.engine)
     }
 
+    /// The functions that Rhai brings along, in alphabetical order.
+    pub fn natives(&self) -> &[Native] {
+        self.natives.get_or_init(|| natives(&self.engine))
+    }
+
+    /// What a text consists of, also if it is half-typed.
+    pub fn pieces(&self, text: &str) -> Vec<Piece> {
+        pieces::pieces(&self.scan(text), text)
+    }
+
+    /// Is there a function of this name?
+    pub fn has_function(&self, name: &str) -> bool {
+        !registry::builtin(name).is_empty()
+            || self.runtime.functions.borrow().contains(name)
+            || self.natives().binary_search_by(|native| native.name.as_str().cmp(name)).is_ok()
+    }
+
     /// Reads a text as far as its tokens go, for completion and for deciding whether it is whole.
     pub fn scan(&self, text: &str) -> Scan {
         scan::scan(&self.engine, text)
@@ -208,6 +227,66 @@ pub struct ScriptFunction {
     pub signature: String,
     /// Its `///` comments, in Markdown.
     pub doc: String,
+}
+
+/// A function that Rhai brings along.
+#[derive(Clone, Debug)]
+pub struct Native {
+    /// Its name.
+    pub name: String,
+    /// Its name and parameters.
+    pub signature: String,
+    /// The type of its first parameter, which is what a method is called on, as [`type_name`](super::type_name) says it.
+    pub first: Option<&'static str>,
+    /// The type of what it returns.
+    pub returns: Option<&'static str>,
+}
+
+fn natives(engine: &Engine) -> Vec<Native> {
+    let mut natives: Vec<Native> = engine.collect_fn_metadata(
+        None,
+        |info| {
+            let metadata = info.metadata;
+            let is_name = |name: &str| name.chars().all(|c| c.is_alphanumeric() || c == '_');
+            if info.script.is_some() || !info.namespace.is_empty() || !is_name(&metadata.name) {
+                return None;
+            }
+            let parameters =
+                || metadata.params_info.iter().map(|part| part.split(':').next().unwrap_or_default().trim());
+            Some(Native {
+                name: metadata.name.to_string(),
+                signature: format!("{}({})", metadata.name, parameters().collect::<Vec<_>>().join(", ")),
+                first: metadata.params_info.first().and_then(|info| our_name(info.split_once(':')?.1)),
+                returns: our_name(&metadata.return_type),
+            })
+        },
+        true,
+    );
+    // these are words of Rhai, which no package has
+    for name in ["print", "debug", "type_of", "call", "curry", "is_shared", "is_def_var", "is_def_fn", "eval", "Fn"] {
+        natives.push(Native { name: name.into(), signature: format!("{name}(…)"), first: None, returns: None });
+    }
+    natives.retain(|native| registry::builtin(&native.name).is_empty() && native.name.starts_with(char::is_alphabetic));
+    natives.sort_by(|a, b| (&a.name, &a.first).cmp(&(&b.name, &b.first)));
+    natives.dedup_by(|a, b| (&a.name, &a.first) == (&b.name, &b.first));
+    natives
+}
+
+/// Our name of one of Rhai's types.
+fn our_name(rust: &str) -> Option<&'static str> {
+    let name = rust.trim().trim_start_matches("&mut ").trim_start_matches('&');
+    let name = name.strip_prefix("RhaiResultOf<").and_then(|name| name.strip_suffix('>')).unwrap_or(name).trim();
+    Some(match name {
+        "Array" => "list",
+        "Map" => "map",
+        "str" | "String" | "ImmutableString" => "string",
+        "INT" | "i64" => "integer",
+        "FLOAT" | "f64" => "number",
+        "bool" => "boolean",
+        "char" => "character",
+        "FnPtr" => "function",
+        _ => return None,
+    })
 }
 
 /// The functions that scripts have made known to an engine, in alphabetical order.

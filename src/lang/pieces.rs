@@ -86,11 +86,7 @@ pub fn spans<'a>(scan: &'a Scan, text: &str) -> Vec<Span<'a>> {
             close(&mut spans, text, at);
             walk.to((place.0, place.1 + comment.chars().take_while(|c| *c != '\n').count()));
         }
-        let start = match spans.last() {
-            // an empty rest of a string has no place of its own
-            Some(brace) if lexeme.resumed => brace.range.start + 1,
-            _ => walk.to(lexeme.place),
-        };
+        let start = walk.to(lexeme.place);
         close(&mut spans, text, start);
         spans.push(Span { token: &lexeme.token, place: lexeme.place, range: start..text.len() });
     }
@@ -106,7 +102,7 @@ pub fn spans<'a>(scan: &'a Scan, text: &str) -> Vec<Span<'a>> {
 /// The last token ends where there is only space until `next`.
 fn close(spans: &mut [Span<'_>], text: &str, next: usize) {
     if let Some(last) = spans.last_mut()
-        && last.range.end > next.max(last.range.start)
+        && last.range.end >= next.max(last.range.start)
     {
         last.range.end = last.range.start + text[last.range.start..next.max(last.range.start)].trim_end().len();
     }

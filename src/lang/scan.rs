@@ -111,8 +111,6 @@ pub struct Lexeme {
     pub token: Token,
     /// Where it starts.
     pub place: Place,
-    /// Is it the rest of a string, behind a `${…}`? The place of an empty rest is not known.
-    pub resumed: bool,
 }
 
 /// What kind of bracket is open.
@@ -225,7 +223,11 @@ pub fn scan(engine: &Engine, text: &str) -> Scan {
     let (mut tokens, control) = engine.lex(&input);
     tokens.state.include_comments = true;
     while let Some((token, position)) = tokens.next() {
-        let here = place(position);
+        let here = match (place(position), scan.tokens.last()) {
+            // an empty rest of a string has no place of its own
+            ((0, _), Some(brace)) if resumed => (brace.place.0, brace.place.1 + 1),
+            (here, _) => here,
+        };
         match token {
             Token::EOF => break,
             Token::Comment(text) => {
@@ -243,12 +245,13 @@ pub fn scan(engine: &Engine, text: &str) -> Scan {
                 }
                 // what follows is only coloured
                 lost = true;
-                scan.tokens.push(Lexeme { token: Token::LexError(error), place: here, resumed: false });
+                scan.tokens.push(Lexeme { token: Token::LexError(error), place: here });
                 continue;
             }
             _ => {}
         }
-        scan.tokens.push(Lexeme { token: token.clone(), place: here, resumed: std::mem::take(&mut resumed) });
+        scan.tokens.push(Lexeme { token: token.clone(), place: here });
+        resumed = false;
         if lost {
             continue;
         }

@@ -39,4 +39,4 @@ pub use recipe::{ChannelOrder, InputRecipe, ResizeRule};
 pub use reference::Reference;
 pub use rules::Rules;
 pub use weights::{Step, Weights};
-pub use words::{ClassName, Input, LayerName, or_embedded, without_weights};
+pub use words::{ClassName, Input, LayerName, layer_table, or_embedded, without_weights};

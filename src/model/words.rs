@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use super::{ChannelOrder, Classes, Layer, Model, OnnxOptions, ResizeRule, zoo};
 use crate::error::{Error, Kind, Result, did_you_mean};
 use crate::image::{Color, Image};
-use crate::lang::{Context, Dynamic, FromValue, IntoValue, Reject, Table, define, value_type};
+use crate::lang::{Clues, Completer, Context, Dynamic, FromValue, IntoValue, Reject, Table, define, value_type};
 use crate::tensor::TensorValue;
 
 value_type!(
@@ -104,6 +104,7 @@ pub enum Input {
 
 impl FromValue for Input {
     const EXPECTED: &'static str = "an image or a tensor [N, 3, height, width]";
+    const TYPES: &'static [&'static str] = &["image", "tensor"];
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         if let Some(image) = value.clone().try_cast::<Image>() {
             return Ok(Self::Image(image));
@@ -118,6 +119,8 @@ pub struct ClassName(Dynamic);
 
 impl FromValue for ClassName {
     const EXPECTED: &'static str = "a class: its number or its name";
+    const TYPES: &'static [&'static str] = &["integer", "string"];
+    const COMPLETE: Option<Completer> = Some(class_names);
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         if value.is_int() || value.is_string() { Ok(Self(value.clone())) } else { Err(Reject::Type) }
     }
@@ -148,6 +151,8 @@ pub enum LayerName {
 
 impl FromValue for LayerName {
     const EXPECTED: &'static str = "a layer or its name";
+    const TYPES: &'static [&'static str] = &["layer", "string"];
+    const COMPLETE: Option<Completer> = Some(layer_names);
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         if let Some(layer) = value.clone().try_cast::<Layer>() {
             return Ok(Self::Handle(layer));
@@ -178,6 +183,44 @@ impl LayerName {
         };
         model.layer(name).map_err(|error| error.at_argument("layer"))
     }
+}
+
+/// The model that a call is about, if its value is known.
+fn known_model(clues: &Clues<'_>) -> Option<Model> {
+    clues.others.iter().find_map(|other| other.value.clone()?.try_cast::<Model>())
+}
+
+/// The names of the layers of the model that a call is about, for completion: that of a variable, of `model("…")`, or
+/// the embedded one.
+fn layer_names(clues: &Clues<'_>) -> Vec<String> {
+    if let Some(model) = known_model(clues) {
+        return model.graph().names().map(str::to_owned).collect();
+    }
+    let other = clues.others.iter().find(|other| other.kind == Some("model"));
+    let named = other.map(|other| other.written.trim().strip_prefix("model(\"")?.split('"').next());
+    // no weights are needed for names
+    let network = named.map_or(Some(Model::EMBEDDED), |named| named).and_then(zoo::find);
+    let graph = network.and_then(|network| network.graph().ok());
+    graph.map_or_else(Vec::new, |graph| graph.names().map(str::to_owned).collect())
+}
+
+/// The names of the classes of the model that a call is about, for completion.
+fn class_names(clues: &Clues<'_>) -> Vec<String> {
+    known_model(clues).map_or_else(Classes::imagenet, |model| model.classes().clone()).names().to_vec()
+}
+
+/// The networks, and the files of networks, for completion.
+fn model_names(clues: &Clues<'_>) -> Vec<String> {
+    let mut names: Vec<String> = zoo::NAMES.iter().map(|name| (*name).to_owned()).collect();
+    names.extend(clues.files(&["onnx", "percept"]));
+    names
+}
+
+/// Where weights come from, for completion.
+fn weights_names(clues: &Clues<'_>) -> Vec<String> {
+    let mut names = vec!["hub".to_owned(), "random".to_owned()];
+    names.extend(clues.files(&["safetensors", "pth", "pt"]));
+    names
 }
 
 /// The model that a call names, or the embedded one; noted with the hash of its weights.
@@ -214,16 +257,19 @@ pub fn or_embedded(cx: &Context<'_>, model: Option<Model>) -> Result<Model> {
 fn model_word(
     cx: &Context<'_>,
     /// The name of a network, of which "squeezenet1_1" is inside the program, or the path of an `.onnx` or `.percept` file.
+    #[complete(model_names)]
     name: String,
     /// A file of weights, "hub" (published ones, fetched) or "random" (an untrained network); those inside the program if
     /// not given.
     #[default]
+    #[complete(weights_names)]
     weights: Option<String>,
     /// The seed of random weights; without it, the next of the session's.
     #[default]
     seed: Option<u64>,
     /// For `.onnx`: a file with the names of the classes, one a line; ImageNet's if there are 1,000 answers.
     #[default]
+    #[complete(|clues| clues.files(&["txt"]))]
     classes: Option<String>,
     /// For `.onnx`: what is subtracted from each channel, in the network's order and range.
     #[default]
@@ -310,6 +356,7 @@ fn three(numbers: &[f64], parameter: &str) -> Result<[f32; 3]> {
 
 impl FromValue for ChannelOrder {
     const EXPECTED: &'static str = "\"rgb\" or \"bgr\"";
+    const COMPLETE: Option<Completer> = Some(|_| vec!["rgb".into(), "bgr".into()]);
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         match value.clone().into_string().map_err(|_| Reject::Type)?.as_str() {
             "rgb" => Ok(Self::Rgb),
@@ -356,6 +403,7 @@ fn save_model(
     /// The model.
     model: Model,
     /// The file.
+    #[complete(|clues| clues.files(&["percept"]))]
     path: String,
 ) -> Result<()> {
     model.save(Path::new(&path)).map_err(|error| error.at_argument("path"))
@@ -375,6 +423,11 @@ fn layers(
     /// The model.
     model: Model,
 ) -> Result<Table> {
+    Ok(layer_table(&model))
+}
+
+/// The layers of a model as [`layers`] lists them.
+pub fn layer_table(model: &Model) -> Table {
     let mut table = Table::new(&["layer", "counted", "also", "operation", "output", "parameters", "sees"]);
     for row in model.layers() {
         let also: Vec<&str> = row.aliases.iter().filter(|alias| **alias != row.ordinal).map(String::as_str).collect();
@@ -389,7 +442,7 @@ fn layers(
             row.receptive_field.size.into_value(),
         ]);
     }
-    Ok(table)
+    table
 }
 
 /// One layer of a model, by any of its names: `"features.3.squeeze"`, `"fire2/squeeze1x1"` or `"conv2"`.
@@ -402,6 +455,7 @@ fn layer_word(
     /// The model.
     model: Model,
     /// The layer's name; `layers()` lists them.
+    #[complete(layer_names)]
     name: String,
 ) -> Result<Layer> {
     model.layer(&name).map_err(|error| error.at_argument("name"))
@@ -415,6 +469,7 @@ fn layer_word(
 #[define(name = "layer")]
 fn layer_of_embedded(
     /// The layer's name; `layers()` lists them.
+    #[complete(layer_names)]
     name: String,
 ) -> Result<Layer> {
     Model::embedded()?.layer(&name).map_err(|error| error.at_argument("name"))

@@ -1,56 +1,30 @@
 //! The prompt: an editor over a session.
 
+mod assistant;
+mod history;
+mod keys;
+mod paint;
+
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::io::IsTerminal;
+use std::process::Command;
 use std::rc::Rc;
 
-use rustyline::completion::{Completer, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
-use rustyline::validate::{ValidationContext, ValidationResult, Validator};
-use rustyline::{CompletionType, Config, Editor, Helper, Highlighter, Hinter};
+use rustyline::{BellStyle, CompletionType, Config, Editor};
 
+use self::assistant::Assistant;
+use self::paint::Palette;
 use crate::console::{Console, print_error, show_outcome, stop_on_ctrl_c};
 use crate::error::{Error, Kind, Result};
-use crate::session::{Completeness, Session, Sink};
+use crate::session::{Ask, Session, Sink};
 
 const PROMPT: &str = "percept> ";
-const HISTORY_LENGTH: usize = 10_000;
+/// So many columns a block is indented.
+const STEP: u8 = 4;
 
-/// Asks the session what the editor wants to know.
-#[derive(Helper, Hinter, Highlighter)]
-struct Assistant {
-    session: Rc<RefCell<Session>>,
-}
-
-impl Completer for Assistant {
-    type Candidate = Pair;
-
-    fn complete(
-        &self,
-        line: &str,
-        position: usize,
-        _: &rustyline::Context<'_>,
-    ) -> rustyline::Result<(usize, Vec<Pair>)> {
-        let cursor = line.get(..position).map_or(0, |text| text.chars().count());
-        let completion = self.session.borrow().complete(line, cursor);
-        let start = line.char_indices().nth(completion.start).map_or(line.len(), |(byte, _)| byte);
-        let pair = |text: String| Pair { display: text.clone(), replacement: text };
-        Ok((start, completion.candidates.into_iter().map(|candidate| pair(candidate.text)).collect()))
-    }
-}
-
-impl Validator for Assistant {
-    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
-        Ok(match self.session.borrow().is_complete(context.input()) {
-            Completeness::Incomplete(_) => ValidationResult::Incomplete,
-            // wrong text is run as well, so that its error is shown
-            Completeness::Complete | Completeness::Invalid => ValidationResult::Valid(None),
-        })
-    }
-}
-
-/// Reads and evaluates until Ctrl-D.
+/// Reads and evaluates until Ctrl-D or `:quit`.
 ///
 /// # Errors
 /// The terminal cannot be used.
@@ -60,23 +34,41 @@ pub fn run() -> Result<u8> {
     stop_on_ctrl_c(&session)?;
     let session = Rc::new(RefCell::new(session));
     let mut editor = editor(Rc::clone(&session))?;
-    let history = history_file();
+    // what a pipe says is not a person's history
+    let person = std::io::stdin().is_terminal();
+    let history = if person { history::file() } else { None };
     if let Some(history) = &history {
         // there is none the first time
         let _ = editor.load_history(history);
     }
-    println!("percept {}: help(\"dream\") explains a word, Tab completes, Ctrl-D leaves", env!("CARGO_PKG_VERSION"));
+    if person {
+        println!("percept {}: :help tells what there is, Tab completes, Ctrl-D leaves", env!("CARGO_PKG_VERSION"));
+    }
+    // what the person left in an external editor is put at the prompt
+    let mut edited = String::new();
     loop {
-        match editor.readline(PROMPT) {
+        keys::begin();
+        match editor.readline_with_initial(PROMPT, (&std::mem::take(&mut edited), "")) {
             Ok(code) if code.trim().is_empty() => {}
             Ok(code) => {
-                let _ = editor.add_history_entry(code.as_str());
-                let outcome = session.borrow_mut().eval(&code);
-                show_outcome(&console, &outcome);
+                let code = code.trim_end();
+                let _ = editor.add_history_entry(code);
                 if let Some(history) = &history
                     && let Err(error) = editor.append_history(history)
                 {
                     print_error(&Error::new(Kind::File, format!("cannot keep the history: {error}")));
+                }
+                // a Ctrl-C that came too late to stop the text before must not stop this one
+                session.borrow().interrupt().clear();
+                let outcome = session.borrow_mut().eval(code);
+                show_outcome(&console, &outcome);
+                match outcome.ask {
+                    Some(Ask::Quit) => return Ok(0),
+                    Some(Ask::Edit(text)) => match edit(&text) {
+                        Ok(text) => edited = text,
+                        Err(error) => print_error(&error),
+                    },
+                    _ => {}
                 }
             }
             Err(ReadlineError::Interrupted) => {}
@@ -90,18 +82,34 @@ fn editor(session: Rc<RefCell<Session>>) -> Result<Editor<Assistant, DefaultHist
     let fault = |error: ReadlineError| Error::new(Kind::File, format!("cannot use the terminal: {error}"));
     let config = Config::builder()
         .completion_type(CompletionType::List)
-        .max_history_size(HISTORY_LENGTH)
+        .completion_show_all_if_ambiguous(true)
+        .max_history_size(history::LENGTH)
         .map_err(fault)?
+        .bell_style(BellStyle::None)
+        .indent_size(STEP)
         .bracketed_paste(true)
         .build();
     let mut editor = Editor::with_config(config).map_err(fault)?;
-    editor.set_helper(Some(Assistant { session }));
+    keys::bind(&mut editor, Rc::clone(&session));
+    editor.set_helper(Some(Assistant::new(session, Palette::of_terminal())));
     Ok(editor)
 }
 
-/// `$XDG_STATE_HOME/percept/history`, or what the system has in its place; its folder is made.
-fn history_file() -> Option<PathBuf> {
-    let folder = dirs::state_dir().or_else(dirs::data_local_dir)?.join("percept");
-    std::fs::create_dir_all(&folder).ok()?;
-    Some(folder.join("history"))
+/// Lets the person edit a text with the program that `VISUAL` or `EDITOR` names; what is left of it.
+fn edit(text: &str) -> Result<String> {
+    let program = ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
+    let program = program.unwrap_or_else(|| "vi".to_owned());
+    let fault = |what: std::io::Error| {
+        Error::new(Kind::File, format!("cannot edit with `{program}`: {what}"))
+            .with_hint("the environment variable EDITOR names the program")
+    };
+    let file = tempfile::Builder::new().suffix(".rhai").tempfile().map_err(fault)?;
+    std::fs::write(file.path(), text).map_err(fault)?;
+    // EDITOR may have arguments: `code --wait`
+    let mut words = program.split_whitespace();
+    let status = Command::new(words.next().unwrap_or_default()).args(words).arg(file.path()).status().map_err(fault)?;
+    if !status.success() {
+        return Err(Error::new(Kind::File, format!("`{program}` failed, so nothing was taken over")));
+    }
+    Ok(std::fs::read_to_string(file.path()).map_err(fault)?.trim_end().to_owned())
 }

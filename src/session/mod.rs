@@ -12,13 +12,14 @@ mod sink;
 use std::rc::Rc;
 
 pub use commands::{Ask, COMMANDS, Command, read as read_command};
-pub use complete::{Candidate, Completeness, Completion};
+pub use complete::{Candidate, Completeness, Completion, Signature};
 pub use manual::manual;
 pub use output::Output;
 pub use sink::{Preview, Sink};
 
 use crate::error::{Error, Kind, Result};
 use crate::lang::{Dynamic, Host, Interpreter, Interrupt, Report};
+pub use crate::lang::{Look, Piece};
 
 /// An interpreter with its variables and its output.
 ///
@@ -179,6 +180,26 @@ impl Session {
     /// The documentation of what stands at the cursor, as Markdown.
     pub fn inspect(&self, code: &str, cursor: usize) -> Option<Output> {
         help::inspect(&self.interpreter, code, cursor)
+    }
+
+    /// The signature of the call that is being typed at the end of a text.
+    pub fn signature_at(&self, before: &str) -> Option<Signature> {
+        complete::signature_at(&self.interpreter, before)
+    }
+
+    /// How far a line is indented that begins behind this text, in columns.
+    pub fn indentation(&self, before: &str) -> usize {
+        complete::indentation(&self.interpreter, before)
+    }
+
+    /// What a text consists of, also if it is half-typed.
+    pub fn pieces(&self, code: &str) -> Vec<Piece> {
+        self.interpreter.pieces(code)
+    }
+
+    /// Is there a function of this name?
+    pub fn has_function(&self, name: &str) -> bool {
+        self.interpreter.has_function(name)
     }
 
     /// Is this a whole program, or does more have to come?

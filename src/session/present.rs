@@ -5,6 +5,7 @@ use super::builtins::{Lettered, Page};
 use crate::error::Result;
 use crate::image::Image;
 use crate::lang::{Dynamic, Table, provenance, text};
+use crate::model::{Model, layer_table};
 use crate::render::{Bar, Bars, Body, Colormap, Figure, Grid, Heatmap, Range, Tile};
 use crate::vis::Classification;
 use crate::vis::attribution::{Attribution, Sign};
@@ -23,6 +24,11 @@ pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
     let mut output = Output { title: title.map(str::to_owned), text: text(value), ..Output::default() };
     if let Some(table) = value.clone().try_cast::<Table>() {
         output.html = Some(html(&table));
+    }
+    if let Some(model) = value.clone().try_cast::<Model>() {
+        let table = layer_table(&model);
+        output.html = Some(format!("<p>{}</p>{}", escape(&output.text), html(&table)));
+        output.text = format!("{}\n{table}", output.text);
     }
     if let Some(value) = value.clone().try_cast::<Classification>() {
         output.html = Some(bars(&value));

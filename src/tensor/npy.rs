@@ -23,6 +23,7 @@ const LARGEST: u64 = 4 << 30;
 #[define]
 fn load_tensor(
     /// The file.
+    #[complete(|clues| clues.files(&["npy"]))]
     path: String,
 ) -> Result<TensorValue> {
     read(Path::new(&path)).map_err(|error| error.at_argument("path"))
@@ -96,6 +97,7 @@ fn save(
     /// The tensor.
     tensor: TensorValue,
     /// The file; its name ends in .npy.
+    #[complete(|clues| clues.files(&["npy"]))]
     path: String,
 ) -> Result<()> {
     write(&tensor, Path::new(&path)).map_err(|error| error.at_argument("path"))

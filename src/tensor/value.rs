@@ -80,7 +80,7 @@ impl fmt::Display for TensorValue {
         let low = values.iter().copied().fold(f32::INFINITY, f32::min);
         let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / values.len().max(1) as f64;
-        write!(f, "tensor {:?}", self.0.dims())?;
+        write!(f, "tensor {:?} {}", self.0.dims(), self.0.dtype().as_str())?;
         if values.is_empty() {
             return Ok(());
         }

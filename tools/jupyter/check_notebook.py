@@ -51,6 +51,8 @@ def faults_of(path: str, tour: bool) -> list[str]:
                 faults.append(f"cell {number} has an output without text/plain")
             if "image/png" in data:
                 pictures += 1
+                if "text/html" in data:
+                    faults.append(f"cell {number}: JupyterLab shows the text/html instead of the picture")
                 if fault := fault_of_picture(data["image/png"]):
                     faults.append(f"cell {number}: a picture {fault}")
             if found := PROGRESS.match(data.get("text/plain", "")):

@@ -78,7 +78,7 @@ class FrontEndTests(SessionTests):
 
     def test_the_pager_knows_variables_and_functions_of_cells(self) -> None:
         self.run_cell("/// Twice as much.\nfn twice(x) { 2 * x }\nlet kept = [1, 2, 3];")
-        for code, known in [("twice?", "Twice as much."), ("kept?", "array")]:
+        for code, known in [("twice?", "Twice as much."), ("kept?", "[1, 2, 3]")]:
             with self.subTest(code=code):
                 reply, _ = self.outputs(code)
                 self.assertEqual(reply["status"], "ok", reply)

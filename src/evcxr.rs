@@ -1,0 +1,106 @@
+//! Percept's values in Rust notebooks: evcxr, Rust's own Jupyter kernel, shows a value richly if it has an inherent
+//! method `evcxr_display` that prints its content between two marks.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use crate::error::Result;
+use crate::image::Image;
+use crate::lang::Dynamic;
+use crate::model::Model;
+use crate::render::{Body, Figure, Heatmap};
+use crate::session::Output;
+use crate::tensor::TensorValue;
+
+impl Output {
+    /// Shows it in a Rust notebook; elsewhere it prints the marks that evcxr looks for.
+    pub fn evcxr_display(&self) {
+        match contents(self) {
+            Ok(text) => print!("{text}"),
+            Err(error) => println!("{error}"),
+        }
+    }
+}
+
+/// Everything that evcxr can show of an output, the richest last.
+fn contents(output: &Output) -> Result<String> {
+    let mut text = String::new();
+    let mut add = |kind: &str, content: &str| {
+        text.push_str(&format!("EVCXR_BEGIN_CONTENT {kind}\n{content}\nEVCXR_END_CONTENT\n"));
+    };
+    add("text/plain", &output.text);
+    if let Some(png) = output.png()? {
+        add("image/png", &BASE64.encode(png));
+    }
+    if let Some(svg) = output.svg()? {
+        add("image/svg+xml", &svg);
+    }
+    if let Some(html) = &output.html {
+        add("text/html", html);
+    }
+    if let Some(markdown) = &output.markdown {
+        add("text/markdown", markdown);
+    }
+    Ok(text)
+}
+
+/// Shows a value as the language shows it.
+fn display(value: &Dynamic) {
+    match Output::of(value) {
+        Ok(output) => output.evcxr_display(),
+        Err(error) => println!("{error}"),
+    }
+}
+
+impl Image {
+    /// Shows the picture in a Rust notebook; elsewhere it prints the marks that evcxr looks for.
+    pub fn evcxr_display(&self) {
+        display(&Dynamic::from(self.clone()));
+    }
+}
+
+impl TensorValue {
+    /// Shows shape, range and a corner of the numbers in a Rust notebook.
+    pub fn evcxr_display(&self) {
+        display(&Dynamic::from(self.clone()));
+    }
+}
+
+impl Model {
+    /// Shows the table of layers in a Rust notebook.
+    pub fn evcxr_display(&self) {
+        display(&Dynamic::from(self.clone()));
+    }
+}
+
+impl Figure {
+    /// Shows the figure in a Rust notebook; elsewhere it prints the marks that evcxr looks for.
+    pub fn evcxr_display(&self) {
+        let text = self.title.clone().unwrap_or_else(|| "a figure".to_owned());
+        Output { text, figure: Some(self.clone()), ..Output::default() }.evcxr_display();
+    }
+}
+
+impl Heatmap {
+    /// Shows the map in a Rust notebook; elsewhere it prints the marks that evcxr looks for.
+    pub fn evcxr_display(&self) {
+        Figure::new(Body::Heatmap(self.clone())).evcxr_display();
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_come_with_their_text_between_the_marks() {
+        let image = Image::filled(2, 2, [1.0, 0.0, 0.0]).unwrap();
+        let text = contents(&Output::of(&Dynamic::from(image)).unwrap()).unwrap();
+        let parts: Vec<&str> = text.split("EVCXR_END_CONTENT\n").collect();
+        assert!(parts[0].starts_with("EVCXR_BEGIN_CONTENT text/plain\n"), "{text}");
+        let png = parts[1].strip_prefix("EVCXR_BEGIN_CONTENT image/png\n").unwrap().trim();
+        assert!(BASE64.decode(png).unwrap().starts_with(b"\x89PNG"));
+        assert_eq!(parts[2..], [""]);
+    }
+}
