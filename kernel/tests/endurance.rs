@@ -9,12 +9,19 @@ mod client;
 mod toy;
 
 use std::cell::Cell;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use client::{Client, Message, execute_content, receive};
 use jupyter_zmq_client::ClientIoPubConnection;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
+
+/// Not a test: the process in which a kernel runs for the others.
+#[test]
+fn kernel_process() {
+    client::kernel_process();
+}
 
 /// What a cell prints that is to be more than all queues together can hold.
 const KILOBYTES: usize = 100 << 10;
@@ -157,14 +164,15 @@ async fn interrupts_at_any_moment_leave_every_variable_as_it_was() {
         assert_eq!(reply.parent, cell);
 
         // The next cell is not hit, however late the interrupt came, and finds all there is.
-        let code: String = (0..=round).map(|i| format!("say v{i}\n")).chain(["say c".into()]).collect();
+        let says = (0..=round).map(|i| format!("say v{i}\n"));
+        let code: String = ["count c 1\n".into()].into_iter().chain(says).chain(["say c".into()]).collect();
         let outcome = client.execute(&code).await;
         assert_eq!(outcome.reply["status"], "ok", "round {round}: {}", outcome.reply);
         let printed = outcome.printed("stdout");
         let mut lines = printed.lines();
         assert!((0..=round).all(|i| lines.next() == Some(&i.to_string())));
-        let counted = lines.next().unwrap().parse::<u64>().unwrap() - count;
-        count += counted;
+        let counted = lines.next().unwrap().parse::<u64>().unwrap() - count - 1;
+        count += counted + 1;
         if reply.content["status"] == "ok" {
             assert_eq!(counted, times);
         } else {
@@ -217,12 +225,12 @@ async fn a_kernel_ends_when_whoever_started_it_was_killed() {
     let folder = tempfile::tempdir().unwrap();
     let info = client::tcp();
     let file = client::connection_file(&folder, &info);
-    let parent = std::process::Command::new("sh")
-        .args(["-c", "\"$0\" \"$1\" & wait"])
-        .args([client::toy(), file])
-        .env("JPY_PARENT_PID", std::process::id().to_string())
-        .spawn();
-    let mut parent = client::Process(parent.unwrap());
+    let kernel = client::kernel_command(&file);
+    let mut parent = std::process::Command::new("sh");
+    parent.args(["-c", "\"$@\" & wait", "sh"]).arg(kernel.get_program()).args(kernel.get_args());
+    parent.envs(kernel.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdout(Stdio::null());
+    parent.env("JPY_PARENT_PID", std::process::id().to_string());
+    let mut parent = client::Process(parent.spawn().unwrap());
     let mut iopub = jupyter_zmq_client::create_client_iopub_connection(&info, "", "session").await.unwrap();
     assert_eq!(receive(&mut iopub).await.kind, "iopub_welcome");
     parent.0.kill().unwrap();

@@ -128,8 +128,11 @@ impl Hinter for Assistant {
         if recalled {
             return None;
         }
-        if position == line.len() && !line.trim().is_empty() && !line.contains('\n') {
-            let newest = history.len().checked_sub(1)?;
+        if position == line.len()
+            && !line.trim().is_empty()
+            && !line.contains('\n')
+            && let Some(newest) = history.len().checked_sub(1)
+        {
             let found = history.starts_with(line, newest, SearchDirection::Reverse).ok().flatten();
             if let Some(rest) = found.and_then(|found| found.entry.get(line.len()..).map(str::to_owned))
                 && !rest.is_empty()

@@ -50,7 +50,7 @@ pub fn bind<H: Helper, I: History>(editor: &mut Editor<H, I>, session: Rc<RefCel
         editor.bind_sequence(Event::from(key), EventHandler::Conditional(Box::new(Key(handle))));
     };
     let plain = |code: KeyCode| KeyEvent(code, Modifiers::NONE);
-    on(KeyEvent::ENTER, enter);
+    on(plain(KeyCode::Enter), enter);
     on(KeyEvent::ctrl('J'), enter);
     on(KeyEvent(KeyCode::Enter, Modifiers::ALT), |context| Some(new_line(context)));
     on(plain(KeyCode::Tab), tab);

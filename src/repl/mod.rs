@@ -12,7 +12,8 @@ use std::rc::Rc;
 
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
-use rustyline::{BellStyle, CompletionType, Config, Editor};
+use rustyline::config::BellStyle;
+use rustyline::{CompletionType, Config, Editor};
 
 use self::assistant::Assistant;
 use self::paint::Palette;

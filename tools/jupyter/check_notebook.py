@@ -51,7 +51,8 @@ def faults_of(path: str, tour: bool) -> list[str]:
                 faults.append(f"cell {number} has an output without text/plain")
             if "image/png" in data:
                 pictures += 1
-                if "text/html" in data:
+                # JupyterLab prefers it
+                if not re.search("<img|<svg", data.get("text/html", "<img")):
                     faults.append(f"cell {number}: JupyterLab shows the text/html instead of the picture")
                 if fault := fault_of_picture(data["image/png"]):
                     faults.append(f"cell {number}: a picture {fault}")

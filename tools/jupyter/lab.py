@@ -92,16 +92,13 @@ class Notebook:
     def __init__(self, page: Page, address: str, path: str) -> None:
         self.page = page
         # JupyterLab shows "Idle" before it is connected, and what is run that early is lost, whatever the kernel
-        connected: list[bool] = []
-        page.on(
-            "websocket",
-            lambda socket: socket.on("framesent", lambda frame: "history_request" in str(frame) and connected.append(True)),
-        )
+        sent: list[str] = []
+        page.on("websocket", lambda channel: channel.on("framesent", lambda frame: sent.append(str(frame))))
         page.goto(address.format(path), wait_until="domcontentloaded")
         self.panel = page.locator(".jp-NotebookPanel:visible")
         expect(self.panel.locator(".jp-CodeCell .cm-content").first).to_be_visible(timeout=60 * SECOND)
         end = time.monotonic() + PATIENCE / SECOND
-        while not connected:
+        while not any("history_request" in frame for frame in sent):
             assert time.monotonic() < end, "JupyterLab does not connect to the kernel"
             page.wait_for_timeout(50)
         self.wait_until_idle(PATIENCE)
@@ -159,7 +156,7 @@ def errors(within: Locator) -> Locator:
 
 
 def natural_sizes(within: Locator) -> list[list[int]]:
-    return within.locator(".jp-RenderedImage img").evaluate_all(
+    return within.locator(".jp-OutputArea-output img").evaluate_all(
         "all => Promise.all(all.map(image => image.decode().then(() => [image.naturalWidth, image.naturalHeight])))"
     )
 
@@ -172,6 +169,7 @@ class Check:
         self.address = address
         self.folder = folder
         self.picture = picture
+        self.notebook: Notebook | None = None
 
     def shoot(self, name: str) -> None:
         self.page.screenshot(path=self.folder / f"{name}.png")
@@ -190,7 +188,10 @@ class Check:
             sizes = natural_sizes(cell)
             assert sizes, f"cell {number} shows no picture"
             assert all(min(size) >= 32 for size in sizes), f"cell {number}: {sizes}"
-        widest = notebook.panel.locator(".jp-RenderedImage img").evaluate_all(
+            title = re.search(r'\btitle="([^"]*)"', cell.locator(".cm-content").inner_text())
+            for text in outputs(cell).filter(has=self.page.locator("table")).all_inner_texts():
+                assert title is None or title[1] in text, f"cell {number} does not show its title"
+        widest = notebook.panel.locator(".jp-OutputArea-output img").evaluate_all(
             "all => Math.max(...all.map(image => image.getBoundingClientRect().right))"
         )
         assert widest <= self.page.viewport_size["width"], "a picture goes beyond the window"
@@ -201,19 +202,19 @@ class Check:
             self.shoot(f"tour-{number}")
 
     def the_picture_of_the_manual(self) -> None:
-        """A screenshot with code, a result and a dream in it."""
+        """A screenshot with a question, code, progress and a figure in it."""
         if self.picture is None:
             return
-        self.page.set_viewport_size({"width": 1280, "height": 960})
-        chosen = self.notebook.code_cells().filter(has_text="classify(cat)").first
-        chosen.click()
-        self.page.keyboard.press("Escape")
-        # the heading above it stands at the top
-        self.notebook.panel.locator("h2", has_text="What does it say this is?").evaluate(
+        before = self.page.viewport_size
+        self.page.set_viewport_size({"width": 1280, "height": 1000})
+        self.notebook.code_cells().filter(has_text="occlusion(").first.locator(".jp-InputPrompt").click()
+        self.notebook.panel.locator("h2", has_text="Where would covering it hurt?").evaluate(
             "heading => heading.scrollIntoView({block: 'start'})"
         )
+        self.page.mouse.move(0, 0)
         self.page.wait_for_timeout(500)
         self.page.screenshot(path=self.picture)
+        self.page.set_viewport_size(before)
 
     def the_language(self) -> None:
         """The cells are coloured as Rhai, by the extension."""
@@ -324,7 +325,7 @@ class Check:
         self.shoot("table")
         self.notebook.run('#{a: 1, b: [1, 2, "x"], c: model("squeezenet1_1")}')
         self.notebook.run('photo("coffee").to_tensor()')
-        self.notebook.run(":vars")
+        outputs(self.notebook.run(":vars")).last.scroll_into_view_if_needed()
         self.shoot("values")
 
 
@@ -366,7 +367,7 @@ def main() -> int:
                     faults += 1
                     traceback.print_exc(limit=3)
                     check.shoot(f"failed-{step.__name__}")
-                    if step is STEPS[0]:
+                    if check.notebook is None:
                         break
                     page.keyboard.press("Escape")
                 print(f"        {step.__name__.replace('_', ' ')}: {time.monotonic() - began:.1f} s", flush=True)

@@ -10,7 +10,8 @@ class FrontEndTests(SessionTests):
         """The reply to a cell, and the messages that it sent."""
         request = self.start(code, **options)
         reply = self.reply(request)
-        return reply, [message for message in self.rest(request) if message["msg_type"] not in ("status", "execute_input")]
+        messages = self.rest(request)
+        return reply, [message for message in messages if message["msg_type"] not in ("status", "execute_input")]
 
     def question(self, request: str) -> dict:
         message = self.client.get_stdin_msg(timeout=PATIENCE)
@@ -102,6 +103,14 @@ class FrontEndTests(SessionTests):
     def test_an_unknown_command_is_an_error(self) -> None:
         reply, _ = self.outputs(":nonsense")
         self.assertEqual(reply["status"], "error")
+
+    def test_an_error_names_the_cell_as_the_front_end_numbers_it(self) -> None:
+        for code in ["dream?", ":vars", "1"]:
+            for stored in (True, False):
+                self.outputs(code, store_history=stored)
+                with self.subTest(after=code, stored=stored):
+                    reply, _ = self.outputs("no_such_function(1)")
+                    self.assertIn(f" cell {reply['execution_count']}:1:1", "\n".join(reply["traceback"]))
 
     def test_completions_say_what_they_are(self) -> None:
         content = self.reply(self.client.complete('dream(photo("china"), oct'))

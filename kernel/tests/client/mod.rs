@@ -5,7 +5,7 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -98,7 +98,7 @@ impl Client {
     }
 
     async fn spawn(folder: TempDir, info: ConnectionInfo) -> Self {
-        let process = Command::new(toy()).arg(connection_file(&folder, &info)).spawn().unwrap();
+        let process = kernel_command(&connection_file(&folder, &info)).spawn().unwrap();
         Self::connect(folder, info, Kernel::Process(Process(process))).await
     }
 
@@ -277,13 +277,23 @@ pub fn connection_file(folder: &TempDir, info: &ConnectionInfo) -> PathBuf {
     file
 }
 
-/// The example of the same name, which `cargo test` builds beside the tests.
-pub fn toy() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let target = test.parent().and_then(Path::parent).unwrap();
-    let toy = target.join("examples").join("toy").with_extension(std::env::consts::EXE_EXTENSION);
-    assert!(toy.exists(), "{} is not built: cargo build -p percept-kernel --examples", toy.display());
-    toy
+/// Tells [`kernel_process`] that it is one.
+const CONNECTION_FILE: &str = "KERNEL_TEST_CONNECTION_FILE";
+
+/// The command that starts a kernel as a process of its own: this test binary, of which only the test that calls
+/// [`kernel_process`] is run. Unlike an example it is never out of date.
+pub fn kernel_command(connection_file: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "kernel_process", "--nocapture"]).stdout(Stdio::null());
+    command.env(CONNECTION_FILE, connection_file);
+    command
+}
+
+/// Runs a kernel if this process was started for that.
+pub fn kernel_process() {
+    if let Some(file) = std::env::var_os(CONNECTION_FILE) {
+        percept_kernel::run(file.as_ref(), Toy::default).unwrap();
+    }
 }
 
 async fn welcomed(iopub: &mut zmq::ClientIoPubConnection) {
