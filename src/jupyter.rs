@@ -196,6 +196,11 @@ fn bundle(output: &Output) -> Result<MimeBundle> {
     Ok(bundle)
 }
 
+/// The kind of a candidate in one word: JupyterLab wraps two, and draws an icon for those that IPython uses.
+fn icon(kind: &str) -> &str {
+    if kind == "keyword argument" { "param" } else { kind }
+}
+
 struct Kernel {
     session: Session,
     notebook: Rc<Notebook>,
@@ -215,7 +220,7 @@ impl Kernel {
             Some(Ask::Page(page)) => io.page(bundle(page)?),
             Some(Ask::Clear) => self.notebook.clear(false),
             Some(Ask::Edit(text)) => io.set_next_input(text, false),
-            Some(Ask::Quit) => io.stdout("the notebook's Kernel menu shuts the kernel down\n"),
+            Some(Ask::Quit) => io.ask_exit(),
             None => {}
         }
         Ok(())
@@ -249,7 +254,10 @@ impl Interpreter for Kernel {
         KernelInfo {
             implementation: "percept".into(),
             implementation_version: env!("CARGO_PKG_VERSION").into(),
-            banner: format!("percept {}: see what a network has learned", env!("CARGO_PKG_VERSION")),
+            banner: format!(
+                "percept {}: see what a network has learned\n:help tells what there is, Tab completes, name? explains\n",
+                env!("CARGO_PKG_VERSION")
+            ),
             language: LanguageInfo {
                 name: "rhai".into(),
                 version: "1.27".into(),
@@ -267,7 +275,7 @@ impl Interpreter for Kernel {
 
     fn execute(&mut self, code: &str, io: &Io) -> ExecuteResult {
         self.notebook.begin(io);
-        let outcome = self.session.eval(code);
+        let outcome = self.session.eval_cell(io.execution_count(), code);
         let shown = outcome.output.as_ref().map(bundle).transpose();
         let shown = shown.and_then(|shown| Ok((shown, self.ask(&outcome, io)?)).map(|(shown, ())| shown));
         let result = match (&outcome.error, shown) {
@@ -295,7 +303,7 @@ impl Interpreter for Kernel {
         let matches = completion
             .candidates
             .into_iter()
-            .map(|candidate| Completion::new(candidate.text).kind(candidate.kind).signature(candidate.detail))
+            .map(|candidate| Completion::new(candidate.text).kind(icon(&candidate.kind)).signature(candidate.detail))
             .collect();
         Completions { matches, start: completion.start, end: completion.end }
     }
@@ -321,31 +329,32 @@ pub fn run(connection_file: &Path) -> Result<()> {
     percept_kernel::run(connection_file, Kernel::new).map_err(|error| fault(&error))
 }
 
-/// The kernel as Jupyter lists it.
-fn spec() -> Result<KernelSpec> {
+/// The kernel as Jupyter lists it, under a name; `percept` if none is given.
+fn spec(name: Option<&str>) -> Result<KernelSpec> {
     let program = std::env::current_exe()
         .map_err(|error| Error::new(Kind::File, format!("cannot tell where this program lies: {error}")))?;
-    let spec = KernelSpec::new("percept", "Percept", "rhai").map_err(|error| fault(&error))?;
+    let (name, shown) = name.map_or(("percept", "Percept".to_owned()), |name| (name, format!("Percept ({name})")));
+    let spec = KernelSpec::new(name, &shown, "rhai").map_err(|error| fault(&error))?;
     Ok(spec
         .command(program.to_string_lossy(), ["kernel", "run"])
         .file("logo-32x32.png", include_bytes!("../assets/logo/logo-32x32.png").as_slice())
         .file("logo-64x64.png", include_bytes!("../assets/logo/logo-64x64.png").as_slice()))
 }
 
-/// Makes Jupyter know the kernel; returns the folder that was written.
+/// Makes Jupyter know the kernel, under a name other than `percept` if one is given; returns the folder that was written.
 ///
 /// # Errors
 /// The folder cannot be written, or holds another program's kernel.
-pub fn install(location: &Location) -> Result<PathBuf> {
-    spec()?.install(location).map_err(|error| fault(&error))
+pub fn install(location: &Location, name: Option<&str>) -> Result<PathBuf> {
+    spec(name)?.install(location).map_err(|error| fault(&error))
 }
 
 /// Makes Jupyter forget the kernel; returns the folder that was removed.
 ///
 /// # Errors
 /// It is not installed there.
-pub fn uninstall(location: &Location) -> Result<PathBuf> {
-    spec()?.uninstall(location).map_err(|error| fault(&error))
+pub fn uninstall(location: &Location, name: Option<&str>) -> Result<PathBuf> {
+    spec(name)?.uninstall(location).map_err(|error| fault(&error))
 }
 
 fn fault(error: &percept_kernel::Error) -> Error {

@@ -63,23 +63,25 @@ enum Kernel {
 }
 
 #[derive(Args)]
-#[group(multiple = false)]
 struct Place {
     /// For this user (the default).
-    #[arg(long)]
+    #[arg(long, group = "place")]
     user: bool,
     /// In the active Python environment.
-    #[arg(long)]
+    #[arg(long, group = "place")]
     sys_prefix: bool,
     /// Below this folder, in share/jupyter/kernels.
-    #[arg(long)]
+    #[arg(long, group = "place")]
     prefix: Option<PathBuf>,
+    /// What Jupyter calls it, if not `percept`: several can be there.
+    #[arg(long)]
+    name: Option<String>,
 }
 
 impl Place {
-    fn location(self) -> jupyter::Location {
+    fn location(&self) -> jupyter::Location {
         match self {
-            Self { prefix: Some(prefix), .. } => jupyter::Location::Prefix(prefix),
+            Self { prefix: Some(prefix), .. } => jupyter::Location::Prefix(prefix.clone()),
             Self { sys_prefix: true, .. } => jupyter::Location::SysPrefix,
             _ => jupyter::Location::User,
         }
@@ -126,11 +128,11 @@ fn run(cli: Cli) -> Result<u8> {
             Ok(0)
         }
         Command::Kernel(Kernel::Install(place)) => {
-            println!("installed in {}", jupyter::install(&place.location())?.display());
+            println!("installed in {}", jupyter::install(&place.location(), place.name.as_deref())?.display());
             Ok(0)
         }
         Command::Kernel(Kernel::Uninstall(place)) => {
-            println!("removed {}", jupyter::uninstall(&place.location())?.display());
+            println!("removed {}", jupyter::uninstall(&place.location(), place.name.as_deref())?.display());
             Ok(0)
         }
         Command::Kernel(Kernel::Run { connection_file }) => jupyter::run(&connection_file).map(|()| 0),

@@ -87,6 +87,11 @@ impl Io {
         self.payload(json!({ "source": "set_next_input", "text": text, "replace": replace }));
     }
 
+    /// Asks the front end to leave, as a console does at `exit`, when the cell has ended without an error.
+    pub fn ask_exit(&self) {
+        self.payload(json!({ "source": "ask_exit", "keepkernel": false }));
+    }
+
     /// The number of the cell, as in `In [3]`.
     pub fn execution_count(&self) -> usize {
         self.0.execution_count

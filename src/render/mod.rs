@@ -18,7 +18,7 @@ mod svg;
 mod terminal;
 mod text;
 
-pub use bars::{Bar, Bars};
+pub use bars::{Bar, Bars, percent};
 pub use colormap::Colormap;
 pub use encode::to_png;
 pub use figure::{Body, Figure};

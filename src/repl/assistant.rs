@@ -69,6 +69,9 @@ impl Completer for Assistant {
     type Candidate = Choice;
 
     fn complete(&self, line: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Choice>)> {
+        if let Some(edit) = keys::take_edit() {
+            return Ok((edit.start, vec![Choice { display: String::new(), replacement: edit.text }]));
+        }
         let cursor = line.get(..position).map_or(0, |text| text.chars().count());
         let completion = self.session.borrow().complete(line, cursor);
         let start = line.char_indices().nth(completion.start).map_or(line.len(), |(byte, _)| byte);
@@ -178,6 +181,7 @@ fn columns() -> usize {
 
 impl Highlighter for Assistant {
     fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
+        keys::note_listing(false);
         let session = self.session.borrow();
         let matched = if self.last.get() { Vec::new() } else { self.matched.borrow().clone() };
         Cow::Owned(self.palette.paint(line, &session.pieces(line), &matched, |name| session.has_function(name)))
@@ -190,9 +194,9 @@ impl Highlighter for Assistant {
     fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
         let quiet = |text: &str| styled(text, self.palette.quiet);
         let current = self.current.borrow();
-        let parts = current.as_ref().and_then(|range| {
-            Some((hint.get(..range.start)?, hint.get(range.clone())?, hint.get(range.end..)?))
-        });
+        let parts = current
+            .as_ref()
+            .and_then(|range| Some((hint.get(..range.start)?, hint.get(range.clone())?, hint.get(range.end..)?)));
         Cow::Owned(match parts {
             Some((before, current, after)) => {
                 format!("{}{}{}", quiet(before), styled(current, self.palette.current), quiet(after))
@@ -202,6 +206,7 @@ impl Highlighter for Assistant {
     }
 
     fn highlight_candidate<'c>(&self, candidate: &'c str, _: CompletionType) -> Cow<'c, str> {
+        keys::note_listing(true);
         Cow::Owned(match candidate.split_once("  ") {
             Some((name, detail)) => format!("{CLEAR_BELOW}{name}  {}", styled(detail, self.palette.quiet)),
             None => format!("{CLEAR_BELOW}{candidate}"),

@@ -26,6 +26,27 @@ struct State {
     recalled: bool,
     /// What the text must begin with, if the history is being searched.
     search: Option<String>,
+    /// What the next completion is to do instead.
+    edit: Option<Edit>,
+    /// Is a list of candidates on the screen, whose next page may be asked for?
+    listing: bool,
+}
+
+/// Text in place of what stands between a byte and the cursor. No command of rustyline replaces text and goes behind it,
+/// but a completion does.
+pub struct Edit {
+    pub start: usize,
+    pub text: String,
+}
+
+/// What the key that was pressed wants replaced, if this completion is only its means.
+pub fn take_edit() -> Option<Edit> {
+    STATE.with_borrow_mut(|state| state.edit.take())
+}
+
+/// Says whether candidates are being listed.
+pub fn note_listing(listing: bool) {
+    STATE.with_borrow_mut(|state| state.listing = listing);
 }
 
 /// The answer of the session, if there is one.
@@ -40,7 +61,7 @@ pub fn note_recalled(recalled: bool) {
 
 /// A new text begins.
 pub fn begin() {
-    STATE.with_borrow_mut(|state| (state.recalled, state.search) = (false, None));
+    STATE.with_borrow_mut(|state| *state = State { session: state.session.take(), ..State::default() });
 }
 
 /// Binds the keys.
@@ -56,18 +77,24 @@ pub fn bind<H: Helper, I: History>(editor: &mut Editor<H, I>, session: Rc<RefCel
     on(plain(KeyCode::Tab), tab);
     on(plain(KeyCode::Backspace), backspace);
     for bracket in [')', ']', '}'] {
-        on(plain(KeyCode::Char(bracket)), match bracket {
-            ')' => |context| dedent(context, ')'),
-            ']' => |context| dedent(context, ']'),
-            _ => |context| dedent(context, '}'),
-        });
+        on(
+            plain(KeyCode::Char(bracket)),
+            match bracket {
+                ')' => |context| dedent(context, ')'),
+                ']' => |context| dedent(context, ']'),
+                _ => |context| dedent(context, '}'),
+            },
+        );
     }
     for key in [plain(KeyCode::Right), plain(KeyCode::End), KeyEvent::ctrl('F'), KeyEvent::ctrl('E')] {
         on(key, accept);
     }
-    for key in [KeyEvent::alt('f'), KeyEvent(KeyCode::Right, Modifiers::CTRL), KeyEvent(KeyCode::Right, Modifiers::ALT)] {
+    for key in [KeyEvent::alt('f'), KeyEvent(KeyCode::Right, Modifiers::CTRL), KeyEvent(KeyCode::Right, Modifiers::ALT)]
+    {
         on(key, accept_word);
     }
+    on(KeyEvent::ctrl('C'), leave_list);
+    on(plain(KeyCode::Esc), leave_list);
     on(plain(KeyCode::Up), |context| search(context, Cmd::HistorySearchBackward));
     on(plain(KeyCode::Down), |context| search(context, Cmd::HistorySearchForward));
 }
@@ -127,7 +154,17 @@ fn dedent(context: &EventContext<'_>, bracket: char) -> Option<Cmd> {
     let spaces = spaces(context)?;
     let before = context.line().get(..context.pos())?;
     let indent = ask(|session| session.indentation(before))?.saturating_sub(usize::from(super::STEP));
-    (indent < spaces.len()).then(|| Cmd::Replace(Movement::BeginningOfLine, Some(format!("{}{bracket}", " ".repeat(indent)))))
+    if indent >= spaces.len() {
+        return None;
+    }
+    let edit = Edit { start: context.pos() - spaces.len(), text: format!("{}{bracket}", " ".repeat(indent)) };
+    STATE.with_borrow_mut(|state| state.edit = Some(edit));
+    Some(Cmd::Complete)
+}
+
+/// Leaves a list that waits to show its next page: rustyline knows the key that deletes for it.
+fn leave_list(_: &EventContext<'_>) -> Option<Cmd> {
+    STATE.with_borrow(|state| state.listing).then_some(Cmd::Kill(Movement::BackwardChar(1)))
 }
 
 /// Accepts the hint.

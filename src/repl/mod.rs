@@ -10,9 +10,9 @@ use std::io::IsTerminal;
 use std::process::Command;
 use std::rc::Rc;
 
+use rustyline::config::BellStyle;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
-use rustyline::config::BellStyle;
 use rustyline::{CompletionType, Config, Editor};
 
 use self::assistant::Assistant;
@@ -84,6 +84,8 @@ fn editor(session: Rc<RefCell<Session>>) -> Result<Editor<Assistant, DefaultHist
     let config = Config::builder()
         .completion_type(CompletionType::List)
         .completion_show_all_if_ambiguous(true)
+        // a long list waits after each page anyway
+        .completion_prompt_limit(usize::MAX)
         .max_history_size(history::LENGTH)
         .map_err(fault)?
         .bell_style(BellStyle::None)

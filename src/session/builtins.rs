@@ -118,7 +118,9 @@ fn eprint(
     /// What to print.
     value: Dynamic,
 ) -> Result<()> {
-    cx.eprint(&format!("{}\n", crate::lang::text(&value)));
+    // as `print` writes it: strings without quotes
+    let text = if value.is_string() { value.to_string() } else { crate::lang::text(&value) };
+    cx.eprint(&format!("{text}\n"));
     Ok(())
 }
 

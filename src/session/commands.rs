@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::builtins::Page;
 use super::{Outcome, Output, Session, help, present};
 use crate::error::{Error, Kind, Result, did_you_mean, write_file};
-use crate::lang::{Dynamic, Table, describe, names};
+use crate::lang::{Dynamic, Table, names, text};
 
 /// A command as its user knows it.
 #[derive(Debug)]
@@ -51,6 +51,10 @@ pub const COMMANDS: &[Command] = &[
 /// the text is one of the language.
 pub fn read(text: &str) -> Option<(&str, &str)> {
     let text = text.trim();
+    // what people type who want to leave
+    if ["exit", "quit", "exit()", "quit()"].contains(&text) {
+        return Some(("quit", ""));
+    }
     if let Some(line) = text.strip_prefix(':') {
         let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         return Some((name, rest.trim()));
@@ -117,8 +121,8 @@ fn explain(session: &mut Session, topic: &str) -> Result<Outcome> {
 fn variables(session: &mut Session, _: &str) -> Result<Outcome> {
     let mut table = Table::new(&["variable", "type", "value"]);
     for (name, value) in session.interpreter.variables().into_iter().filter(|(name, _)| name != "_") {
-        let described = describe(&value);
-        let short: String = described.lines().next().unwrap_or_default().chars().take(60).collect();
+        let written = text(&value);
+        let short: String = written.lines().next().unwrap_or_default().chars().take(60).collect();
         table.rows.push(vec![name.into(), crate::lang::type_name(&value).into(), short.into()]);
     }
     if table.rows.is_empty() {
@@ -189,6 +193,7 @@ mod tests {
         assert_eq!(read("  :time  dream(img) \n"), Some(("time", "dream(img)")));
         assert_eq!(read("dream?"), Some(("help", "dream")));
         assert_eq!(read("?dream"), Some(("help", "dream")));
+        assert_eq!(read("exit"), Some(("quit", "")));
         assert_eq!(read("sheets::octaves??"), Some(("help", "sheets::octaves")));
         for code in ["let a = 1;", "a ?? b", "a?.b", "?", "", "f(x)?", "#{a: 1}"] {
             assert_eq!(read(code), None, "{code}");

@@ -106,11 +106,16 @@ impl Session {
     /// Evaluates a cell: the next of the session's, called `cell 1`, `cell 2`, … in reports. It may be a
     /// [command](COMMANDS).
     pub fn eval(&mut self, code: &str) -> Outcome {
+        self.eval_cell(self.cells + 1, code)
+    }
+
+    /// Evaluates a cell that has a number.
+    pub fn eval_cell(&mut self, number: usize, code: &str) -> Outcome {
         if let Some((command, argument)) = read_command(code) {
             return commands::run(self, command, argument);
         }
-        self.cells += 1;
-        let name = format!("cell {}", self.cells);
+        self.cells = number;
+        let name = format!("cell {number}");
         let outcome = self.eval_named(&name, code);
         code.clone_into(&mut self.last);
         if outcome.error.is_none() {

@@ -1,16 +1,21 @@
 //! How each kind of value is shown.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
 use super::Output;
 use super::builtins::{Lettered, Page};
 use crate::error::Result;
 use crate::image::Image;
 use crate::lang::{Dynamic, Table, provenance, text};
 use crate::model::{Model, layer_table};
-use crate::render::{Bar, Bars, Body, Colormap, Figure, Grid, Heatmap, Range, Tile};
+use crate::render::{Bar, Bars, Body, Colormap, Figure, Grid, Heatmap, Range, Raster, Tile, percent, to_png};
 use crate::vis::Classification;
 use crate::vis::attribution::{Attribution, Sign};
 use crate::vis::representation::{Activations, Filters};
 
+/// What stands above a classification.
+const CLASSIFIED: &str = "What the network says it is";
 /// How many channels or pictures one figure shows at most.
 const MOST_TILES: usize = 144;
 /// How many rows and columns a matrix of kernels shows at most.
@@ -31,7 +36,7 @@ pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
         output.text = format!("{}\n{table}", output.text);
     }
     if let Some(value) = value.clone().try_cast::<Classification>() {
-        output.html = Some(bars(&value));
+        output.html = Some(bars(&value)?);
     }
     output.provenance = told(value);
     if let Some(mut figure) = figure(value)? {
@@ -104,7 +109,7 @@ fn row(items: &[Dynamic]) -> Result<Option<Figure>> {
 
 fn classification(value: &Classification) -> Figure {
     let bars = value.ranked.iter().map(|ranked| Bar { name: ranked.name.clone(), value: ranked.probability }).collect();
-    Figure::new(Body::Bars(Bars::new(bars).thumbnail(value.image.clone()))).titled("What the network says it is")
+    Figure::new(Body::Bars(Bars::new(bars).thumbnail(value.image.clone()))).titled(CLASSIFIED)
 }
 
 fn filters(value: &Filters) -> Result<Figure> {
@@ -192,26 +197,30 @@ fn capital(text: &str) -> String {
     characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }
 
-/// A classification for notebooks: bars in the colours of the page.
-fn bars(value: &Classification) -> String {
-    let rows: Vec<String> = value
-        .ranked
-        .iter()
-        .map(|ranked| {
-            let share = ranked.probability * 100.0;
-            let bar = format!(
-                "<div style=\"width:{:.1}%;min-width:1px;height:0.8em;background:#2f6fb0;border-radius:2px\"></div>",
-                share.clamp(0.0, 100.0)
-            );
-            let track = "width:20em;background:rgba(128,128,128,0.2);border-radius:2px";
-            format!(
-                "<tr><td style=\"text-align:left\">{}</td><td><div style=\"{track}\">{bar}</div></td>\
-                 <td style=\"text-align:right\">{share:.1} %</td></tr>",
-                escape(&ranked.name)
-            )
-        })
-        .collect();
-    format!("<table style=\"border:none\"><tbody>{}</tbody></table>", rows.join(""))
+/// A classification for notebooks: the picture, and bars in the colours of the page.
+fn bars(value: &Classification) -> Result<String> {
+    let rows = value.ranked.iter().enumerate().map(|(rank, ranked)| {
+        let weight = if rank == 0 { "font-weight:600" } else { "opacity:0.85" };
+        let width = (ranked.probability * 100.0).clamp(0.0, 100.0);
+        let bar = format!(
+            "<div style=\"width:{width:.1}%;min-width:1px;height:0.8em;background:#2f6fb0;border-radius:2px\"></div>"
+        );
+        format!(
+            "<tr style=\"{weight};background:none\"><td style=\"text-align:left;white-space:nowrap\">{}</td><td>\
+             <div style=\"width:20em;background:rgba(128,128,128,0.2);border-radius:2px\">{bar}</div></td>\
+             <td style=\"text-align:right;white-space:nowrap\">{}</td></tr>",
+            escape(&ranked.name),
+            percent(ranked.probability)
+        )
+    });
+    let rows: String = rows.collect();
+    let png = BASE64.encode(to_png(&Raster::from_image(&value.image), &[])?);
+    Ok(format!(
+        "<div style=\"font-weight:600;margin-bottom:6px\">{CLASSIFIED}</div>\
+         <div style=\"display:flex;align-items:center;gap:20px\">\
+         <img alt=\"the image as the network saw it\" style=\"width:160px\" src=\"data:image/png;base64,{png}\">\
+         <table style=\"border:none;margin:0\"><tbody>{rows}</tbody></table></div>"
+    ))
 }
 
 fn escape(text: &str) -> String {
