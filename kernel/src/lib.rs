@@ -5,7 +5,7 @@
 //!
 //! # A calculator
 //!
-//! ```
+//! ```no_run
 #![doc = include_str!("../examples/calculator.rs")]
 //! ```
 //!

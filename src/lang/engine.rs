@@ -236,7 +236,8 @@ pub struct Native {
     pub name: String,
     /// Its name and parameters.
     pub signature: String,
-    /// The type of its first parameter, which is what a method is called on, as [`type_name`](super::type_name) says it.
+    /// The type of its first parameter, which is what a method is called on, as [`type_name`](super::type_name) says it;
+    /// "value" if the language has no name for it.
     pub first: Option<&'static str>,
     /// The type of what it returns.
     pub returns: Option<&'static str>,
@@ -253,10 +254,11 @@ fn natives(engine: &Engine) -> Vec<Native> {
             }
             let parameters =
                 || metadata.params_info.iter().map(|part| part.split(':').next().unwrap_or_default().trim());
+            let first = metadata.params_info.first();
             Some(Native {
                 name: metadata.name.to_string(),
                 signature: format!("{}({})", metadata.name, parameters().collect::<Vec<_>>().join(", ")),
-                first: metadata.params_info.first().and_then(|info| our_name(info.split_once(':')?.1)),
+                first: first.map(|info| info.split_once(':').and_then(|(_, rust)| our_name(rust)).unwrap_or("value")),
                 returns: our_name(&metadata.return_type),
             })
         },

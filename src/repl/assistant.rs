@@ -14,7 +14,7 @@ use rustyline::{CompletionType, Context, Helper};
 
 use super::keys;
 use super::paint::{Palette, matching, styled};
-use crate::session::{self, Completeness, Session};
+use crate::session::{self, Completeness, Piece, Session};
 
 /// Candidates are explained, one a line, if there are no more than these.
 const EXPLAINED: usize = 16;
@@ -25,6 +25,8 @@ const CLEAR_BELOW: &str = "\x1b[J";
 pub struct Assistant {
     session: Rc<RefCell<Session>>,
     palette: Palette,
+    /// The text that was seen last, and its pieces.
+    pieces: RefCell<(String, Rc<[Piece]>)>,
     /// The brackets that are shown as belonging together.
     matched: RefCell<Vec<Range<usize>>>,
     /// Is the text drawn for the last time, as it stays on the screen?
@@ -35,7 +37,23 @@ pub struct Assistant {
 
 impl Assistant {
     pub fn new(session: Rc<RefCell<Session>>, palette: Palette) -> Self {
-        Self { session, palette, matched: RefCell::default(), last: Cell::default(), current: RefCell::default() }
+        Self {
+            session,
+            palette,
+            pieces: RefCell::new((String::new(), Rc::default())),
+            matched: RefCell::default(),
+            last: Cell::default(),
+            current: RefCell::default(),
+        }
+    }
+
+    /// The pieces of a text, which are asked for several times between two keys.
+    fn pieces(&self, text: &str) -> Rc<[Piece]> {
+        let mut seen = self.pieces.borrow_mut();
+        if seen.0 != text {
+            *seen = (text.to_owned(), self.session.borrow().pieces(text).into());
+        }
+        Rc::clone(&seen.1)
     }
 
     /// The signature of the call at the cursor, on lines of its own.
@@ -184,7 +202,7 @@ impl Highlighter for Assistant {
         keys::note_listing(false);
         let session = self.session.borrow();
         let matched = if self.last.get() { Vec::new() } else { self.matched.borrow().clone() };
-        Cow::Owned(self.palette.paint(line, &session.pieces(line), &matched, |name| session.has_function(name)))
+        Cow::Owned(self.palette.paint(line, &self.pieces(line), &matched, |name| session.has_function(name)))
     }
 
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
@@ -215,7 +233,7 @@ impl Highlighter for Assistant {
 
     fn highlight_char(&self, line: &str, position: usize, kind: CmdKind) -> bool {
         self.last.set(kind == CmdKind::ForcedRefresh);
-        let pieces = self.session.borrow().pieces(line);
+        let pieces = self.pieces(line);
         let matched = matching(line, &pieces, position).map_or_else(Vec::new, Vec::from);
         let moved = *self.matched.borrow() != matched;
         *self.matched.borrow_mut() = matched;

@@ -28,6 +28,8 @@ struct State {
     search: Option<String>,
     /// What the next completion is to do instead.
     edit: Option<Edit>,
+    /// Was the text given up?
+    cancelled: bool,
     /// Is a list of candidates on the screen, whose next page may be asked for?
     listing: bool,
 }
@@ -42,6 +44,11 @@ pub struct Edit {
 /// What the key that was pressed wants replaced, if this completion is only its means.
 pub fn take_edit() -> Option<Edit> {
     STATE.with_borrow_mut(|state| state.edit.take())
+}
+
+/// Was the text that has been read given up?
+pub fn was_cancelled() -> bool {
+    STATE.with_borrow(|state| state.cancelled)
 }
 
 /// Says whether candidates are being listed.
@@ -93,7 +100,7 @@ pub fn bind<H: Helper, I: History>(editor: &mut Editor<H, I>, session: Rc<RefCel
     {
         on(key, accept_word);
     }
-    on(KeyEvent::ctrl('C'), leave_list);
+    on(KeyEvent::ctrl('C'), cancel);
     on(plain(KeyCode::Esc), leave_list);
     on(plain(KeyCode::Up), |context| search(context, Cmd::HistorySearchBackward));
     on(plain(KeyCode::Down), |context| search(context, Cmd::HistorySearchForward));
@@ -165,6 +172,14 @@ fn dedent(context: &EventContext<'_>, bracket: char) -> Option<Cmd> {
 /// Leaves a list that waits to show its next page: rustyline knows the key that deletes for it.
 fn leave_list(_: &EventContext<'_>) -> Option<Cmd> {
     STATE.with_borrow(|state| state.listing).then_some(Cmd::Kill(Movement::BackwardChar(1)))
+}
+
+/// Gives the text up: it is taken as a whole, so that its hint goes from the screen, and then forgotten.
+fn cancel(context: &EventContext<'_>) -> Option<Cmd> {
+    leave_list(context).or_else(|| {
+        STATE.with_borrow_mut(|state| state.cancelled = true);
+        Some(Cmd::AcceptLine)
+    })
 }
 
 /// Accepts the hint.

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use rustyline::config::BellStyle;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
-use rustyline::{CompletionType, Config, Editor};
+use rustyline::{ColorMode, CompletionType, Config, Editor};
 
 use self::assistant::Assistant;
 use self::paint::Palette;
@@ -43,14 +43,14 @@ pub fn run() -> Result<u8> {
         let _ = editor.load_history(history);
     }
     if person {
-        println!("percept {}: :help tells what there is, Tab completes, Ctrl-D leaves", env!("CARGO_PKG_VERSION"));
+        println!("percept {} — :help tells what there is, Tab completes, Ctrl-D leaves", env!("CARGO_PKG_VERSION"));
     }
     // what the person left in an external editor is put at the prompt
     let mut edited = String::new();
     loop {
         keys::begin();
         match editor.readline_with_initial(PROMPT, (&std::mem::take(&mut edited), "")) {
-            Ok(code) if code.trim().is_empty() => {}
+            Ok(code) if keys::was_cancelled() || code.trim().is_empty() => {}
             Ok(code) => {
                 let code = code.trim_end();
                 let _ = editor.add_history_entry(code);
@@ -81,7 +81,10 @@ pub fn run() -> Result<u8> {
 
 fn editor(session: Rc<RefCell<Session>>) -> Result<Editor<Assistant, DefaultHistory>> {
     let fault = |error: ReadlineError| Error::new(Kind::File, format!("cannot use the terminal: {error}"));
+    // with NO_COLOR rustyline would not ask for styles at all, and hints would look typed
+    let styles = if std::io::stdout().is_terminal() { ColorMode::Forced } else { ColorMode::Disabled };
     let config = Config::builder()
+        .color_mode(styles)
         .completion_type(CompletionType::List)
         .completion_show_all_if_ambiguous(true)
         // a long list waits after each page anyway

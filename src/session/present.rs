@@ -36,7 +36,7 @@ pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
         output.text = format!("{}\n{table}", output.text);
     }
     if let Some(value) = value.clone().try_cast::<Classification>() {
-        output.html = Some(bars(&value)?);
+        output.html = Some(bars(&value, title.unwrap_or(CLASSIFIED))?);
     }
     output.provenance = told(value);
     if let Some(mut figure) = figure(value)? {
@@ -198,7 +198,7 @@ fn capital(text: &str) -> String {
 }
 
 /// A classification for notebooks: the picture, and bars in the colours of the page.
-fn bars(value: &Classification) -> Result<String> {
+fn bars(value: &Classification, title: &str) -> Result<String> {
     let rows = value.ranked.iter().enumerate().map(|(rank, ranked)| {
         let weight = if rank == 0 { "font-weight:600" } else { "opacity:0.85" };
         let width = (ranked.probability * 100.0).clamp(0.0, 100.0);
@@ -214,9 +214,10 @@ fn bars(value: &Classification) -> Result<String> {
         )
     });
     let rows: String = rows.collect();
+    let title = escape(title);
     let png = BASE64.encode(to_png(&Raster::from_image(&value.image), &[])?);
     Ok(format!(
-        "<div style=\"font-weight:600;margin-bottom:6px\">{CLASSIFIED}</div>\
+        "<div style=\"font-weight:600;margin-bottom:6px\">{title}</div>\
          <div style=\"display:flex;align-items:center;gap:20px\">\
          <img alt=\"the image as the network saw it\" style=\"width:160px\" src=\"data:image/png;base64,{png}\">\
          <table style=\"border:none;margin:0\"><tbody>{rows}</tbody></table></div>"

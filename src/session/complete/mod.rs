@@ -9,7 +9,7 @@ mod text;
 use self::cursor::{Cursor, Known};
 pub use self::signature::{Signature, signature_at};
 use super::COMMANDS;
-use crate::lang::{Clues, Inside, Interpreter, Token, builtins, byte_at, signature, type_name};
+use crate::lang::{Clues, Dynamic, Inside, Interpreter, Token, builtin, builtins, byte_at, signature, type_name};
 
 /// One thing that could stand at the cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,8 +145,7 @@ fn word(interpreter: &Interpreter, before: &str) -> Found {
                 found.extend(text::quoted(&cursor));
             }
             found.extend(keyword_arguments(&cursor));
-            let argument = cursor.argument().is_some();
-            found.extend(names(interpreter, &cursor, argument && prefix.is_empty()));
+            found.extend(if prefix.is_empty() { things(interpreter, &cursor) } else { names(interpreter, &cursor) });
             found
         }
     };
@@ -211,29 +210,57 @@ fn keyword_arguments(cursor: &Cursor<'_>) -> Vec<Candidate> {
     found
 }
 
-/// Variables, functions and keywords; only what has a value, where there are too many else.
-fn names(interpreter: &Interpreter, cursor: &Cursor<'_>, only_values: bool) -> Vec<Candidate> {
-    let mut found: Vec<Candidate> = Vec::new();
-    // `_` is too short to need completing
-    for (name, value) in interpreter.variables().into_iter().filter(|(name, _)| name != "_") {
-        found.push(Candidate::new(name, type_name(&value), ""));
+/// The variables, without those that the argument at the cursor cannot be; at the beginning of an expression also what
+/// there is to be done.
+fn things(interpreter: &Interpreter, cursor: &Cursor<'_>) -> Vec<Candidate> {
+    let place = cursor.argument();
+    let parameters = place.as_ref().map(|place| cursor.parameters(place)).unwrap_or_default();
+    if let Some(place) = &place
+        && parameters.is_empty()
+        && !builtin(&place.site.name).is_empty()
+    {
+        return Vec::new();
     }
-    found.extend(cursor.bound().into_iter().map(|name| Candidate::new(name, "variable", "")));
-    if !only_values {
-        for function in interpreter.functions() {
-            found.push(Candidate::new(function.name, "function", function.signature));
-        }
-        for (name, overloads) in builtins() {
-            let detail = overloads.first().map(|builtin| signature(builtin)).unwrap_or_default();
-            found.push(Candidate::new(name, "function", detail));
-        }
-        for native in interpreter.natives() {
-            found.push(Candidate::new(&native.name, "function", &native.signature));
-        }
-        found.extend(KEYWORDS.map(|keyword| Candidate::new(keyword, "keyword", "")));
+    let fits = |value: &Dynamic| parameters.is_empty() || parameters.iter().any(|parameter| (parameter.accepts)(value));
+    let mut found = variables(interpreter, cursor, fits);
+    if place.is_none() {
+        found.extend(functions(interpreter));
     }
     found.sort_by(|a, b| a.text.cmp(&b.text));
     found
+}
+
+/// Variables, functions and keywords.
+fn names(interpreter: &Interpreter, cursor: &Cursor<'_>) -> Vec<Candidate> {
+    let mut found = variables(interpreter, cursor, |_| true);
+    found.extend(functions(interpreter));
+    // the others are methods
+    let free = interpreter
+        .natives()
+        .iter()
+        .filter(|native| matches!(native.first, None | Some("integer" | "number" | "string")));
+    found.extend(free.map(|native| Candidate::new(&native.name, "function", &native.signature)));
+    found.extend(KEYWORDS.map(|keyword| Candidate::new(keyword, "keyword", "")));
+    found.sort_by(|a, b| a.text.cmp(&b.text));
+    found
+}
+
+/// The variables of the session whose values fit, and those that the text binds.
+fn variables(interpreter: &Interpreter, cursor: &Cursor<'_>, fits: impl Fn(&Dynamic) -> bool) -> Vec<Candidate> {
+    // `_` is too short to need completing
+    let variables = interpreter.variables().into_iter().filter(|(name, value)| name != "_" && fits(value));
+    let known = variables.map(|(name, value)| Candidate::new(name, type_name(&value), ""));
+    known.chain(cursor.bound().into_iter().map(|name| Candidate::new(name, "variable", ""))).collect()
+}
+
+/// The functions of the language, of cells and of modules.
+fn functions(interpreter: &Interpreter) -> Vec<Candidate> {
+    let scripts = interpreter.functions().into_iter();
+    let scripts = scripts.map(|function| Candidate::new(function.name, "function", function.signature));
+    let words = builtins().map(|(name, overloads)| {
+        Candidate::new(name, "function", overloads.first().map(|builtin| signature(builtin)).unwrap_or_default())
+    });
+    scripts.chain(words).collect()
 }
 
 /// Decides from tokens first: `/* open` compiles, and is not whole.

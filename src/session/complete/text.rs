@@ -34,7 +34,7 @@ pub fn complete(interpreter: &Interpreter, scan: &Scan, before: &str, start: usi
     Some(Found { start: inner, candidates: going_on(values, &typed).into_iter().map(candidate).collect() })
 }
 
-/// The values of an argument that has not been begun, in quotes, if there are few.
+/// The values of an argument that has not been begun, in quotes; only the first quote, if there are many.
 pub fn quoted(cursor: &Cursor<'_>) -> Vec<Candidate> {
     let Some(place) = cursor.argument() else { return Vec::new() };
     let others = cursor.others(&place);
@@ -44,7 +44,9 @@ pub fn quoted(cursor: &Cursor<'_>) -> Vec<Candidate> {
         let values = values(parameter, &clues);
         if parameter.types == ["boolean"] {
             found.extend(["true", "false"].map(|word| Candidate::new(word, "boolean", "")));
-        } else if values.len() <= FEW {
+        } else if values.len() > FEW {
+            found.push(Candidate { label: "\"…\"".into(), ..Candidate::new("\"", "text", parameter.kind) });
+        } else {
             let quoted = |value: String| match value.ends_with('/') {
                 true => Candidate::new(format!("\"{}", escape(&value, '"')), "text", ""),
                 false => Candidate::new(format!("\"{}\"", escape(&value, '"')), "text", ""),
