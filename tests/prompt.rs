@@ -214,7 +214,7 @@ fn what_is_typed_is_coloured_and_run() {
     terminal.type_and_see("draem(`a ${photo(\"chi", "draem(`a ${photo(\"chi");
     assert_eq!(terminal.color("draem"), Color::Default);
     assert_eq!(terminal.color("`a"), TEXT);
-    assert_eq!(terminal.color("photo("), FUNCTION);
+    assert_eq!(terminal.color("photo(\"chi"), FUNCTION);
     assert_eq!(terminal.color("\"chi"), TEXT);
     terminal.press(CONTROL_C);
     terminal.prompt();

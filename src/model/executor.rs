@@ -48,8 +48,10 @@ pub trait Executor: Send + Sync {
     }
 }
 
+type Back = dyn Fn(&[Tensor]) -> Result<Tensor>;
+
 /// The way from gradients of some taps to that of the input.
-pub struct Pullback(pub(super) Box<dyn Fn(&[Tensor]) -> Result<Tensor>>);
+pub struct Pullback(pub(super) Box<Back>);
 
 impl Pullback {
     /// The gradient for the input, given one for each tap, of the tap's shape.

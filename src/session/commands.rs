@@ -24,7 +24,7 @@ pub struct Command {
 #[derive(Debug)]
 pub enum Ask {
     /// Show a page of documentation, in a pager if there is one.
-    Page(Output),
+    Page(Box<Output>),
     /// Clear the screen, or the cell's output.
     Clear,
     /// Let the person edit this text, and evaluate it then.
@@ -115,7 +115,7 @@ fn explain(session: &mut Session, topic: &str) -> Result<Outcome> {
         let hint = did_you_mean(topic, names());
         return Err(error.with_hint(hint.unwrap_or_else(|| ":help lists what there is".to_owned())));
     };
-    Ok(asking(Ask::Page(present::present(&Dynamic::from(Page(page)), None)?)))
+    Ok(asking(Ask::Page(Box::new(present::present(&Dynamic::from(Page(page)), None)?))))
 }
 
 fn variables(session: &mut Session, _: &str) -> Result<Outcome> {

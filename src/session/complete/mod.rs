@@ -9,7 +9,7 @@ mod text;
 use self::cursor::{Cursor, Known};
 pub use self::signature::{Signature, signature_at};
 use super::COMMANDS;
-use crate::lang::{Clues, Dynamic, Inside, Interpreter, Token, builtin, builtins, byte_at, signature, type_name};
+use crate::lang::{Clues, Dynamic, Inside, Interpreter, Scan, Token, builtin, builtins, byte_at, signature, type_name};
 
 /// One thing that could stand at the cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -266,6 +266,11 @@ fn functions(interpreter: &Interpreter) -> Vec<Candidate> {
 /// Decides from tokens first: `/* open` compiles, and is not whole.
 pub fn is_complete(interpreter: &Interpreter, code: &str) -> Completeness {
     let scan = interpreter.scan(code);
+    if let Some(Inside::Text(place)) = scan.inside
+        && ends_with_its_line(&scan, &code[byte_at(code, place)..])
+    {
+        return Completeness::Invalid;
+    }
     if scan.unclosed > 0 || scan.dangling {
         return Completeness::Incomplete(indentation(interpreter, code));
     }
@@ -276,6 +281,13 @@ pub fn is_complete(interpreter: &Interpreter, code: &str) -> Completeness {
         Err(error) if wants_block(error.message()) && !stays_wrong(interpreter, code) => Completeness::Incomplete(0),
         Err(_) => Completeness::Invalid,
     }
+}
+
+/// Is an open string one that cannot go on behind the end of its line?
+fn ends_with_its_line(scan: &Scan, string: &str) -> bool {
+    // behind `${…}` it is the rest of a string of any number of lines
+    let resumed = matches!(scan.tokens.last().map(|lexeme| &lexeme.token), Some(Token::RightBrace));
+    !resumed && string.starts_with(['"', '\'']) && !string.ends_with('\\')
 }
 
 /// Did the parser look for the block of a statement?

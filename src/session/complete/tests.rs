@@ -101,6 +101,7 @@ fn texts_of_arguments() {
         ("dream(img, octaves=2, layer=`fire|", &["fire7`"], &[]),
         ("saliency(img, class=\"Egy|", &["Egyptian cat\""], &[]),
         ("saliency(img, class=\"egyptian c|", &["Egyptian cat\""], &[]),
+        ("saliency(img, class=\"cat|", &["Egyptian cat\"", "catamaran\""], &[]),
         ("img.saliency(class=\"tiger|", &["tiger cat\""], &[]),
         ("model(\"squeeze|", &["squeezenet1_1\""], &[]),
         ("model(\"vgg16\", weights=\"ra|", &["random\""], &["vgg16\""]),
@@ -150,6 +151,9 @@ fn a_next_line_is_indented_as_its_brackets_say() {
     assert_eq!(indent(":vars"), None);
     assert_eq!(indent("?dream"), None);
     assert_eq!(indent("f(§"), None);
+    // a string in double quotes ends with its line
+    assert_eq!(indent("let s = \"open"), None);
+    assert_eq!(indent("print(`${a} \"open"), Some(0));
     assert_eq!(session.indentation("for x in 0..3 {\n    print(x);"), 4);
     assert_eq!(session.indentation("print(1);"), 0);
 }

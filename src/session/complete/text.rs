@@ -65,14 +65,18 @@ fn values(parameter: &Parameter, clues: &Clues<'_>) -> Vec<String> {
     }
 }
 
-/// Those that go on from what is typed; if none does, regardless of case; if none does, those that contain it.
+/// Those that go on from what is typed, or have a word that does (`cat`: `Egyptian cat`); if there are none, regardless
+/// of case; if there are none, those that contain it.
 pub fn going_on(values: Vec<String>, typed: &str) -> Vec<String> {
     let lower = typed.to_lowercase();
     let pick =
         |fits: &dyn Fn(&str) -> bool| -> Vec<String> { values.iter().filter(|value| fits(value)).cloned().collect() };
-    let mut found = pick(&|value| value.starts_with(typed));
+    let begins = |value: &str, typed: &str| {
+        value.starts_with(typed) || value.match_indices(' ').any(|(space, _)| value[space + 1..].starts_with(typed))
+    };
+    let mut found = pick(&|value| begins(value, typed));
     if found.is_empty() {
-        found = pick(&|value| value.to_lowercase().starts_with(&lower));
+        found = pick(&|value| begins(&value.to_lowercase(), &lower));
     }
     if found.is_empty() {
         found = pick(&|value| value.to_lowercase().contains(&lower));
