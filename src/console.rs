@@ -65,6 +65,11 @@ impl Console {
         }
     }
 
+    /// How wide a page of text may be: as the terminal; without limit where there is none.
+    fn columns(&self) -> usize {
+        if std::io::stdout().is_terminal() { self.terminal().columns } else { usize::MAX }
+    }
+
     /// The terminal as it is now: the window may have changed its size since the last picture.
     fn terminal(&self) -> Terminal {
         let terminal = Terminal::detect();
@@ -175,7 +180,11 @@ impl Sink for Console {
 
     fn display(&self, output: &Output) -> Result<()> {
         let Some(figure) = &output.figure else {
-            self.write(&format!("{}\n", output.text));
+            let page = output.markdown.is_some();
+            self.write(&format!(
+                "{}\n",
+                if page { wrapped(&output.text, self.columns()) } else { output.text.clone() }
+            ));
             return Ok(());
         };
         if let Some(folder) = &self.folder {
@@ -188,6 +197,22 @@ impl Sink for Console {
         self.write(&format!("{drawn}{text}{}", if text.is_empty() { "" } else { "\n" }));
         Ok(())
     }
+}
+
+/// A page whose long lines are broken between words; what is explained beside a name stays there.
+fn wrapped(page: &str, columns: usize) -> String {
+    let lines = page.lines().map(|line| {
+        let name = line.len() - line.trim_start().len();
+        let beside = line[name..].find("  ").map(|gap| name + gap);
+        let beside = beside.map(|gap| gap + line[gap..].len() - line[gap..].trim_start().len());
+        let indent = beside.unwrap_or(name + 4 * usize::from(name > 0)).min(columns / 2);
+        if line.chars().count() <= columns {
+            return line.to_owned();
+        }
+        let indent = " ".repeat(indent);
+        textwrap::fill(line, textwrap::Options::new(columns).subsequent_indent(&indent).break_words(false))
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// A title as part of a file name: lower case, words joined by dashes.
@@ -222,7 +247,7 @@ pub fn show_outcome(console: &Console, outcome: &Outcome) -> u8 {
         return 1;
     }
     match &outcome.ask {
-        Some(Ask::Page(page)) => console.print(&format!("{}\n", page.text)),
+        Some(Ask::Page(page)) => console.print(&format!("{}\n", wrapped(&page.text, console.columns()))),
         Some(Ask::Clear) => console.clear(false),
         Some(Ask::Edit(_) | Ask::Quit) | None => {}
     }
@@ -285,7 +310,16 @@ pub fn eval_code(code: &str) -> Result<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::slug;
+    use super::{slug, wrapped};
+
+    #[test]
+    fn pages_are_broken_between_words_beside_their_names() {
+        let page = "f(a)\n\n  class=                 The class, by name or number; the best one if not given.";
+        let broken = wrapped(page, 44);
+        assert!(broken.lines().all(|line| line.len() <= 44), "{broken}");
+        assert!(broken.lines().count() > 4 && broken.lines().skip(3).all(|line| line.starts_with(&" ".repeat(22))));
+        assert_eq!(wrapped(page, usize::MAX), page);
+    }
 
     #[test]
     fn titles_become_file_names() {

@@ -426,7 +426,7 @@ fn layers(
     Ok(layer_table(&model))
 }
 
-/// The layers of a model as [`layers`] lists them.
+/// The layers of a model as the word `layers` lists them.
 pub fn layer_table(model: &Model) -> Table {
     let mut table = Table::new(&["layer", "counted", "also", "operation", "output", "parameters", "sees"]);
     for row in model.layers() {

@@ -13,7 +13,7 @@ use crate::lang::{Dynamic, Table, names, text};
 pub struct Command {
     /// Its name, without the colon.
     pub name: &'static str,
-    /// What follows it: "FILE", "[NAME]", or nothing.
+    /// What follows it: `FILE`, `[NAME]`, or nothing.
     pub argument: &'static str,
     /// What it does.
     pub summary: &'static str,

@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use super::{Attribution, Question, Sign};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Color, Image};
-use crate::lang::{Context, Dynamic, FromValue, Reject, define};
+use crate::lang::{Completer, Context, Dynamic, FromValue, Reject, define};
 use crate::model::{ClassName, Model, budget, or_embedded};
 
 /// What a window is covered with, in pixel space.
@@ -19,6 +19,7 @@ enum Fill {
 }
 
 impl FromValue for Fill {
+    const COMPLETE: Option<Completer> = Some(|_| ["mean", "grey", "black", "white"].map(str::to_owned).to_vec());
     const EXPECTED: &'static str = "\"mean\", \"grey\", \"black\", \"white\", or a colour [red, green, blue]";
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         if value.is_string() {
