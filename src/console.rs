@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::error::{Error, Kind, Result, write_file};
 use crate::lang::Report;
@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// A picture in the making is drawn no more often than this.
 const REDRAW: Duration = Duration::from_millis(100);
 /// Columns and lines of a picture in the making.
-const PREVIEW: [usize; 2] = [40, 14];
+const PREVIEW: [usize; 2] = [60, 22];
 
 /// Shows a session's output in a terminal, and keeps its pictures in a folder if there is one.
 pub struct Console {
@@ -81,11 +81,13 @@ impl Console {
     fn in_the_making(&self, preview: Preview<'_>) -> Option<String> {
         let terminal = self.terminal();
         let [columns, rows] = PREVIEW;
-        if terminal.protocol == Protocol::Off || !std::io::stderr().is_terminal() || terminal.rows < rows + 4 {
+        // beside it stand the bar and what was typed
+        let rows = rows.min(terminal.rows.saturating_sub(4));
+        if terminal.protocol == Protocol::Off || !std::io::stderr().is_terminal() || rows < 12 {
             return None;
         }
-        let small =
-            Terminal { protocol: Protocol::HalfBlocks, columns: columns.min(terminal.columns), rows, ..terminal };
+        let columns = columns.min(terminal.columns);
+        let small = Terminal { protocol: Protocol::HalfBlocks, columns, rows, ..terminal };
         small.draw(preview().ok()?.figure.as_ref()?).ok()
     }
 
@@ -161,8 +163,11 @@ impl Sink for Console {
         let job = slot.get_or_insert_with(|| Job { since: Instant::now(), bar: None, drawn: None });
         if job.bar.is_none() && job.since.elapsed() >= PATIENCE {
             let bar = ProgressBar::with_draw_target(Some(report.total as u64), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{prefix}{msg} {bar:32} {pos}/{len}  {per_sec}  {eta} left");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            let style = ProgressStyle::with_template("{prefix}{msg} {bar:32} {pos}/{len}  {rate}  {eta} left");
+            let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                let _ = write!(out, "{:.1}/s", state.per_sec());
+            };
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("rate", rate));
             bar.set_message(report.label.clone());
             bar.reset_eta();
             job.bar = Some(bar);

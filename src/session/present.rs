@@ -16,6 +16,10 @@ use crate::vis::representation::{Activations, Filters};
 
 /// What stands above a classification.
 const CLASSIFIED: &str = "What the network says it is";
+/// How much text a value is shown as at most; `print` writes all of it.
+const MOST_CHARACTERS: usize = 20_000;
+/// How many rows of a table a notebook shows at most.
+const MOST_ROWS: usize = 1000;
 /// How many channels or pictures one figure shows at most.
 const MOST_TILES: usize = 144;
 /// How many rows and columns a matrix of kernels shows at most.
@@ -26,7 +30,7 @@ pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
     if let Some(Page(markdown)) = value.clone().try_cast() {
         return Ok(Output { text: super::help::plain(&markdown), markdown: Some(markdown), ..Output::default() });
     }
-    let mut output = Output { title: title.map(str::to_owned), text: text(value), ..Output::default() };
+    let mut output = Output { title: title.map(str::to_owned), text: bounded(text(value)), ..Output::default() };
     if let Some(table) = value.clone().try_cast::<Table>() {
         output.html = Some(html(&table));
     }
@@ -47,6 +51,18 @@ pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
         output.figure = Some(figure);
     }
     Ok(output)
+}
+
+/// A text that a person can read: of a longer one, its beginning.
+fn bounded(text: String) -> String {
+    match text.char_indices().nth(MOST_CHARACTERS) {
+        None => text,
+        Some((end, _)) => format!(
+            "{}…\n({} characters, of which these are the first {MOST_CHARACTERS})",
+            &text[..end],
+            text.chars().count()
+        ),
+    }
 }
 
 /// How a value was made; of several side by side, each.
@@ -244,6 +260,7 @@ fn html(table: &Table) -> String {
     let rows: Vec<String> = table
         .rows
         .iter()
+        .take(MOST_ROWS)
         .map(|row| {
             let cells: Vec<String> = row
                 .iter()
@@ -252,5 +269,29 @@ fn html(table: &Table) -> String {
             format!("<tr>{}</tr>", cells.join(""))
         })
         .collect();
-    format!("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>", head.join(""), rows.join(""))
+    let all = table.rows.len();
+    let more = if all > MOST_ROWS { format!("<p>The first {MOST_ROWS} of {all} rows.</p>") } else { String::new() };
+    format!("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>{more}", head.join(""), rows.join(""))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_values_are_cut_and_say_so() {
+        let long = present(&Dynamic::from("é".repeat(30_000)), None).unwrap().text;
+        assert!(long.chars().count() < MOST_CHARACTERS + 100);
+        assert!(
+            long.ends_with("(30002 characters, of which these are the first 20000)"),
+            "{}",
+            &long[long.len() - 90..]
+        );
+        let mut table = Table::new(&["number"]);
+        table.rows = (0..5000i64).map(|number| vec![number.into()]).collect();
+        let html = present(&Dynamic::from(table), None).unwrap().html.unwrap();
+        assert_eq!(html.matches("<tr>").count(), MOST_ROWS + 1);
+        assert!(html.ends_with("<p>The first 1000 of 5000 rows.</p>"));
+    }
 }
