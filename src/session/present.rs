@@ -222,9 +222,9 @@ fn bars(value: &Classification, title: &str) -> Result<String> {
             "<div style=\"width:{width:.1}%;min-width:1px;height:0.8em;background:#2f6fb0;border-radius:2px\"></div>"
         );
         format!(
-            "<tr style=\"{weight};background:none\"><td style=\"text-align:left;white-space:nowrap\">{}</td><td>\
+            "<tr style=\"{weight};background:none\"><td style=\"text-align:left;white-space:nowrap;padding:2px 8px\">{}</td><td>\
              <div style=\"width:20em;background:rgba(128,128,128,0.2);border-radius:2px\">{bar}</div></td>\
-             <td style=\"text-align:right;white-space:nowrap\">{}</td></tr>",
+             <td style=\"text-align:right;white-space:nowrap;padding:2px 8px\">{}</td></tr>",
             escape(&ranked.name),
             percent(ranked.probability)
         )
