@@ -11,7 +11,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor, Var};
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use percept::lang::Interrupt;
+use percept::job::Interrupt;
 use percept::model::{Builder, Conv2d, Executor, Linear, Op, Planned, Rules, Run, Weights};
 use percept::tensor::{
     Activation, Conv2dParams, FftNorm, LocalResponseNorm, Padding, Pool2dParams, ResizeFilter, gaussian_blur, pad,

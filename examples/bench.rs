@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use candle_core::{Device, Tensor, Var};
 use percept::error::{Error, Kind, Result};
-use percept::lang::Interrupt;
+use percept::job::Interrupt;
 use percept::model::{Model, Rules};
 use percept::session::{Session, Silent};
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::error::{Error, Kind, Result, write_file};
-use crate::lang::Report;
+use crate::job::Report;
 use crate::render::{Protocol, Terminal};
 use crate::session::{Ask, Outcome, Output, Preview, Session, Sink};
 

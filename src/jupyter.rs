@@ -17,7 +17,7 @@ use percept_kernel::{
 use serde_json::json;
 
 use crate::error::{Error, Kind, Result};
-use crate::lang::Report;
+use crate::job::Report;
 use crate::session::{self, Ask, Outcome, Output, Preview, Session, Sink};
 
 /// Progress is drawn no more often than this.

@@ -8,7 +8,7 @@
 //!
 //! let model = Model::embedded()?;
 //! let x = model.input(&model.view(&photo("coffee")?)?)?;
-//! let logits = model.forward(&x, &percept::lang::Interrupt::never())?;
+//! let logits = model.forward(&x, &percept::job::Interrupt::never())?;
 //! assert_eq!(logits.dims(), [1, 1000]);
 //! # Ok::<(), percept::Error>(())
 //! ```
@@ -16,6 +16,7 @@ pub mod console;
 pub mod error;
 pub mod evcxr;
 pub mod image;
+pub mod job;
 pub mod jupyter;
 pub mod lang;
 pub mod model;
@@ -27,6 +28,7 @@ pub mod vis;
 
 pub use error::Error;
 pub use image::Image;
+pub use job::Job;
 pub use model::Model;
 pub use render::{Figure, Heatmap};
 pub use session::{Output, Session};

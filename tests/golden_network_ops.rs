@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor, Var};
-use percept::lang::Interrupt;
+use percept::job::Interrupt;
 use percept::model::{
     BatchNorm, Builder, Conv2d, Executor, Graph, Linear, NodeId, Op, Planned, Reference, Rules, Run, Weights,
 };

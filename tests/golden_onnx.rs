@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor, Var};
-use percept::lang::Interrupt;
+use percept::job::Interrupt;
 use percept::model::{Classes, Model, OnnxOptions};
 
 const NETS: [&str; 17] = [

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use candle_core::{Device, Tensor, Var};
-use percept::lang::Interrupt;
+use percept::job::Interrupt;
 use percept::model::{Model, Rules};
 use percept::tensor::ReluRule;
 

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 use candle_core::{Device, Tensor, Var};
-use percept::lang::Interrupt;
+use percept::job::Interrupt;
 use percept::model::{Graph, Model, Rules, Weights, zoo};
 use rayon::prelude::*;
 use serde_json::Value;

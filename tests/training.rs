@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor, Var};
-use percept::lang::Interrupt;
+use percept::job::Interrupt;
 use percept::model::{
     BatchNorm, Builder, ChannelOrder, Classes, Conv2d, Executor, Graph, InputRecipe, Linear, Model, Op, Planned,
     Reference, ResizeRule, Rules, Run, Weights,

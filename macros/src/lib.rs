@@ -1,105 +1,184 @@
-//! The `#[builtin]` attribute: a Rust function becomes a word of the language.
+//! `#[function]`: a Rust function becomes a function of the language. `#[derive(Options)]`: a struct becomes a group of
+//! parameters that several functions take.
 //!
-//! The function's doc comment is its documentation, the doc comment on each parameter documents
-//! that parameter, and one registration feeds argument checking, completion, help and the manual.
+//! The doc comment is the documentation, the doc comment on each parameter or field documents that parameter, and one
+//! registration feeds argument checking, completion, help and the manual.
 
 use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
 use quote::quote;
-use syn::{Attribute, Expr, ExprRange, FnArg, ItemFn, Lit, LitStr, Meta, Pat, RangeLimits, Type, UnOp};
+use syn::{
+    Attribute, Data, DeriveInput, Expr, ExprRange, Fields, FnArg, ItemFn, Lit, LitStr, Meta, Pat, RangeLimits, Type, UnOp,
+};
 
-/// Registers a function as a word of the language.
+/// Registers a function as a function of the language.
 ///
-/// - `#[builtin]` takes the function's own name; `#[builtin(name = "…")]` gives another one.
-/// - A first parameter of type `&Cx<'_>` receives the call's context.
-/// - A parameter with `#[default(expr)]` is a keyword argument; `#[default]` alone means
-///   `Default::default()`, shown as "optional". The others are positional, in order.
+/// - `#[function]` takes the function's own name; `#[function(name = "…")]` gives another one.
+/// - `#[function(source = "…")]` names the paper or the reference implementation.
+/// - A first parameter of type `&Job` or `&Context<'_>` receives the call's job or context.
+/// - A parameter with `#[default(literal)]` is a keyword argument, whose default is converted as an argument is;
+///   `#[default]` alone means `Default::default()`, shown as "optional". The others are positional, in order.
+/// - `#[options]`: the parameter is a group of keyword arguments, a struct with `#[derive(Options)]`.
+/// - `#[leading]`: a keyword argument that may also stand first, as `m` in `m.classify(img)`.
 /// - `#[range(low..=high)]` bounds a number (both ends optional).
 /// - `#[complete(function)]` says which texts could be meant (a `Completer`), where the type does not know.
-/// - `#[builtin(property)]`: a method without further arguments may be written without
+/// - `#[function(property)]`: a method without further arguments may be written without
 ///   parentheses, as `value.name`.
 ///
-/// The function returns `Result<T>` with `T: IntoValue`.
+/// Parameters may be references. The function returns `Result<T>` with `T: IntoValue`.
 #[proc_macro_attribute]
-pub fn builtin(attribute: TokenStream, item: TokenStream) -> TokenStream {
+pub fn function(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let function = syn::parse_macro_input!(item as ItemFn);
     expand(attribute.into(), function).unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
+/// Makes a struct a group of keyword arguments: each field has a doc comment and `#[default…]`, and may have the other
+/// attributes of a parameter. `Default` gives the documented defaults.
+#[proc_macro_derive(Options, attributes(default, range, complete, leading))]
+pub fn options_group(item: TokenStream) -> TokenStream {
+    let item = syn::parse_macro_input!(item as DeriveInput);
+    expand_options(&item).unwrap_or_else(|error| error.to_compile_error()).into()
+}
+
 #[derive(Default)]
-struct Options {
+struct Attributes {
     name: Option<String>,
+    source: Option<String>,
     property: bool,
 }
 
 fn expand(attribute: Tokens, mut function: ItemFn) -> syn::Result<Tokens> {
-    let options = options(attribute)?;
+    let attributes = attributes(attribute)?;
     let ident = function.sig.ident.clone();
-    let name = options.name.unwrap_or_else(|| ident.to_string());
-    let property = options.property;
+    let name = attributes.name.unwrap_or_else(|| ident.to_string());
+    let property = attributes.property;
+    let source = optional(attributes.source);
     let doc = doc(&function.attrs);
 
-    let mut context = quote!();
-    let mut parameters = Vec::new();
+    let mut own = Vec::new();
+    let mut groups = Vec::new();
     let mut bindings = Vec::new();
-    let mut arguments = Vec::new();
+    let mut passed = Vec::new();
     for input in &mut function.sig.inputs {
         let FnArg::Typed(argument) = input else {
-            return Err(syn::Error::new_spanned(input, "a builtin takes no self"));
+            return Err(syn::Error::new_spanned(input, "a function of the language takes no self"));
         };
-        if let Type::Reference(_) = &*argument.ty {
-            context = quote!(cx,);
+        let (ty, reference) = match &*argument.ty {
+            Type::Reference(reference) => ((*reference.elem).clone(), quote!(&)),
+            ty => (ty.clone(), quote!()),
+        };
+        if ["Job", "Context"].iter().any(|name| is_type(&ty, name)) {
+            passed.push(quote!(cx));
             continue;
         }
         let Pat::Ident(pattern) = &*argument.pat else {
             return Err(syn::Error::new_spanned(&argument.pat, "a parameter needs a name"));
         };
-        let parameter = Parameter::take(&pattern.ident, &argument.ty, &mut argument.attrs)?;
-        parameters.push(parameter.metadata());
+        let ident = pattern.ident.clone();
+        passed.push(quote!(#reference #ident));
+        if let Some(index) = argument.attrs.iter().position(|attribute| attribute.path().is_ident("options")) {
+            argument.attrs.remove(index);
+            groups.push(quote!(<#ty as crate::lang::Options>::PARAMETERS));
+            bindings.push(quote!(let #ident = <#ty as crate::lang::Options>::take(arguments)?;));
+            continue;
+        }
+        let parameter = Parameter::read(&ident, &ty, &argument.attrs)?;
+        argument.attrs.clear();
+        own.push(parameter.metadata());
         bindings.push(parameter.binding());
-        arguments.push(pattern.ident.clone());
     }
 
     let syn::ReturnType::Type(_, returned) = &function.sig.output else {
-        return Err(syn::Error::new_spanned(&function.sig, "a builtin returns Result<T>"));
+        return Err(syn::Error::new_spanned(&function.sig, "a function of the language returns Result<T>"));
     };
     Ok(quote! {
         #[allow(clippy::too_many_arguments, reason = "a script names them")]
         #function
 
         ::inventory::submit! {
-            crate::lang::Builtin {
+            crate::lang::Function {
                 name: #name,
                 doc: #doc,
+                source: #source,
                 module: module_path!(),
                 property: #property,
-                parameters: &[#(#parameters),*],
+                groups: &[&[#(#own),*], #(#groups),*],
                 returns: <#returned as crate::lang::Returned>::NAME,
                 call: |cx, arguments| {
                     let _ = (&cx, &arguments);
                     #(#bindings)*
-                    crate::lang::Returned::into_dynamic(#ident(#context #(#arguments),*))
+                    crate::lang::Returned::into_dynamic(#ident(#(#passed),*))
                 },
             }
         }
     })
 }
 
-fn options(attribute: Tokens) -> syn::Result<Options> {
-    let mut options = Options::default();
+fn expand_options(item: &DeriveInput) -> syn::Result<Tokens> {
+    let Data::Struct(data) = &item.data else {
+        return Err(syn::Error::new_spanned(item, "a group of options is a struct"));
+    };
+    let Fields::Named(fields) = &data.fields else {
+        return Err(syn::Error::new_spanned(item, "the fields of a group of options have names"));
+    };
+    let mut parameters = Vec::new();
+    for field in &fields.named {
+        let Some(ident) = &field.ident else { continue };
+        let parameter = Parameter::read(ident, &field.ty, &field.attrs)?;
+        if parameter.default.is_none() {
+            return Err(syn::Error::new_spanned(field, "an option has a default"));
+        }
+        parameters.push(parameter);
+    }
+    let ident = &item.ident;
+    let names: Vec<_> = parameters.iter().map(|parameter| &parameter.ident).collect();
+    let metadata = parameters.iter().map(Parameter::metadata);
+    let bindings = parameters.iter().map(Parameter::binding);
+    let defaults = parameters.iter().map(Parameter::default_value);
+    Ok(quote! {
+        impl crate::lang::Options for #ident {
+            const PARAMETERS: &'static [crate::lang::Parameter] = &[#(#metadata),*];
+            fn take(arguments: &crate::lang::Arguments<'_>) -> crate::error::Result<Self> {
+                #(#bindings)*
+                Ok(Self { #(#names),* })
+            }
+        }
+
+        impl Default for #ident {
+            fn default() -> Self {
+                Self { #(#names: #defaults),* }
+            }
+        }
+    })
+}
+
+fn is_type(ty: &Type, name: &str) -> bool {
+    let Type::Path(path) = ty else { return false };
+    path.path.segments.last().is_some_and(|segment| segment.ident == name)
+}
+
+fn optional(text: Option<String>) -> Tokens {
+    text.map_or_else(|| quote!(None), |text| quote!(Some(#text)))
+}
+
+fn attributes(attribute: Tokens) -> syn::Result<Attributes> {
+    let mut attributes = Attributes::default();
     let parser = syn::meta::parser(|meta| {
         if meta.path.is_ident("name") {
-            options.name = Some(meta.value()?.parse::<LitStr>()?.value());
+            attributes.name = Some(meta.value()?.parse::<LitStr>()?.value());
+            Ok(())
+        } else if meta.path.is_ident("source") {
+            attributes.source = Some(meta.value()?.parse::<LitStr>()?.value());
             Ok(())
         } else if meta.path.is_ident("property") {
-            options.property = true;
+            attributes.property = true;
             Ok(())
         } else {
-            Err(meta.error("expected `name = \"…\"` or `property`"))
+            Err(meta.error("expected `name = \"…\"`, `source = \"…\"` or `property`"))
         }
     });
     syn::parse::Parser::parse2(parser, attribute)?;
-    Ok(options)
+    Ok(attributes)
 }
 
 struct Parameter {
@@ -111,6 +190,7 @@ struct Parameter {
     low: Tokens,
     high: Tokens,
     complete: Tokens,
+    leading: bool,
 }
 
 enum DefaultValue {
@@ -119,8 +199,7 @@ enum DefaultValue {
 }
 
 impl Parameter {
-    /// Reads and removes the attributes that rustc does not know.
-    fn take(ident: &syn::Ident, ty: &Type, attributes: &mut Vec<Attribute>) -> syn::Result<Self> {
+    fn read(ident: &syn::Ident, ty: &Type, attributes: &[Attribute]) -> syn::Result<Self> {
         let mut parameter = Self {
             ident: ident.clone(),
             name: ident.to_string().trim_start_matches("r#").to_owned(),
@@ -130,17 +209,20 @@ impl Parameter {
             low: quote!(None),
             high: quote!(None),
             complete: quote!(<#ty as crate::lang::FromValue>::COMPLETE),
+            leading: false,
         };
         if parameter.doc.is_empty() {
             return Err(syn::Error::new_spanned(ident, "document this parameter with a doc comment"));
         }
-        for attribute in attributes.drain(..) {
+        for attribute in attributes {
             if attribute.path().is_ident("default") {
                 parameter.default = Some(match &attribute.meta {
                     Meta::Path(_) => DefaultValue::Optional,
                     Meta::List(list) => DefaultValue::Expression(Box::new(list.parse_args()?)),
                     Meta::NameValue(value) => return Err(syn::Error::new_spanned(value, "write #[default(…)]")),
                 });
+            } else if attribute.path().is_ident("leading") {
+                parameter.leading = true;
             } else if attribute.path().is_ident("complete") {
                 let completer: Expr = attribute.parse_args()?;
                 parameter.complete = quote!(Some(#completer));
@@ -157,7 +239,7 @@ impl Parameter {
     }
 
     fn metadata(&self) -> Tokens {
-        let Self { name, ty, doc, low, high, complete, .. } = self;
+        let Self { name, ty, doc, low, high, complete, leading, .. } = self;
         let default = match &self.default {
             None => quote!(None),
             Some(DefaultValue::Optional) => quote!(Some("optional")),
@@ -165,6 +247,13 @@ impl Parameter {
                 let text = literal_text(expression);
                 quote!(Some(#text))
             }
+        };
+        let default_converts = match &self.default {
+            Some(DefaultValue::Expression(expression)) => {
+                let literal = literal(expression);
+                quote!(<#ty as crate::lang::FromValue>::from_value(&crate::lang::IntoValue::into_value(#literal)).is_ok())
+            }
+            _ => quote!(true),
         };
         quote! {
             crate::lang::Parameter {
@@ -175,6 +264,7 @@ impl Parameter {
                 choices: <#ty as crate::lang::FromValue>::CHOICES,
                 complete: #complete,
                 default: #default,
+                leading: #leading,
                 low: #low,
                 high: #high,
                 accepts: |value| {
@@ -183,34 +273,57 @@ impl Parameter {
                         Err(crate::lang::Reject::Type)
                     )
                 },
+                default_converts: || #default_converts,
             }
         }
     }
 
     fn binding(&self) -> Tokens {
         let Self { ident, name, ty, .. } = self;
+        if self.default.is_none() {
+            return quote!(let #ident: #ty = arguments.required(#name)?;);
+        }
+        let default = self.default_value();
+        quote! {
+            let #ident: #ty = match arguments.get(#name)? {
+                Some(value) => value,
+                None => #default,
+            };
+        }
+    }
+
+    /// The default, converted as an argument is.
+    fn default_value(&self) -> Tokens {
         match &self.default {
-            None => quote!(let #ident: #ty = arguments.required(#name)?;),
-            Some(DefaultValue::Optional) => {
-                quote!(let #ident: #ty = arguments.optional(#name)?.unwrap_or_default();)
-            }
             Some(DefaultValue::Expression(expression)) => {
-                // a literal takes a number's own type; anything else is converted
-                let value = if is_primitive(ty) { quote!(#expression) } else { quote!((#expression).into()) };
-                quote! {
-                let #ident: #ty = match arguments.optional(#name)? {
-                    Some(value) => value,
-                    None => #value,
-                };
-                }
+                let (name, literal) = (&self.name, literal(expression));
+                quote!(crate::lang::default_value(#name, #literal))
             }
+            _ => quote!(Default::default()),
         }
     }
 }
 
-fn is_primitive(ty: &Type) -> bool {
-    let Type::Path(path) = ty else { return false };
-    ["usize", "i64", "u64", "f64", "bool"].iter().any(|name| path.path.is_ident(name))
+/// A default as a value that the language has: its integers are `i64`.
+fn literal(expression: &Expr) -> Tokens {
+    match expression {
+        Expr::Lit(literal) => match &literal.lit {
+            Lit::Int(number) if number.suffix().is_empty() => {
+                let number = syn::LitInt::new(&format!("{}i64", number.base10_digits()), number.span());
+                quote!(#number)
+            }
+            other => quote!(#other),
+        },
+        Expr::Unary(unary) => {
+            let inner = literal(&unary.expr);
+            quote!(-#inner)
+        }
+        Expr::Array(array) => {
+            let items = array.elems.iter().map(literal);
+            quote!([#(#items),*])
+        }
+        other => quote!(#other),
+    }
 }
 
 /// The doc comment as Markdown, without the space that follows `///`.
@@ -243,8 +356,9 @@ fn literal_text(expression: &Expr) -> String {
             other => quote!(#other).to_string(),
         },
         Expr::Unary(unary) if matches!(unary.op, UnOp::Neg(_)) => format!("-{}", literal_text(&unary.expr)),
-        // `vec![0.5, 0.5]` is `[0.5, 0.5]` in a script
-        Expr::Macro(list) => format!("[{}]", list.mac.tokens.to_string().replace(" ,", ",")),
+        Expr::Array(array) => {
+            format!("[{}]", array.elems.iter().map(literal_text).collect::<Vec<_>>().join(", "))
+        }
         other => quote!(#other).to_string().replace(' ', ""),
     }
 }

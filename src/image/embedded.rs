@@ -4,7 +4,7 @@ use include_dir::{Dir, include_dir};
 
 use super::Image;
 use crate::error::{Error, Kind, Result, did_you_mean};
-use crate::lang::{Clues, Dynamic, IntoValue, define};
+use crate::lang::{CompletionContext, Dynamic, IntoValue, define};
 
 static PHOTOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/assets/photos");
 
@@ -133,9 +133,9 @@ fn photo_word(
 }
 
 /// The gallery like a folder of folders, for completion; every name where no category begins as what is typed.
-fn gallery_paths(clues: &Clues<'_>) -> Vec<String> {
+fn gallery_paths(context: &CompletionContext<'_>) -> Vec<String> {
     let categories = gallery_categories().unwrap_or_default();
-    match categories.iter().any(|category| category.starts_with(clues.typed)) {
+    match categories.iter().any(|category| category.starts_with(context.typed)) {
         true => categories.into_iter().map(|category| format!("{category}/")).collect(),
         false => gallery_names().unwrap_or_default(),
     }

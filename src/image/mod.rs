@@ -42,7 +42,7 @@ pub struct Image {
     height: usize,
     planes: Arc<Vec<f32>>,
     alpha: Option<Arc<Vec<f32>>>,
-    provenance: Option<Arc<str>>,
+    provenance: Provenance,
 }
 
 impl Image {
@@ -179,18 +179,8 @@ value_type!(
     "image",
     "an image",
     "A picture: red, green and blue from 0 to 1; a cut-out also has transparency.",
-    remembers
+    provenance
 );
-
-impl Provenance for Image {
-    fn provenance(&self) -> Option<&str> {
-        self.provenance.as_deref()
-    }
-
-    fn made_by(self, call: &str) -> Self {
-        self.with_provenance(call)
-    }
-}
 
 impl fmt::Display for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -239,7 +229,7 @@ fn plain(
     #[range(1..)]
     height: usize,
     /// Red, green and blue from 0 to 1.
-    #[default(vec![0.5, 0.5, 0.5])]
+    #[default([0.5, 0.5, 0.5])]
     color: Vec<f64>,
 ) -> Result<Image> {
     match color.as_slice() {

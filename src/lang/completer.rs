@@ -5,20 +5,20 @@ use std::path::Path;
 use rhai::Dynamic;
 
 /// Says which texts could be meant; those that do not go on from what is typed are left out later.
-pub type Completer = fn(&Clues<'_>) -> Vec<String>;
+pub type Completer = fn(&CompletionContext<'_>) -> Vec<String>;
 
 /// What is known about the call in which a text is being typed.
 #[derive(Debug)]
-pub struct Clues<'a> {
+pub struct CompletionContext<'a> {
     /// What is typed of it.
     pub typed: &'a str,
     /// The other arguments, and the value in front of the dot.
-    pub others: &'a [Other<'a>],
+    pub others: &'a [OtherArgument<'a>],
 }
 
 /// Another argument of the call.
 #[derive(Debug)]
-pub struct Other<'a> {
+pub struct OtherArgument<'a> {
     /// As it is written.
     pub written: &'a str,
     /// Its value, if that is known without computing anything.
@@ -30,7 +30,7 @@ pub struct Other<'a> {
 /// No more files of a folder are looked at.
 const MOST: usize = 5000;
 
-impl Clues<'_> {
+impl CompletionContext<'_> {
     /// The files whose names end in one of `endings` (any, if there are none), and the folders, which end in `/`.
     pub fn files(&self, endings: &[&str]) -> Vec<String> {
         let (folder, name) = self.typed.rfind('/').map_or(("", self.typed), |at| self.typed.split_at(at + 1));

@@ -1,77 +1,24 @@
-//! What a running function can reach: the interrupt, progress, random numbers, callbacks.
+//! What a running function of the language can reach: its job, the host, callbacks.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Deref;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext};
 
+use super::functions::ScriptFunction;
 use super::scan::Scan;
 use crate::error::{Error, Kind, Result};
-
-/// A flag that stops the running evaluation. Clones share it; any thread may raise it.
-#[derive(Clone, Debug, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
-
-impl Interrupt {
-    /// Work that nobody stops.
-    pub fn never() -> Self {
-        Self::default()
-    }
-
-    /// Asks the evaluation to stop.
-    pub fn raise(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Forgets an earlier request.
-    pub fn clear(&self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-
-    /// Has a stop been asked for?
-    pub fn is_raised(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Returns early with an error once a stop was asked for; long loops call it often.
-    ///
-    /// # Errors
-    /// [`Kind::Interrupted`].
-    pub fn check(&self) -> Result<()> {
-        if self.is_raised() { Err(Error::interrupted()) } else { Ok(()) }
-    }
-}
-
-/// How far a long job has come.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// What is being done: "dream".
-    pub label: String,
-    /// Steps done.
-    pub done: usize,
-    /// Steps in all.
-    pub total: usize,
-    /// Has the job ended, finished or not?
-    pub ended: bool,
-}
-
-/// Makes a picture of a job under way; it takes time, so it is called only when there is a place for it.
-pub type Preview<'a> = &'a dyn Fn() -> Result<Dynamic>;
+use crate::job::{Interrupt, Job, Reporter, Seeds, seeds};
 
 /// What the surroundings of the interpreter provide: a terminal, a notebook, a test.
-pub trait Host {
+pub trait Host: Reporter {
     /// Writes text that the script prints, without adding a line break.
     fn print(&self, text: &str);
     /// Writes a warning, apart from what the script prints, without adding a line break.
     fn eprint(&self, text: &str);
-    /// Shows how far a long job has come, and if asked for it what has been made so far; called often.
-    fn progress(&self, report: &Report, preview: Option<Preview<'_>>);
-    /// Takes away what the running text has shown; if `wait`, when there is something new to show.
+    /// Removes what the running text has shown; if `wait`, when there is something new to show.
     fn clear(&self, wait: bool);
     /// Asks the person for a line of text.
     ///
@@ -96,14 +43,12 @@ pub(super) struct Source {
 pub(super) struct Runtime {
     pub interrupt: Interrupt,
     pub host: RefCell<Rc<dyn Host>>,
-    pub seeds: RefCell<ChaCha8Rng>,
+    pub seeds: Seeds,
     pub sources: RefCell<HashMap<String, Rc<Source>>>,
     /// Variables of the session, shared with its scope, for functions that name them.
     pub globals: RefCell<BTreeMap<String, Dynamic>>,
     /// Names of the functions that cells define.
     pub functions: RefCell<BTreeSet<String>>,
-    /// Was a job stopped before its end, in the call that is running?
-    pub stopped: Cell<bool>,
     /// What the call of a stopped job has returned all the same.
     pub unfinished: RefCell<Option<Dynamic>>,
 }
@@ -113,11 +58,10 @@ impl Runtime {
         Self {
             interrupt: Interrupt::default(),
             host: RefCell::new(host),
-            seeds: RefCell::new(ChaCha8Rng::seed_from_u64(0)),
+            seeds: seeds(0),
             sources: RefCell::default(),
             globals: RefCell::default(),
             functions: RefCell::default(),
-            stopped: Cell::default(),
             unfinished: RefCell::default(),
         }
     }
@@ -131,51 +75,27 @@ impl Runtime {
     }
 }
 
-/// The surroundings of one call of a builtin.
+/// The surroundings of one call of a function: a [`Job`] that can also reach the language and its host.
 pub struct Context<'a> {
     pub(super) call: &'a NativeCallContext<'a>,
     pub(super) runtime: &'a Runtime,
+    job: Job,
     /// The error of a callback, with its own place in the script.
     pub(super) callback_error: RefCell<Option<Box<EvalAltResult>>>,
-    /// What was chosen for arguments that were left out.
-    pub(super) notes: RefCell<Vec<(&'static str, String)>>,
+}
+
+impl Deref for Context<'_> {
+    type Target = Job;
+
+    fn deref(&self) -> &Job {
+        &self.job
+    }
 }
 
 impl<'a> Context<'a> {
     pub(super) fn new(call: &'a NativeCallContext<'a>, runtime: &'a Runtime) -> Self {
-        Self { call, runtime, callback_error: RefCell::default(), notes: RefCell::default() }
-    }
-
-    /// The flag that asks this call to stop.
-    pub fn interrupt(&self) -> &Interrupt {
-        &self.runtime.interrupt
-    }
-
-    /// Starts reporting a job of `total` steps.
-    pub fn progress(&self, label: &str, total: usize) -> Progress<'a> {
-        Progress {
-            runtime: self.runtime,
-            report: RefCell::new(Report { label: label.to_owned(), done: 0, total, ended: false }),
-            begun: Cell::new(false),
-        }
-    }
-
-    /// The seed of this call: the one given, or the next of the session's.
-    pub fn seed(&self, given: Option<u64>) -> u64 {
-        // scripts hold signed integers: keep a drawn seed within what `seed=` accepts
-        let seed = given.unwrap_or_else(|| self.runtime.seeds.borrow_mut().next_u64() >> 1);
-        self.note("seed", seed.to_string());
-        seed
-    }
-
-    /// Notes what was chosen for an argument, for the provenance of the result.
-    pub fn note(&self, parameter: &'static str, chosen: String) {
-        self.notes.borrow_mut().push((parameter, chosen));
-    }
-
-    /// Starts the session's seeds anew.
-    pub fn reseed(&self, seed: u64) {
-        *self.runtime.seeds.borrow_mut() = ChaCha8Rng::seed_from_u64(seed);
+        let job = Job::new(runtime.interrupt.clone(), runtime.host(), Rc::clone(&runtime.seeds));
+        Self { call, runtime, job, callback_error: RefCell::default() }
     }
 
     /// Shows a value.
@@ -187,8 +107,8 @@ impl<'a> Context<'a> {
     }
 
     /// The functions that cells and modules define.
-    pub fn functions(&self) -> Vec<super::ScriptFunction> {
-        super::engine::script_functions(self.call.engine())
+    pub fn functions(&self) -> Vec<ScriptFunction> {
+        super::functions::script_functions(self.call.engine())
     }
 
     /// Writes text where the script prints.
@@ -201,7 +121,7 @@ impl<'a> Context<'a> {
         self.runtime.host().eprint(text);
     }
 
-    /// Takes away what the running text has shown; if `wait`, when there is something new to show.
+    /// Removes what the running text has shown; if `wait`, when there is something new to show.
     pub fn clear(&self, wait: bool) {
         self.runtime.host().clear(wait);
     }
@@ -226,53 +146,5 @@ impl<'a> Context<'a> {
             *self.callback_error.borrow_mut() = Some(error);
             marker
         })
-    }
-}
-
-/// Reports the steps of a job, and stops it when it is interrupted. Dropping it ends the report.
-pub struct Progress<'a> {
-    runtime: &'a Runtime,
-    report: RefCell<Report>,
-    begun: Cell<bool>,
-}
-
-impl Progress<'_> {
-    /// Counts steps as done.
-    ///
-    /// # Errors
-    /// [`Kind::Interrupted`] once a stop was asked for.
-    pub fn advance(&self, steps: usize) -> Result<()> {
-        self.step(steps, None)
-    }
-
-    /// Counts steps as done, and offers a picture of what has been made so far.
-    ///
-    /// # Errors
-    /// [`Kind::Interrupted`] once a stop was asked for.
-    pub fn advance_showing(&self, steps: usize, preview: Preview<'_>) -> Result<()> {
-        self.step(steps, Some(preview))
-    }
-
-    fn step(&self, steps: usize, preview: Option<Preview<'_>>) -> Result<()> {
-        self.report.borrow_mut().done += steps;
-        self.begun.set(true);
-        self.runtime.host().progress(&self.report.borrow(), preview);
-        self.runtime.interrupt.check()
-    }
-}
-
-impl Drop for Progress<'_> {
-    fn drop(&mut self) {
-        let unfinished = {
-            let report = self.report.borrow();
-            report.done < report.total
-        };
-        if unfinished && self.runtime.interrupt.is_raised() {
-            self.runtime.stopped.set(true);
-        }
-        if self.begun.get() {
-            self.report.borrow_mut().ended = true;
-            self.runtime.host().progress(&self.report.borrow(), None);
-        }
     }
 }

@@ -1,24 +1,30 @@
-//! The language: Rhai with keyword arguments, and the registry of its words. No word is defined here.
+//! The language: Rhai with keyword arguments, and the registry of its functions. No function is defined here.
 
 mod arguments;
+mod compile;
 mod completer;
 mod context;
+mod dispatch;
 mod engine;
+mod functions;
+mod highlight;
+mod keywords;
 mod modules;
-mod pieces;
 mod registry;
 mod report;
 mod scan;
 mod table;
 mod value;
+mod variables;
 
-pub use arguments::Arguments;
-pub use completer::{Clues, Completer, Other};
-pub use context::{Context, Host, Interrupt, Preview, Progress, Report};
-pub use engine::{Extension, Interpreter, Native, ScriptFunction};
+pub use arguments::{Arguments, Options, default_value};
+pub use completer::{Completer, CompletionContext, OtherArgument};
+pub use context::{Context, Host};
+pub use engine::{Extension, Interpreter};
+pub use functions::{Native, ScriptFunction};
+pub use highlight::{Highlight, Span, TokenKind, byte_at, spans};
 pub use modules::stdlib;
-pub use pieces::{Look, Piece, Span, byte_at, spans};
-pub use registry::{Builtin, Parameter, builtin, builtins, names, signature};
+pub use registry::{Function, Parameter, functions, names, overloads, signature};
 pub use scan::{CallSite, Inside, Scan};
 pub use table::Table;
 pub(crate) use value::value_type;
@@ -27,7 +33,7 @@ pub use value::{
     type_name, value_types,
 };
 
-pub use percept_macros::builtin as define;
+pub use percept_macros::{Options, function, function as define};
 pub use rhai::{Dynamic, FnPtr, Token};
 #[cfg(test)]
 mod tests;

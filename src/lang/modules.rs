@@ -9,7 +9,7 @@ use include_dir::{Dir, include_dir};
 use rhai::{Dynamic, Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 
 use super::context::Runtime;
-use super::engine::{Roles, compile};
+use super::compile::{Roles, compile};
 use super::report;
 use crate::error::{Error, Kind, Result, did_you_mean};
 

@@ -1,4 +1,4 @@
-//! The words of the language: one record per function, collected from all over the crate.
+//! The functions of the language: one record each, collected from all over the crate.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -8,19 +8,21 @@ use rhai::Dynamic;
 use super::{Arguments, Completer, Context};
 use crate::error::Result;
 
-/// A function of the language. Made by `#[define]` (see `percept-macros`), never by hand.
+/// A function of the language. Made by `#[function]` (see `percept-macros`), never by hand.
 #[derive(Debug)]
-pub struct Builtin {
+pub struct Function {
     /// What a script calls it.
     pub name: &'static str,
     /// Its documentation, in Markdown; the first line is the summary.
     pub doc: &'static str,
+    /// The paper or reference implementation of the method it runs.
+    pub source: Option<&'static str>,
     /// The Rust module that defines it: `percept::vis::attribution::saliency`.
     pub module: &'static str,
     /// May it be written as a property, `value.name`?
     pub property: bool,
-    /// Its parameters: the positional ones first.
-    pub parameters: &'static [Parameter],
+    /// Its parameters: its own, the positional ones first, then those of each option group.
+    pub groups: &'static [&'static [Parameter]],
     /// What it returns.
     pub returns: &'static str,
     /// Runs it on checked arguments.
@@ -44,25 +46,48 @@ pub struct Parameter {
     pub complete: Option<Completer>,
     /// The default as a script would write it; a parameter that has one is given by keyword.
     pub default: Option<&'static str>,
+    /// A keyword argument that may also stand in front of the positional ones, if its type is not the first one's:
+    /// `m.classify(img)` is `classify(img, model=m)`.
+    pub leading: bool,
     /// The least number that is accepted.
     pub low: Option<f64>,
     /// The greatest number that is accepted.
     pub high: Option<f64>,
     /// Has a value the right type for it?
     pub accepts: fn(&Dynamic) -> bool,
+    /// Can its default be converted, as an argument is?
+    pub default_converts: fn() -> bool,
 }
 
-inventory::collect!(Builtin);
+inventory::collect!(Function);
 
-impl Builtin {
+impl Function {
+    /// All parameters: those given by position first.
+    pub fn parameters(&self) -> impl Iterator<Item = &'static Parameter> {
+        self.groups.iter().flat_map(|group| group.iter())
+    }
+
     /// The parameters that are given by position.
     pub fn positional(&self) -> impl Iterator<Item = &'static Parameter> {
-        self.parameters.iter().filter(|parameter| parameter.default.is_none())
+        self.parameters().filter(|parameter| parameter.default.is_none())
     }
 
     /// The parameters that are given by keyword.
     pub fn keywords(&self) -> impl Iterator<Item = &'static Parameter> {
-        self.parameters.iter().filter(|parameter| parameter.default.is_some())
+        self.parameters().filter(|parameter| parameter.default.is_some())
+    }
+
+    /// The keyword parameter that a value in front of the positional arguments is for, if it is one.
+    pub fn leading(&self, first: &Dynamic) -> Option<&'static Parameter> {
+        if self.positional().next().is_some_and(|parameter| (parameter.accepts)(first)) {
+            return None;
+        }
+        self.keywords().find(|parameter| parameter.leading && (parameter.accepts)(first))
+    }
+
+    /// Can a value be the first argument?
+    pub fn takes_first(&self, value: &Dynamic) -> bool {
+        self.positional().next().is_some_and(|first| (first.accepts)(value)) || self.leading(value).is_some()
     }
 
     /// The first line of the documentation.
@@ -72,53 +97,52 @@ impl Builtin {
 
     /// The folder that defines it, which groups the manual: "vis/attribution".
     pub fn section(&self) -> String {
-        let path: Vec<&str> = self.module.split("::").skip(1).collect();
+        let path: Vec<&str> = self.module.split("::").skip(1).filter(|part| *part != "functions").collect();
         match path.as_slice() {
-            [folder, group, _, ..] => format!("{folder}/{group}"),
+            [folder, group, _, ..] if *folder == "vis" => format!("{folder}/{group}"),
             [folder, ..] => (*folder).to_owned(),
             [] => String::new(),
         }
     }
 }
 
-static WORDS: LazyLock<BTreeMap<&'static str, Vec<&'static Builtin>>> = LazyLock::new(|| {
-    let mut words: BTreeMap<_, Vec<&'static Builtin>> = BTreeMap::new();
-    for builtin in inventory::iter::<Builtin>() {
-        words.entry(builtin.name).or_default().push(builtin);
+static FUNCTIONS: LazyLock<BTreeMap<&'static str, Vec<&'static Function>>> = LazyLock::new(|| {
+    let mut functions: BTreeMap<_, Vec<&'static Function>> = BTreeMap::new();
+    for function in inventory::iter::<Function>() {
+        functions.entry(function.name).or_default().push(function);
     }
-    for overloads in words.values_mut() {
+    for overloads in functions.values_mut() {
         // collection order depends on the linker: make it the source's
-        overloads.sort_by_key(|builtin| (builtin.module, builtin.parameters.len(), builtin.doc));
+        overloads.sort_by_key(|function| (function.module, function.parameters().count(), function.doc));
     }
-    words
+    functions
 });
 
 /// All functions by name, in alphabetical order; a name can have several.
-pub fn builtins() -> impl Iterator<Item = (&'static str, &'static [&'static Builtin])> {
-    WORDS.iter().map(|(name, overloads)| (*name, overloads.as_slice()))
+pub fn functions() -> impl Iterator<Item = (&'static str, &'static [&'static Function])> {
+    FUNCTIONS.iter().map(|(name, overloads)| (*name, overloads.as_slice()))
 }
 
 /// The functions of a name; empty if there is none.
-pub fn builtin(name: &str) -> &'static [&'static Builtin] {
-    WORDS.get(name).map_or(&[], Vec::as_slice)
+pub fn overloads(name: &str) -> &'static [&'static Function] {
+    FUNCTIONS.get(name).map_or(&[], Vec::as_slice)
 }
 
 /// The names of all functions.
 pub fn names<'a>() -> impl Iterator<Item = &'a str> {
-    WORDS.keys().copied()
+    FUNCTIONS.keys().copied()
 }
 
 /// `dream(image, octaves=4, …) → image`.
-pub fn signature(builtin: &Builtin) -> String {
-    let parameters: Vec<String> = builtin
-        .parameters
-        .iter()
+pub fn signature(function: &Function) -> String {
+    let parameters: Vec<String> = function
+        .parameters()
         .map(|parameter| match parameter.default {
             None => parameter.name.to_owned(),
             Some("optional") => format!("{}=…", parameter.name),
             Some(default) => format!("{}={default}", parameter.name),
         })
         .collect();
-    let arrow = if builtin.returns == "nothing" { String::new() } else { format!(" → {}", builtin.returns) };
-    format!("{}({}){arrow}", builtin.name, parameters.join(", "))
+    let arrow = if function.returns == "nothing" { String::new() } else { format!(" → {}", function.returns) };
+    format!("{}({}){arrow}", function.name, parameters.join(", "))
 }

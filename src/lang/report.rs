@@ -4,7 +4,8 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use rhai::{Dynamic, Engine, EvalAltResult, ParseErrorType, Position, Scope};
 
 use super::context::{Runtime, Source};
-use super::engine::{script_functions, unknown_function};
+use super::functions::{script_functions, unknown_function};
+use super::keywords::is_wrapper;
 use super::registry;
 use super::scan::Place;
 use crate::error::{Error, Kind, did_you_mean};
@@ -20,11 +21,17 @@ pub(super) fn report(
     let mut source = source.to_owned();
     let mut calls: Vec<(String, String, Place)> = Vec::new();
     let mut inner = error;
+    // where a wrapper of keyword arguments was called, which stands for what it calls
+    let mut called_at = None;
     // descend to where it happened; the calls on the way make the trace
     loop {
         match inner {
+            EvalAltResult::ErrorInFunctionCall(name, _, deeper, position) if is_wrapper(name) => {
+                called_at = Some(place(*position));
+                inner = deeper;
+            }
             EvalAltResult::ErrorInFunctionCall(name, in_source, deeper, position) => {
-                calls.push((name.clone(), source.clone(), place(*position)));
+                calls.push((name.clone(), source.clone(), called_at.take().unwrap_or(place(*position))));
                 if !in_source.is_empty() {
                     source.clone_from(in_source);
                 }
@@ -34,18 +41,31 @@ pub(super) fn report(
             _ => break,
         }
     }
-    let at = place(inner.position());
+    let at = called_at.unwrap_or(place(inner.position()));
     let error = describe(engine, runtime, scope, inner);
     if error.report().is_some() {
         return error; // it happened in another text, which it shows
     }
     let Some(text) = runtime.source(&source) else { return error };
+    let at = match (called_at, error.argument()) {
+        (Some(at), Some(argument)) => keyword_place(&text, at, argument).unwrap_or(at),
+        _ => at,
+    };
     let error = match idiom(inner, &text.text, at) {
         Some(hint) => error.with_hint(hint),
         None => error,
     };
     let drawn = draw(&error, &source, &text, at, &calls, runtime);
     error.with_report(drawn)
+}
+
+/// Where the keyword argument at fault stands in a call of a function of the script.
+fn keyword_place(source: &Source, call: Place, argument: &str) -> Option<Place> {
+    let site = source.scan.calls.get(&call)?;
+    match argument.strip_suffix('=') {
+        Some(name) => site.keyword(name).map(|argument| argument.start),
+        None => site.keyword(argument).map(|argument| argument.value),
+    }
 }
 
 /// What another language's way of writing is called here, for errors that come of it.
@@ -214,9 +234,9 @@ fn unknown_property(message: &str) -> Error {
         return Error::new(Kind::Name, lower_first(message));
     };
     let properties =
-        registry::builtins().filter(|(_, all)| all.iter().any(|builtin| builtin.property)).map(|(name, _)| name);
+        registry::functions().filter(|(_, all)| all.iter().any(|function| function.property)).map(|(name, _)| name);
     let error = Error::new(Kind::Name, format!("{owner} has no property `{property}`"));
-    if !registry::builtin(property).is_empty() {
+    if !registry::overloads(property).is_empty() {
         return error.with_hint(format!("it is a function: .{property}(…)"));
     }
     match did_you_mean(property, properties) {

@@ -16,14 +16,19 @@ pub type Place = (usize, usize);
 pub enum Role {
     /// The name of a keyword argument: a string.
     Name,
-    /// Its `=`: the operator [`super::engine::PAIR`].
+    /// Its `=`: an operator of [`super::keywords`].
     Equals,
-    /// A comma between two keyword arguments: the operator [`super::engine::JOIN`].
+    /// A comma between two keyword arguments: an operator of [`super::keywords`].
     Comma,
     /// `_` as a variable, the last value shown: an identifier. (In a `switch` it means "anything else".)
     Last,
     /// The function `eval`: replaced by one that knows keyword arguments.
     Eval,
+    /// A function of the script that is called with keyword arguments: the name of its wrapper.
+    ScriptFunction {
+        /// Is it called as `value.name(…)`?
+        method: bool,
+    },
 }
 
 /// One argument of a call.

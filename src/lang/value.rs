@@ -39,7 +39,7 @@ pub trait IntoValue {
     fn into_value(self) -> Dynamic;
 }
 
-/// What a builtin returns: a `Result` of something a script can hold.
+/// What a function returns: a `Result` of something a script can hold.
 pub trait Returned {
     /// What it is called in signatures.
     const NAME: &'static str;
@@ -63,36 +63,30 @@ pub struct ValueType {
     pub(crate) id: fn() -> TypeId,
     pub(crate) text: fn(&Dynamic) -> Option<String>,
     pub(crate) register: fn(&mut Engine),
-    /// For types that remember how they were made: reading it, and writing it.
-    pub(crate) provenance: Option<(Told, Tell)>,
+    /// For types that know how they were made: reading it, and writing it where the value keeps it.
+    pub(crate) provenance: Option<(ReadProvenance, WriteProvenance)>,
 }
 
 /// Reads how a value was made.
-pub(crate) type Told = fn(&Dynamic) -> Option<String>;
+pub(crate) type ReadProvenance = fn(&Dynamic) -> Option<String>;
 /// Writes how a value was made.
-pub(crate) type Tell = fn(Dynamic, &str) -> Dynamic;
+pub(crate) type WriteProvenance = fn(Dynamic, &str) -> Dynamic;
 
-/// A value that remembers how it was made.
-pub trait Provenance {
-    /// The call that made it, with its arguments and seed.
-    fn provenance(&self) -> Option<&str>;
-    /// The same value, made by this call.
-    #[must_use]
-    fn made_by(self, call: &str) -> Self;
-}
+/// The call that made a value, with its arguments and seed, if it is known.
+pub type Provenance = Option<std::sync::Arc<str>>;
 
-/// How a value was made, if its type remembers that and it is known.
+/// How a value was made, if its type knows that.
 pub fn provenance(value: &Dynamic) -> Option<String> {
     let id = value.type_id();
-    let (told, _) = value_types().find(|kind| (kind.id)() == id)?.provenance?;
-    told(value)
+    let (read, _) = value_types().find(|kind| (kind.id)() == id)?.provenance?;
+    read(value)
 }
 
-/// Writes how a value was made, if its type remembers that.
-pub(super) fn tell(value: Dynamic, call: impl FnOnce() -> String) -> Dynamic {
+/// Writes how a value was made, if its type keeps that.
+pub(super) fn record_provenance(value: Dynamic, call: impl FnOnce() -> String) -> Dynamic {
     let id = value.type_id();
     match value_types().find(|kind| (kind.id)() == id).and_then(|kind| kind.provenance) {
-        Some((_, tell)) => tell(value, &call()),
+        Some((_, write)) => write(value, &call()),
         None => value,
     }
 }
@@ -119,14 +113,25 @@ macro_rules! value_type {
     ($type:ty, $name:literal, $expected:literal, $doc:literal) => {
         $crate::lang::value_type!(@ $type, $name, $expected, $doc, None);
     };
-    // a type with `Provenance`
-    ($type:ty, $name:literal, $expected:literal, $doc:literal, remembers) => {
+    // a type with a field `provenance: Provenance`
+    ($type:ty, $name:literal, $expected:literal, $doc:literal, provenance) => {
         $crate::lang::value_type!(@ $type, $name, $expected, $doc, Some((
-            |value| $crate::lang::Provenance::provenance(&*value.read_lock::<$type>()?).map(str::to_owned),
+            |value| value.read_lock::<$type>()?.provenance.as_deref().map(str::to_owned),
             |value, call| match value.try_cast_result::<$type>() {
-                Ok(value) => $crate::lang::Dynamic::from($crate::lang::Provenance::made_by(value, call)),
+                Ok(value) => {
+                    let mut value = value;
+                    value.provenance = Some(call.into());
+                    $crate::lang::Dynamic::from(value)
+                },
                 Err(value) => value,
             },
+        )));
+    };
+    // a type that says itself how it was made, by a function of it
+    ($type:ty, $name:literal, $expected:literal, $doc:literal, made_by = $made_by:expr) => {
+        $crate::lang::value_type!(@ $type, $name, $expected, $doc, Some((
+            |value| $made_by(&*value.read_lock::<$type>()?),
+            |value, _| value,
         )));
     };
     (@ $type:ty, $name:literal, $expected:literal, $doc:literal, $provenance:expr) => {
@@ -338,6 +343,20 @@ macro_rules! plain_value {
     };
 }
 plain_value!(bool => "boolean", i64 => "integer", f64 => "number", String => "string", Map => "map", Dynamic => "value", () => "nothing");
+
+impl IntoValue for &str {
+    const NAME: &'static str = "string";
+    fn into_value(self) -> Dynamic {
+        Dynamic::from(self.to_owned())
+    }
+}
+
+impl<T: IntoValue, const N: usize> IntoValue for [T; N] {
+    const NAME: &'static str = "list";
+    fn into_value(self) -> Dynamic {
+        Dynamic::from_array(self.into_iter().map(T::into_value).collect())
+    }
+}
 
 impl IntoValue for usize {
     const NAME: &'static str = "integer";

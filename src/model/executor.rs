@@ -4,7 +4,7 @@ use candle_core::{Tensor, Var};
 
 use super::{NodeId, Rules};
 use crate::error::{Error, Kind, Result};
-use crate::lang::Interrupt;
+use crate::job::Interrupt;
 
 /// What is asked of one run.
 #[derive(Clone, Copy, Debug)]

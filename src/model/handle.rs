@@ -12,7 +12,7 @@ use super::{
 };
 use super::{Step, Weights, zoo};
 use crate::error::{Error, Kind, Result, did_you_mean};
-use crate::lang::Interrupt;
+use crate::job::Interrupt;
 use crate::tensor::{ReluRule, check_finite};
 
 /// The weights inside the binary, made lazily.

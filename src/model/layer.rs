@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::{Model, Node, NodeId, Op, ReceptiveField, Rules};
 use crate::error::{Error, Kind, Result};
-use crate::lang::Interrupt;
+use crate::job::Interrupt;
 
 /// One node of a model; cheap to clone, and keeps the model alive.
 #[derive(Clone, Debug)]

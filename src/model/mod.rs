@@ -2,7 +2,7 @@
 //!
 //! A [`Graph`] says what is computed, an [`Executor`] computes it. Running a [`Model`] takes *taps* (the nodes
 //! whose values come back), [`Rules`] (how gradients pass an operation) and an
-//! [`Interrupt`](crate::lang::Interrupt); it stops after the last node that is needed and leaves nothing behind.
+//! [`Interrupt`](crate::job::Interrupt); it stops after the last node that is needed and leaves nothing behind.
 
 mod bounds;
 pub mod budget;

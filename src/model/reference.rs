@@ -6,7 +6,7 @@ use candle_core::{DType, Tensor};
 
 use super::{Executor, Graph, Op, Rules, Run, Weights};
 use crate::error::{Error, Kind, Result};
-use crate::lang::Interrupt;
+use crate::job::Interrupt;
 use crate::tensor::{
     activation, adaptive_avg_pool2d, avg_pool2d, batch_norm_scale, concat, conv2d, flatten, linear,
     local_response_norm, max_pool2d, scale_channels, softmax,

@@ -4,7 +4,7 @@
 use candle_core::{Device, Tensor, Var};
 
 use super::{Builder, Conv2d, Executor, Graph, Op, Reference, Rules, Run, Weights};
-use crate::lang::Interrupt;
+use crate::job::Interrupt;
 use crate::tensor::{Conv2dParams, ReluRule};
 
 /// Two 3×3 filters of ones, ReLU, then the fully connected layer as the 2×2 convolution that it is, and ReLU.

@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use super::{ChannelOrder, Classes, Layer, Model, OnnxOptions, ResizeRule, zoo};
 use crate::error::{Error, Kind, Result, did_you_mean};
 use crate::image::{Color, Image};
-use crate::lang::{Clues, Completer, Context, Dynamic, FromValue, IntoValue, Reject, Table, define, value_type};
+use crate::lang::{CompletionContext, Completer, Context, Dynamic, FromValue, IntoValue, Reject, Table, define, value_type};
 use crate::tensor::TensorValue;
 
 value_type!(
@@ -186,17 +186,17 @@ impl LayerName {
 }
 
 /// The model that a call is about, if its value is known.
-fn known_model(clues: &Clues<'_>) -> Option<Model> {
-    clues.others.iter().find_map(|other| other.value.clone()?.try_cast::<Model>())
+fn known_model(context: &CompletionContext<'_>) -> Option<Model> {
+    context.others.iter().find_map(|other| other.value.clone()?.try_cast::<Model>())
 }
 
 /// The names of the layers of the model that a call is about, for completion: that of a variable, of `model("…")`, or
 /// the embedded one.
-fn layer_names(clues: &Clues<'_>) -> Vec<String> {
-    if let Some(model) = known_model(clues) {
+fn layer_names(context: &CompletionContext<'_>) -> Vec<String> {
+    if let Some(model) = known_model(context) {
         return model.graph().names().map(str::to_owned).collect();
     }
-    let other = clues.others.iter().find(|other| other.kind == Some("model"));
+    let other = context.others.iter().find(|other| other.kind == Some("model"));
     let named = other.map(|other| other.written.trim().strip_prefix("model(\"")?.split('"').next());
     // no weights are needed for names
     let network = named.map_or(Some(Model::EMBEDDED), |named| named).and_then(zoo::find);
@@ -205,21 +205,21 @@ fn layer_names(clues: &Clues<'_>) -> Vec<String> {
 }
 
 /// The names of the classes of the model that a call is about, for completion.
-fn class_names(clues: &Clues<'_>) -> Vec<String> {
-    known_model(clues).map_or_else(Classes::imagenet, |model| model.classes().clone()).names().to_vec()
+fn class_names(context: &CompletionContext<'_>) -> Vec<String> {
+    known_model(context).map_or_else(Classes::imagenet, |model| model.classes().clone()).names().to_vec()
 }
 
 /// The networks, and the files of networks, for completion.
-fn model_names(clues: &Clues<'_>) -> Vec<String> {
+fn model_names(context: &CompletionContext<'_>) -> Vec<String> {
     let mut names: Vec<String> = zoo::NAMES.iter().map(|name| (*name).to_owned()).collect();
-    names.extend(clues.files(&["onnx", "percept"]));
+    names.extend(context.files(&["onnx", "percept"]));
     names
 }
 
 /// Where weights come from, for completion.
-fn weights_names(clues: &Clues<'_>) -> Vec<String> {
+fn weights_names(context: &CompletionContext<'_>) -> Vec<String> {
     let mut names = vec!["hub".to_owned(), "random".to_owned()];
-    names.extend(clues.files(&["safetensors", "pth", "pt"]));
+    names.extend(context.files(&["safetensors", "pth", "pt"]));
     names
 }
 
@@ -269,7 +269,7 @@ fn model_word(
     seed: Option<u64>,
     /// For `.onnx`: a file with the names of the classes, one a line; ImageNet's if there are 1,000 answers.
     #[default]
-    #[complete(|clues| clues.files(&["txt"]))]
+    #[complete(|context| context.files(&["txt"]))]
     classes: Option<String>,
     /// For `.onnx`: what is subtracted from each channel, in the network's order and range.
     #[default]
@@ -403,7 +403,7 @@ fn save_model(
     /// The model.
     model: Model,
     /// The file.
-    #[complete(|clues| clues.files(&["percept"]))]
+    #[complete(|context| context.files(&["percept"]))]
     path: String,
 ) -> Result<()> {
     model.save(Path::new(&path)).map_err(|error| error.at_argument("path"))

@@ -14,7 +14,7 @@ use rustyline::{CompletionType, Context, Helper};
 
 use super::keys;
 use super::paint::{Palette, matching, styled};
-use crate::session::{self, Completeness, Piece, Session};
+use crate::session::{self, Completeness, Highlight, Session};
 
 /// Candidates are explained, one a line, if there are no more than these.
 const EXPLAINED: usize = 16;
@@ -25,8 +25,8 @@ const CLEAR_BELOW: &str = "\x1b[J";
 pub struct Assistant {
     session: Rc<RefCell<Session>>,
     palette: Palette,
-    /// The text that was seen last, and its pieces.
-    pieces: RefCell<(String, Rc<[Piece]>)>,
+    /// The text that was seen last, and its highlights.
+    highlights: RefCell<(String, Rc<[Highlight]>)>,
     /// The brackets that are shown as belonging together.
     matched: RefCell<Vec<Range<usize>>>,
     /// Is the text drawn for the last time, as it stays on the screen?
@@ -40,18 +40,18 @@ impl Assistant {
         Self {
             session,
             palette,
-            pieces: RefCell::new((String::new(), Rc::default())),
+            highlights: RefCell::new((String::new(), Rc::default())),
             matched: RefCell::default(),
             last: Cell::default(),
             current: RefCell::default(),
         }
     }
 
-    /// The pieces of a text, which are asked for several times between two keys.
-    fn pieces(&self, text: &str) -> Rc<[Piece]> {
-        let mut seen = self.pieces.borrow_mut();
+    /// The highlights of a text, which are asked for several times between two keys.
+    fn highlights(&self, text: &str) -> Rc<[Highlight]> {
+        let mut seen = self.highlights.borrow_mut();
         if seen.0 != text {
-            *seen = (text.to_owned(), self.session.borrow().pieces(text).into());
+            *seen = (text.to_owned(), self.session.borrow().highlights(text).into());
         }
         Rc::clone(&seen.1)
     }
@@ -202,7 +202,7 @@ impl Highlighter for Assistant {
         keys::note_listing(false);
         let session = self.session.borrow();
         let matched = if self.last.get() { Vec::new() } else { self.matched.borrow().clone() };
-        Cow::Owned(self.palette.paint(line, &self.pieces(line), &matched, |name| session.has_function(name)))
+        Cow::Owned(self.palette.paint(line, &self.highlights(line), &matched, |name| session.has_function(name)))
     }
 
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
@@ -233,8 +233,8 @@ impl Highlighter for Assistant {
 
     fn highlight_char(&self, line: &str, position: usize, kind: CmdKind) -> bool {
         self.last.set(kind == CmdKind::ForcedRefresh);
-        let pieces = self.pieces(line);
-        let matched = matching(line, &pieces, position).map_or_else(Vec::new, Vec::from);
+        let highlights = self.highlights(line);
+        let matched = matching(line, &highlights, position).map_or_else(Vec::new, Vec::from);
         let moved = *self.matched.borrow() != matched;
         *self.matched.borrow_mut() = matched;
         // a typed character may change the colour of anything

@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use crate::session::{Look, Piece};
+use crate::session::{TokenKind, Highlight};
 
 const PLAIN: &str = "\x1b[0m";
 
-/// What each piece of a text looks like: the parameters of an escape sequence, nothing for the terminal's own.
+/// What each highlight of a text looks like: the parameters of an escape sequence, nothing for the terminal's own.
 #[derive(Clone, Copy, Debug)]
 pub struct Palette {
     keyword: &'static str,
@@ -86,24 +86,24 @@ impl Palette {
         }
     }
 
-    fn style(&self, look: Look) -> &'static str {
-        match look {
-            Look::Keyword => self.keyword,
-            Look::Function => self.function,
-            Look::Argument => self.argument,
-            Look::Number => self.number,
-            Look::Text => self.text,
-            Look::Comment => self.comment,
-            Look::Wrong => self.wrong,
-            Look::Name | Look::Bracket | Look::Symbol => "",
+    fn style(&self, kind: TokenKind) -> &'static str {
+        match kind {
+            TokenKind::Keyword => self.keyword,
+            TokenKind::Function => self.function,
+            TokenKind::Argument => self.argument,
+            TokenKind::Number => self.number,
+            TokenKind::Text => self.text,
+            TokenKind::Comment => self.comment,
+            TokenKind::Wrong => self.wrong,
+            TokenKind::Name | TokenKind::Bracket | TokenKind::Symbol => "",
         }
     }
 
-    /// A text with its pieces coloured, and the brackets at `matched` shown; functions that are not `known` stay plain.
+    /// A text with its highlights coloured, and the brackets at `matched` shown; functions that are not `known` stay plain.
     pub fn paint(
         &self,
         text: &str,
-        pieces: &[Piece],
+        highlights: &[Highlight],
         matched: &[Range<usize>],
         known: impl Fn(&str) -> bool,
     ) -> String {
@@ -114,12 +114,12 @@ impl Palette {
         }
         let mut painted = String::with_capacity(text.len() * 3);
         let mut at = 0;
-        for Piece { range, look } in pieces {
+        for Highlight { range, kind } in highlights {
             painted.push_str(&text[at..range.start]);
             at = range.end;
             let word = &text[range.clone()];
-            match look {
-                Look::Bracket => {
+            match kind {
+                TokenKind::Bracket => {
                     let mut from = range.start;
                     for bracket in matched.iter().filter(|bracket| range.contains(&bracket.start)) {
                         painted.push_str(&text[from..bracket.start]);
@@ -128,8 +128,8 @@ impl Palette {
                     }
                     painted.push_str(&text[from..range.end]);
                 }
-                Look::Function if !known(word) => painted.push_str(word),
-                look => painted.push_str(&styled(word, self.style(*look))),
+                TokenKind::Function if !known(word) => painted.push_str(word),
+                look => painted.push_str(&styled(word, self.style(*kind))),
             }
         }
         painted.push_str(&text[at..]);
@@ -150,10 +150,10 @@ pub fn styled(text: &str, style: &str) -> String {
 }
 
 /// The bracket at the cursor (under it, or in front of it) and the one that belongs to it, in order.
-pub fn matching(text: &str, pieces: &[Piece], cursor: usize) -> Option<[Range<usize>; 2]> {
+pub fn matching(text: &str, highlights: &[Highlight], cursor: usize) -> Option<[Range<usize>; 2]> {
     let mut pairs = Vec::new();
     let mut open: Vec<Range<usize>> = Vec::new();
-    for Piece { range, .. } in pieces.iter().filter(|piece| piece.look == Look::Bracket) {
+    for Highlight { range, .. } in highlights.iter().filter(|highlight| highlight.kind == TokenKind::Bracket) {
         match &text[range.clone()] {
             // there may be space between them
             unit if unit.starts_with('(') && unit.ends_with(')') => {
@@ -175,13 +175,13 @@ mod tests {
     #[test]
     fn brackets_find_each_other() {
         let text = "f(a[1], \")\")";
-        let bracket = |at: usize| Piece { range: at..at + 1, look: Look::Bracket };
-        let pieces = [bracket(1), bracket(3), bracket(5), bracket(11)];
-        assert_eq!(matching(text, &pieces, 1), Some([1..2, 11..12]));
-        assert_eq!(matching(text, &pieces, 12), Some([1..2, 11..12]));
-        assert_eq!(matching(text, &pieces, 5), Some([3..4, 5..6]));
-        assert_eq!(matching(text, &pieces, 8), None);
-        let unit = [Piece { range: 1..3, look: Look::Bracket }];
+        let bracket = |at: usize| Highlight { range: at..at + 1, kind: TokenKind::Bracket };
+        let highlights = [bracket(1), bracket(3), bracket(5), bracket(11)];
+        assert_eq!(matching(text, &highlights, 1), Some([1..2, 11..12]));
+        assert_eq!(matching(text, &highlights, 12), Some([1..2, 11..12]));
+        assert_eq!(matching(text, &highlights, 5), Some([3..4, 5..6]));
+        assert_eq!(matching(text, &highlights, 8), None);
+        let unit = [Highlight { range: 1..3, kind: TokenKind::Bracket }];
         assert_eq!(matching("f()", &unit, 3), Some([1..2, 2..3]));
     }
 

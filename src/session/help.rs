@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::Output;
 use crate::lang::{
-    Builtin, Dynamic, Interpreter, ScriptFunction, builtin, builtins, describe, signature, text, type_name,
+    Function, Dynamic, Interpreter, ScriptFunction, builtin, builtins, describe, signature, text, type_name,
 };
 
 /// What `help(value)` says.
@@ -21,7 +21,7 @@ pub fn help(functions: &[ScriptFunction], value: &Dynamic) -> Option<String> {
 
 /// The documentation of a function by name: of a builtin, a cell or a module.
 pub fn named(functions: &[ScriptFunction], name: &str) -> Option<String> {
-    let overloads = builtin(name);
+    let overloads = overloads(name);
     if !overloads.is_empty() {
         let pages: Vec<String> = overloads.iter().map(|builtin| page(builtin)).collect();
         return Some(pages.join("\n\n---\n\n"));
@@ -32,12 +32,12 @@ pub fn named(functions: &[ScriptFunction], name: &str) -> Option<String> {
 }
 
 /// One function's page, in Markdown.
-pub fn page(builtin: &Builtin) -> String {
+pub fn page(builtin: &Function) -> String {
     let mut page = format!("```rhai\n{}\n```\n\n{}\n", signature(builtin), builtin.doc);
-    if !builtin.parameters.is_empty() {
+    if !builtin.parameters().next().is_none() {
         page.push_str("\n| argument | what it is |\n| --- | --- |\n");
     }
-    for parameter in builtin.parameters {
+    for parameter in builtin.parameters() {
         let name = match parameter.default {
             None => format!("`{}`", parameter.name),
             Some("optional") => format!("`{}=`", parameter.name),
@@ -65,7 +65,7 @@ fn bounds(low: Option<f64>, high: Option<f64>) -> String {
 /// What can be done with a value: the functions that take it first.
 fn methods_of(value: &Dynamic) -> String {
     let mut text = format!("{}\n\n| function | what it does |\n| --- | --- |\n", describe(value));
-    for (_, overloads) in builtins() {
+    for (_, overloads) in functions() {
         for builtin in overloads {
             if takes_first(builtin, value) {
                 let _ = writeln!(text, "| `{}` | {} |", signature(builtin), builtin.summary());
@@ -76,7 +76,7 @@ fn methods_of(value: &Dynamic) -> String {
 }
 
 /// Does a function take this value as its first argument, and not just any value?
-pub fn takes_first(builtin: &Builtin, value: &Dynamic) -> bool {
+pub fn takes_first(builtin: &Function, value: &Dynamic) -> bool {
     builtin.positional().next().is_some_and(|first| first.kind != "any value" && (first.accepts)(value))
 }
 

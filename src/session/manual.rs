@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::commands::{COMMANDS, Command};
 use super::help::page;
-use crate::lang::{Builtin, builtins, stdlib, value_types};
+use crate::lang::{Function, builtins, stdlib, value_types};
 
 const HEAD: &str = "\
 # Percept: reference manual
@@ -61,9 +61,9 @@ pub fn manual() -> String {
 }
 
 /// All functions, by what they are about.
-fn by_section() -> Vec<(String, Vec<&'static Builtin>)> {
-    let mut sections: BTreeMap<String, Vec<&Builtin>> = BTreeMap::new();
-    for (_, overloads) in builtins() {
+fn by_section() -> Vec<(String, Vec<&'static Function>)> {
+    let mut sections: BTreeMap<String, Vec<&Function>> = BTreeMap::new();
+    for (_, overloads) in functions() {
         for builtin in overloads {
             sections.entry(builtin.section()).or_default().push(builtin);
         }

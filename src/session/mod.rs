@@ -18,8 +18,9 @@ pub use output::Output;
 pub use sink::{Preview, Sink};
 
 use crate::error::{Error, Kind, Result};
-use crate::lang::{Dynamic, Host, Interpreter, Interrupt, Report};
-pub use crate::lang::{Look, Piece};
+use crate::job::{Interrupt, Report, Reporter};
+use crate::lang::{Dynamic, Host, Interpreter};
+pub use crate::lang::{TokenKind, Highlight};
 
 /// An interpreter with its variables and its output.
 ///
@@ -67,6 +68,15 @@ impl Sink for Silent {
 /// Presents what scripts show, and hands it to the sink.
 struct Presenter(Rc<dyn Sink>);
 
+impl Reporter for Presenter {
+    fn progress(&self, report: &Report, preview: Option<crate::job::Preview<'_>>) {
+        match preview {
+            Some(preview) => self.0.progress(report, Some(&|| present::present(&preview()?, None))),
+            None => self.0.progress(report, None),
+        }
+    }
+}
+
 impl Host for Presenter {
     fn print(&self, text: &str) {
         self.0.print(text);
@@ -74,13 +84,6 @@ impl Host for Presenter {
 
     fn eprint(&self, text: &str) {
         self.0.eprint(text);
-    }
-
-    fn progress(&self, report: &Report, preview: Option<crate::lang::Preview<'_>>) {
-        match preview {
-            Some(preview) => self.0.progress(report, Some(&|| present::present(&preview()?, None))),
-            None => self.0.progress(report, None),
-        }
     }
 
     fn clear(&self, wait: bool) {
@@ -198,8 +201,8 @@ impl Session {
     }
 
     /// What a text consists of, also if it is half-typed.
-    pub fn pieces(&self, code: &str) -> Vec<Piece> {
-        self.interpreter.pieces(code)
+    pub fn highlights(&self, code: &str) -> Vec<Highlight> {
+        self.interpreter.highlights(code)
     }
 
     /// Is there a function of this name?

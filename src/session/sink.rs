@@ -2,7 +2,7 @@
 
 use super::Output;
 use crate::error::{Error, Kind, Result};
-use crate::lang::Report;
+use crate::job::Report;
 
 /// Makes a picture of a job under way.
 pub type Preview<'a> = &'a dyn Fn() -> Result<Output>;

@@ -8,7 +8,7 @@ use super::im2col::Geometry;
 use super::window::positions;
 use super::{Rule, with_backwards};
 use crate::error::{Error, Result};
-use crate::lang::Interrupt;
+use crate::job::Interrupt;
 
 /// How the kernel moves over the image; of each pair the first is along the height, the second along the width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

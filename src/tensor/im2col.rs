@@ -17,7 +17,7 @@ use super::nhwc::elementwise::from_planes;
 use super::nhwc::{Maps, Target, View, Window};
 use super::window::inside;
 use crate::error::{Error, Kind, Result};
-use crate::lang::Interrupt;
+use crate::job::Interrupt;
 
 /// Floats in one block of columns: 2 MiB, what the caches of a core hold.
 const BLOCK: usize = 1 << 19;

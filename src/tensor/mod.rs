@@ -59,4 +59,4 @@ pub use resize::{ResizeFilter, resize};
 pub use roll::roll;
 pub use tape::{Rule, with_backward, with_backwards};
 pub use value::TensorValue;
-pub use whole::{channelwise, mean_abs, zip};
+pub use whole::{channelwise, map, mean_abs, zip};

@@ -26,6 +26,17 @@ pub fn zip(a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f32 + Sync) -> Result
     Ok(Tensor::from_vec(values, a.shape(), &Device::Cpu)?.to_device(a.device())?)
 }
 
+/// `f` of each number, off the tape.
+///
+/// # Errors
+/// The tensor holds no float32 values.
+pub fn map(x: &Tensor, f: impl Fn(f32) -> f32 + Sync) -> Result<Tensor> {
+    let values = with_values(&x.detach(), |x| -> Vec<f32> {
+        x.par_iter().with_min_len(PART).map(|value| f(*value)).collect()
+    })?;
+    Ok(Tensor::from_vec(values, x.shape(), &Device::Cpu)?.to_device(x.device())?)
+}
+
 /// The sum of `f` over all numbers.
 fn sum(x: &Tensor, f: impl Fn(f32) -> f64 + Sync) -> Result<f64> {
     with_values(&x.detach(), |values| {

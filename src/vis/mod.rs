@@ -1,10 +1,20 @@
 //! Methods for looking into networks. Each returns data; how it is shown is decided elsewhere.
+//!
+//! A method is a function that takes a [`Job`](crate::Job), what it looks at, and its options. What methods share stands in
+//! this folder: [`options`], the [`Prediction`] that attributions explain, and the [`ascent`] that makes images.
 
+pub mod ascent;
 pub mod attribution;
 mod classify;
 pub mod objective;
+pub mod optimizer;
+pub mod options;
+pub mod param;
+mod prediction;
 pub mod representation;
 pub mod synthesis;
 pub mod transform;
 
-pub use classify::{Classification, Ranked};
+pub use classify::{Classification, Ranked, classify};
+pub use options::{Explain, Network};
+pub use prediction::Prediction;

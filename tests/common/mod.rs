@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use percept::error::{Error, Result};
-use percept::lang::Report;
+use percept::job::Report;
 use percept::session::{Outcome, Output, Preview, Session, Sink};
 
 /// What is done at a step.

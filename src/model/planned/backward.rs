@@ -7,7 +7,7 @@ use super::kernels::{Convolution, combined};
 use super::plan::{INPUT, Place, Plan, Step, Work};
 use super::{Group, Inner, Loan, Pool, Seeds, fresh, lost, target, view};
 use crate::error::Result;
-use crate::lang::Interrupt;
+use crate::job::Interrupt;
 use crate::model::{Op, Rules, budget};
 use crate::tensor::nhwc::{Finish, Gate, Maps, Target, View, elementwise, linear, pool};
 use crate::tensor::{Activation, ReluRule, with_values};

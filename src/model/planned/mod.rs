@@ -23,7 +23,7 @@ use self::plan::{Buffer, Place, Plan};
 use self::pool::{Loan, Pool};
 use super::{Executor, Graph, Pullback, Reference, Rules, Run, Weights, budget};
 use crate::error::{Error, Kind, Result};
-use crate::lang::Interrupt;
+use crate::job::Interrupt;
 use crate::tensor::nhwc::{Target, View, elementwise};
 use crate::tensor::with_backward;
 use crate::tensor::with_values;

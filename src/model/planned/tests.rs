@@ -8,7 +8,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::Planned;
-use crate::lang::Interrupt;
+use crate::job::Interrupt;
 use crate::model::{
     BatchNorm, Builder, Conv2d, Executor, Graph, Linear, NodeId, Op, Reference, Rules, Run, Scale, Weights,
 };

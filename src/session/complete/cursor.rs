@@ -1,7 +1,7 @@
 //! What stands in front of the cursor: the tokens, the call that is open, and what is known of its arguments.
 
 use crate::lang::{
-    Builtin, CallSite, Dynamic, Interpreter, Other, Parameter, Scan, Span, Token, builtin, builtins, byte_at, spans,
+    Function, CallSite, Dynamic, Interpreter, OtherArgument, Parameter, Scan, Span, Token, builtin, builtins, byte_at, spans,
     type_name,
 };
 
@@ -27,7 +27,7 @@ impl Known {
     }
 
     /// Does a function take it as its first argument, and not just anything?
-    pub fn is_first_of(&self, builtin: &Builtin) -> bool {
+    pub fn is_first_of(&self, builtin: &Function) -> bool {
         builtin.positional().next().is_some_and(|first| {
             first.kind != "any value"
                 && match self {
@@ -95,7 +95,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The functions that a call could mean: those that fit what is known of its first argument, if any does.
-    pub fn overloads(&self, site: &CallSite) -> Vec<&'static Builtin> {
+    pub fn overloads(&self, site: &CallSite) -> Vec<&'static Function> {
         let all = builtin(&site.name);
         let first = self.first(site);
         let fitting: Vec<_> = all.iter().copied().filter(|builtin| first.is_first_of(builtin)).collect();
@@ -104,15 +104,15 @@ impl<'a> Cursor<'a> {
 
     /// The parameters that the argument at the cursor could be for.
     pub fn parameters(&self, place: &Place<'_>) -> Vec<&'static Parameter> {
-        let of = |builtin: &&'static Builtin| match place.keyword {
-            Some(keyword) => builtin.parameters.iter().find(|parameter| parameter.name == keyword),
+        let of = |builtin: &&'static Function| match place.keyword {
+            Some(keyword) => builtin.parameters().find(|parameter| parameter.name == keyword),
             None => builtin.positional().nth(place.index),
         };
         self.overloads(place.site).iter().filter_map(of).collect()
     }
 
     /// What is known of the other arguments of a call.
-    pub fn others(&self, place: &Place<'_>) -> Vec<Other<'a>> {
+    pub fn others(&self, place: &Place<'_>) -> Vec<OtherArgument<'a>> {
         let mut others = Vec::new();
         let name = self.spans.iter().position(|span| span.place == place.site.place);
         if place.site.method
@@ -130,12 +130,12 @@ impl<'a> Cursor<'a> {
         others
     }
 
-    fn other(&self, start: usize, end: usize) -> Other<'a> {
+    fn other(&self, start: usize, end: usize) -> OtherArgument<'a> {
         let known = self.known(end);
         let stop = self.spans.get(end).map_or(self.text.len(), |span| span.range.start);
         let written = self.text.get(start..stop).unwrap_or_default();
         let kind = known.kind();
-        Other { written, value: if let Known::Value(value) = known { Some(value) } else { None }, kind }
+        OtherArgument { written, value: if let Known::Value(value) = known { Some(value) } else { None }, kind }
     }
 
     /// What is known of the first argument of a call.
@@ -217,14 +217,14 @@ impl<'a> Cursor<'a> {
 
     /// What a function returns, if all that fit its first argument return the same.
     fn returned(&self, name: &str, first: &Known, method: bool) -> Known {
-        let mut types: Vec<&'static str> = if builtin(name).is_empty() {
+        let mut types: Vec<&'static str> = if overloads(name).is_empty() {
             let natives = self.interpreter.natives().iter().filter(|native| native.name == name);
             natives
                 .filter(|native| !method || native.first == first.kind())
                 .filter_map(|native| native.returns)
                 .collect()
         } else {
-            let fitting = builtin(name).iter().filter(|builtin| {
+            let fitting = overloads(name).iter().filter(|builtin| {
                 first.is_first_of(builtin) || builtin.positional().next().is_none_or(|first| first.kind == "any value")
             });
             fitting.map(|builtin| builtin.returns).collect()
@@ -331,8 +331,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// The functions of the language that can be called on a value.
-    pub fn methods(&self, value: &Known) -> Vec<(&'static str, &'static Builtin)> {
-        let fitting = |overloads: &'static [&'static Builtin]| overloads.iter().find(|b| value.is_first_of(b)).copied();
-        builtins().filter_map(|(name, overloads)| Some((name, fitting(overloads)?))).collect()
+    pub fn methods(&self, value: &Known) -> Vec<(&'static str, &'static Function)> {
+        let fitting = |overloads: &'static [&'static Function]| overloads.iter().find(|b| value.is_first_of(b)).copied();
+        functions().filter_map(|(name, overloads)| Some((name, fitting(overloads)?))).collect()
     }
 }

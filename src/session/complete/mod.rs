@@ -9,7 +9,7 @@ mod text;
 use self::cursor::{Cursor, Known};
 pub use self::signature::{Signature, signature_at};
 use super::COMMANDS;
-use crate::lang::{Clues, Dynamic, Inside, Interpreter, Scan, Token, builtin, builtins, byte_at, signature, type_name};
+use crate::lang::{CompletionContext, Dynamic, Inside, Interpreter, Scan, Token, builtin, builtins, byte_at, signature, type_name};
 
 /// One thing that could stand at the cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +110,7 @@ fn command(interpreter: &Interpreter, start: usize, line: &str, after: &str) -> 
     let start = start + line.len() - rest.len();
     match COMMANDS.iter().find(|command| command.name == name).map_or("", |command| command.argument) {
         "FILE" => {
-            let files = Clues { typed: rest, others: &[] }.files(&["rhai"]);
+            let files = CompletionContext { typed: rest, others: &[] }.files(&["rhai"]);
             let files = text::going_on(files, rest).into_iter().map(|file| Candidate::new(file, "file", ""));
             Found { start, candidates: files.collect() }
         }
@@ -257,7 +257,7 @@ fn variables(interpreter: &Interpreter, cursor: &Cursor<'_>, fits: impl Fn(&Dyna
 fn functions(interpreter: &Interpreter) -> Vec<Candidate> {
     let scripts = interpreter.functions().into_iter();
     let scripts = scripts.map(|function| Candidate::new(function.name, "function", function.signature));
-    let words = builtins().map(|(name, overloads)| {
+    let words = functions().map(|(name, overloads)| {
         Candidate::new(name, "function", overloads.first().map(|builtin| signature(builtin)).unwrap_or_default())
     });
     scripts.chain(words).collect()

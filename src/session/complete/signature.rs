@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::cursor::Cursor;
-use crate::lang::{Builtin, Interpreter, signature};
+use crate::lang::{Function, Interpreter, signature};
 
 /// A signature to be shown while a call is typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,9 +23,9 @@ pub fn signature_at(interpreter: &Interpreter, before: &str) -> Option<Signature
     let index = place.as_ref().map(|place| place.index);
     let keyword = place.as_ref().and_then(|place| place.keyword);
     let overloads = cursor.overloads(site);
-    let has = |builtin: &&Builtin| match (keyword, index) {
+    let has = |builtin: &&Function| match (keyword, index) {
         (Some(keyword), _) => builtin.keywords().any(|parameter| parameter.name == keyword),
-        (None, Some(index)) => index < builtin.parameters.len(),
+        (None, Some(index)) => index < builtin.parameters().count(),
         (None, None) => true,
     };
     if let Some(builtin) = overloads.iter().copied().find(has).or(overloads.first().copied()) {

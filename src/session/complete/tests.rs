@@ -160,12 +160,12 @@ fn a_next_line_is_indented_as_its_brackets_say() {
 
 #[test]
 fn pieces_of_half_typed_text() {
-    use super::super::Look::*;
+    use super::super::TokenKind::*;
     let session = session();
-    let looks = |code: &str| -> Vec<(String, super::super::Look)> {
-        session.pieces(code).into_iter().map(|piece| (code[piece.range].to_owned(), piece.look)).collect()
+    let looks = |code: &str| -> Vec<(String, super::super::TokenKind)> {
+        session.highlights(code).into_iter().map(|highlight| (code[highlight.range].to_owned(), highlight.kind)).collect()
     };
-    let expect = |code: &str, wanted: &[(&str, super::super::Look)]| {
+    let expect = |code: &str, wanted: &[(&str, super::super::TokenKind)]| {
         let wanted: Vec<_> = wanted.iter().map(|(text, look)| ((*text).to_owned(), *look)).collect();
         assert_eq!(looks(code), wanted, "{code}");
     };
@@ -219,7 +219,7 @@ fn pieces_of_half_typed_text() {
     );
 }
 
-/// Every prefix of a text can be coloured and completed; the pieces are in order and apart.
+/// Every prefix of a text can be coloured and completed; the highlights are in order and apart.
 #[test]
 fn no_half_typed_text_breaks_anything() {
     let session = session();
@@ -227,10 +227,10 @@ fn no_half_typed_text_breaks_anything() {
     for (at, _) in code.char_indices().chain([(code.len(), ' ')]) {
         let text = &code[..at];
         let mut end = 0;
-        for piece in session.pieces(text) {
-            assert!(piece.range.start >= end && piece.range.end <= text.len(), "{text}");
-            assert!(text.get(piece.range.clone()).is_some(), "{text}");
-            end = piece.range.end;
+        for highlight in session.highlights(text) {
+            assert!(highlight.range.start >= end && highlight.range.end <= text.len(), "{text}");
+            assert!(text.get(highlight.range.clone()).is_some(), "{text}");
+            end = highlight.range.end;
         }
         let _ = session.complete(text, text.chars().count());
         let _ = session.signature_at(text);

@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::{Candidate, Found};
-use crate::lang::{Clues, Interpreter, Parameter, Scan, Token, stdlib};
+use crate::lang::{CompletionContext, Interpreter, Parameter, Scan, Token, stdlib};
 
 /// No more values than these are offered where no quote has been typed.
 const FEW: usize = 24;
@@ -22,8 +22,8 @@ pub fn complete(interpreter: &Interpreter, scan: &Scan, before: &str, start: usi
     } else {
         let place = cursor.argument()?;
         let others = cursor.others(&place);
-        let clues = Clues { typed: &typed, others: &others };
-        cursor.parameters(&place).into_iter().flat_map(|parameter| values(parameter, &clues)).collect()
+        let context = CompletionContext { typed: &typed, others: &others };
+        cursor.parameters(&place).into_iter().flat_map(|parameter| values(parameter, &context)).collect()
     };
     let closed = after.starts_with(quote);
     let candidate = |value: String| {
@@ -38,10 +38,10 @@ pub fn complete(interpreter: &Interpreter, scan: &Scan, before: &str, start: usi
 pub fn quoted(cursor: &Cursor<'_>) -> Vec<Candidate> {
     let Some(place) = cursor.argument() else { return Vec::new() };
     let others = cursor.others(&place);
-    let clues = Clues { typed: "", others: &others };
+    let context = CompletionContext { typed: "", others: &others };
     let mut found: Vec<Candidate> = Vec::new();
     for parameter in cursor.parameters(&place) {
-        let values = values(parameter, &clues);
+        let values = values(parameter, &context);
         if parameter.types == ["boolean"] {
             found.extend(["true", "false"].map(|word| Candidate::new(word, "boolean", "")));
         } else if values.len() > FEW {
@@ -58,9 +58,9 @@ pub fn quoted(cursor: &Cursor<'_>) -> Vec<Candidate> {
 }
 
 /// Which texts an argument for a parameter could be.
-fn values(parameter: &Parameter, clues: &Clues<'_>) -> Vec<String> {
+fn values(parameter: &Parameter, context: &CompletionContext<'_>) -> Vec<String> {
     match parameter.complete {
-        Some(complete) => complete(clues),
+        Some(complete) => complete(context),
         None => parameter.choices.iter().map(|choice| (*choice).to_owned()).collect(),
     }
 }
@@ -88,8 +88,8 @@ pub fn going_on(values: Vec<String>, typed: &str) -> Vec<String> {
 
 /// Modules that can be imported: those of the program, and files.
 fn modules(typed: &str) -> Vec<String> {
-    let clues = Clues { typed, others: &[] };
-    let files = clues.files(&["rhai"]).into_iter();
+    let context = CompletionContext { typed, others: &[] };
+    let files = context.files(&["rhai"]).into_iter();
     let files = files.map(|file| file.strip_suffix(".rhai").map(str::to_owned).unwrap_or(file));
     stdlib().map(|(name, _)| name.to_owned()).chain(files).collect()
 }

@@ -1,28 +1,34 @@
-//! Where a network looks: maps of a decision onto an image.
+//! Attribution: which parts of an image, or of a layer, a network's answer comes from. One method, one file.
 
 mod occlusion;
 mod saliency;
 
+pub use occlusion::{Baseline, Windows, occlusion};
+pub use saliency::saliency;
+
 use std::fmt;
 
-use candle_core::Tensor;
+use candle_core::{D, Tensor};
 
-use crate::error::{Error, Kind, Result};
-use crate::image::Image;
-use crate::lang::{Context, Provenance, define, value_type};
-use crate::model::{ClassName, Model};
+use super::Prediction;
+use crate::error::Result;
+use crate::image::{Filter, Image, resample};
+use crate::lang::{Provenance, function, value_type};
+use crate::model::Layer;
 use crate::tensor::TensorValue;
 
-/// What the numbers of a map mean.
+/// What the numbers of an attribution mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
-    /// From 0: how much, not in which direction.
+    /// From 0: how strongly the score reacts, in either direction.
     Magnitude,
+    /// From 0: how much speaks for the class; what speaks against it is not shown.
+    Positive,
     /// Positive numbers speak for the class, negative ones against it.
     Signed,
 }
 
-/// A decision mapped onto the image that it was made of, with its raw values.
+/// Where the score of a class comes from: the raw values of an attribution method.
 #[derive(Clone, Debug)]
 pub struct Attribution {
     /// The method: "occlusion".
@@ -33,103 +39,206 @@ pub struct Attribution {
     pub class: usize,
     /// Its name.
     pub class_name: String,
-    /// The score that is explained, for the whole image: the logit of the class.
+    /// The score that is explained, for the whole image: the logit of the class, where there is one.
     pub score: f32,
-    /// The softmax probability that belongs to it.
+    /// The probability that belongs to it, 0 to 1.
     pub probability: f32,
-    /// Height of the map: the image's.
-    pub height: usize,
-    /// Width of the map: the image's.
-    pub width: usize,
-    /// The map, [height, width].
-    pub values: Vec<f32>,
+    /// Raw values `[C, h, w]` at the method's own resolution, which can be coarser than the image.
+    pub values: Tensor,
     /// What the numbers mean.
     pub sign: Sign,
-    /// What the numbers measure, for a colour bar.
-    pub measures: String,
+    /// What the numbers measure, for a colour bar: "drop of the \"koala\" logit".
+    pub unit: String,
+    /// The layer whose maps it is made of, if it is.
+    pub layer: Option<Layer>,
+    /// How far the sum of all values is from what the method promises it to be, in units of the score, if it promises
+    /// that.
+    pub completeness_error: Option<f32>,
+    /// The standard error of the values `[C, h, w]`, if they were sampled.
+    pub standard_error: Option<Tensor>,
     /// The call that made it.
-    pub provenance: Option<String>,
+    pub provenance: Provenance,
 }
 
-value_type!(Attribution, "attribution", "an attribution", "A map of a decision onto an image.", remembers);
-
-impl Provenance for Attribution {
-    fn provenance(&self) -> Option<&str> {
-        self.provenance.as_deref()
-    }
-
-    fn made_by(self, call: &str) -> Self {
-        Self { provenance: Some(call.to_owned()), ..self }
-    }
-}
+value_type!(Attribution, "attribution", "an attribution", "Where the score of a class comes from.", provenance);
 
 impl fmt::Display for Attribution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { method, class_name, score, probability, .. } = self;
-        write!(f, "{method} for \"{class_name}\" (logit {score:.2}, {:.1} %)", probability * 100.0)
+        write!(f, "{method} for \"{class_name}\" (score {score:.2}, {:.1} %)", probability * 100.0)
     }
 }
 
-/// The map of an attribution as a tensor [height, width], raw values.
-///
-/// ```rhai
-/// saliency(photo("chelsea")).to_tensor().max()
-/// ```
-#[define]
-fn to_tensor(
-    /// The attribution.
-    attribution: Attribution,
-) -> Result<TensorValue> {
-    TensorValue::from_values(attribution.values, &[attribution.height, attribution.width])
-}
-
-/// What a method explains: one class of a model, for one image.
-pub(super) struct Question {
-    pub model: Model,
-    /// The image as the network sees it.
-    pub view: Image,
-    /// It as network input [1, 3, height, width].
-    pub input: Tensor,
-    pub class: usize,
-    /// Logit and probability of the class.
-    pub score: f32,
-    pub probability: f32,
-}
-
-impl Question {
-    /// Asks about a class, or about the one that the network finds most probable.
-    pub fn new(cx: &Context<'_>, model: Model, image: &Image, class: Option<&ClassName>) -> Result<Self> {
-        let named = class.map(|class| class.resolve(&model)).transpose()?;
-        let view = model.view(image)?;
-        let input = model.input(&view)?;
-        let logits = model.forward(&input, cx.interrupt())?;
-        let shares: Vec<f32> = super::classify::probabilities(&logits)?.squeeze(0)?.to_vec1()?;
-        let logits: Vec<f32> = logits.squeeze(0)?.to_vec1()?;
-        let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
-        let class = named.or(best).ok_or_else(|| Error::new(Kind::Internal, "the network has no answers"))?;
-        Ok(Self { model, view, input, class, score: logits[class], probability: shares[class] })
-    }
-
-    /// The name of the class.
-    pub fn class_name(&self) -> String {
-        self.model.classes().name(self.class)
-    }
-
-    /// The answer of a method: a map as large as the view.
-    pub fn answer(self, method: &'static str, values: Vec<f32>, sign: Sign, measures: String) -> Attribution {
-        Attribution {
+impl Attribution {
+    /// The result of a method for a prediction.
+    pub fn new(method: &'static str, prediction: &Prediction, values: Tensor, sign: Sign, unit: String) -> Self {
+        Self {
             method,
-            class: self.class,
-            class_name: self.class_name(),
-            score: self.score,
-            probability: self.probability,
-            height: self.view.height(),
-            width: self.view.width(),
-            image: self.view,
+            image: prediction.view.clone(),
+            class: prediction.class,
+            class_name: prediction.class_name(),
+            score: prediction.score,
+            probability: prediction.probability,
             values,
             sign,
-            measures,
+            unit,
+            layer: None,
+            completeness_error: None,
+            standard_error: None,
             provenance: None,
         }
     }
+
+    /// The same attribution, made of a layer's maps.
+    #[must_use]
+    pub fn of_layer(self, layer: Layer) -> Self {
+        Self { layer: Some(layer), ..self }
+    }
+
+    /// The same attribution, with the standard error of its values.
+    #[must_use]
+    pub fn with_standard_error(self, standard_error: Tensor) -> Self {
+        Self { standard_error: Some(standard_error), ..self }
+    }
+
+    /// One number for each place, `[h, w]`: over the channels the largest magnitude, or for signed values the sum.
+    ///
+    /// # Errors
+    /// The values are not `[C, h, w]`.
+    pub fn map(&self) -> Result<Tensor> {
+        Ok(match self.sign {
+            Sign::Magnitude => self.values.abs()?.max(0)?,
+            Sign::Positive | Sign::Signed => self.values.sum(0)?,
+        })
+    }
+
+    /// The map at the size of the image, enlarged bilinearly if it is coarser: `height · width` values row by row.
+    ///
+    /// # Errors
+    /// The values are not `[C, h, w]`.
+    pub fn map_of_image(&self) -> Result<Vec<f32>> {
+        let map = self.map()?;
+        let (height, width) = (map.dim(D::Minus2)?, map.dim(D::Minus1)?);
+        let values: Vec<f32> = map.flatten_all()?.to_vec1()?;
+        resample(&values, (width, height), (self.image.width(), self.image.height()), Filter::Bilinear)
+    }
+}
+
+/// The raw values of an attribution, a tensor [channels, height, width] at the method's own resolution.
+///
+/// ```rhai
+/// saliency(photo("chelsea")).values.shape
+/// ```
+#[function(property)]
+fn values(
+    /// The attribution.
+    attribution: &Attribution,
+) -> Result<TensorValue> {
+    Ok(attribution.values.clone().into())
+}
+
+/// The map of an attribution, a tensor [height, width]: over the channels the largest magnitude, or for signed values
+/// the sum.
+///
+/// ```rhai
+/// occlusion(photo("coffee"), window=64, stride=64).map.max()
+/// ```
+#[function(property, name = "map")]
+fn map_property(
+    /// The attribution.
+    attribution: &Attribution,
+) -> Result<TensorValue> {
+    Ok(attribution.map()?.into())
+}
+
+/// The number of the class that an attribution explains.
+///
+/// ```rhai
+/// saliency(photo("chelsea")).class
+/// ```
+#[function(property)]
+fn class(
+    /// The attribution.
+    attribution: &Attribution,
+) -> Result<i64> {
+    Ok(attribution.class as i64)
+}
+
+/// The name of the class that an attribution explains.
+///
+/// ```rhai
+/// saliency(photo("chelsea")).name
+/// ```
+#[function(property)]
+fn name(
+    /// The attribution.
+    attribution: &Attribution,
+) -> Result<String> {
+    Ok(attribution.class_name.clone())
+}
+
+/// The score that an attribution explains: the logit of the class, where there is one.
+///
+/// ```rhai
+/// saliency(photo("chelsea")).score
+/// ```
+#[function(property)]
+fn score(
+    /// The attribution.
+    attribution: &Attribution,
+) -> Result<f64> {
+    Ok(f64::from(attribution.score))
+}
+
+/// The probability that the network gives the class of an attribution, 0 to 1.
+///
+/// ```rhai
+/// saliency(photo("chelsea")).probability
+/// ```
+#[function(property)]
+fn probability(
+    /// The attribution.
+    attribution: &Attribution,
+) -> Result<f64> {
+    Ok(f64::from(attribution.probability))
+}
+
+/// The image of an attribution as the network saw it.
+///
+/// ```rhai
+/// saliency(photo("chelsea")).image
+/// ```
+#[function(property)]
+fn image(
+    /// The attribution.
+    attribution: &Attribution,
+) -> Result<Image> {
+    Ok(attribution.image.clone())
+}
+
+/// How far the sum of an attribution's values is from what its method promises, in units of the score; nothing for a
+/// method that promises no sum.
+///
+/// ```rhai
+/// saliency(photo("chelsea")).completeness_error == ()
+/// ```
+#[function(property)]
+fn completeness_error(
+    /// The attribution.
+    attribution: &Attribution,
+) -> Result<Option<f64>> {
+    Ok(attribution.completeness_error.map(f64::from))
+}
+
+/// The standard error of an attribution's values, a tensor of their shape; nothing if they were not sampled.
+///
+/// ```rhai
+/// saliency(photo("chelsea")).standard_error == ()
+/// ```
+#[function(property)]
+fn standard_error(
+    /// The attribution.
+    attribution: &Attribution,
+) -> Result<Option<TensorValue>> {
+    Ok(attribution.standard_error.clone().map(TensorValue::from))
 }

@@ -1,26 +1,27 @@
-//! Occlusion: how much the score falls when a window of the image is covered (Zeiler and Fergus, "Visualizing and
-//! Understanding Convolutional Networks", 2013).
+//! Occlusion: how much the score drops when a window of the image is covered.
 
 use candle_core::Tensor;
 
-use super::{Attribution, Question, Sign};
+use super::{Attribution, Sign};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Color, Image};
-use crate::lang::{Completer, Context, Dynamic, FromValue, Reject, define};
-use crate::model::{ClassName, Model, budget, or_embedded};
+use crate::job::Job;
+use crate::lang::{Completer, Dynamic, FromValue, Options, Reject, function};
+use crate::vis::{Explain, Prediction};
 
-/// What a window is covered with, in pixel space.
+/// What stands for "nothing there", in pixel space.
 #[derive(Clone, Debug)]
-enum Fill {
-    /// The mean colour of this image.
+pub enum Baseline {
+    /// The mean colour of the image.
     Mean,
-    /// A grey level or a colour, 0 to 1.
+    /// A colour, 0 to 1.
     Color(Color),
 }
 
-impl FromValue for Fill {
+impl FromValue for Baseline {
     const COMPLETE: Option<Completer> = Some(|_| ["mean", "grey", "black", "white"].map(str::to_owned).to_vec());
-    const EXPECTED: &'static str = "\"mean\", \"grey\", \"black\", \"white\", or a colour [red, green, blue]";
+    const EXPECTED: &'static str = "\"mean\", \"grey\", \"black\", \"white\", or a colour [red, green, blue] from 0 to 1";
+    const TYPES: &'static [&'static str] = &["string", "list"];
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         if value.is_string() {
             return match value.to_string().as_str() {
@@ -32,19 +33,17 @@ impl FromValue for Fill {
             };
         }
         match Vec::<f64>::from_value(value)?.as_slice() {
+            color if color.len() == 3 && color.iter().any(|part| !(0.0..=1.0).contains(part)) => {
+                Err(Reject::Because(format!("is {color:?}; the parts of a colour are from 0 to 1"), None))
+            }
             [red, green, blue] => Ok(Self::Color([*red as f32, *green as f32, *blue as f32])),
             numbers => Err(Reject::Because(format!("has {} numbers; a colour has 3", numbers.len()), None)),
         }
     }
 }
 
-impl From<&str> for Fill {
-    fn from(_: &str) -> Self {
-        Self::Mean
-    }
-}
-
-impl Fill {
+impl Baseline {
+    /// Its colour for an image.
     fn color(&self, image: &Image) -> Color {
         match self {
             Self::Color(color) => *color,
@@ -56,118 +55,135 @@ impl Fill {
     }
 }
 
-/// Covered images that are made and shown to the network at once, if the memory allows.
-const TOGETHER: usize = 25;
+/// A length or a pair [height, width], in pixels of the network's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeightWidth {
+    /// Vertically.
+    pub height: usize,
+    /// Horizontally.
+    pub width: usize,
+}
 
-/// Where a network looks: how much the score of a class falls when a window slides over the image and covers it.
+impl FromValue for HeightWidth {
+    const EXPECTED: &'static str = "a number of pixels or [height, width]";
+    const TYPES: &'static [&'static str] = &["integer", "list"];
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        let both = if value.is_int() { vec![usize::from_value(value)?; 2] } else { Vec::<usize>::from_value(value)? };
+        match both.as_slice() {
+            [0, _] | [_, 0] => Err(Reject::Because("must be at least 1".into(), None)),
+            [height, width] => Ok(Self { height: *height, width: *width }),
+            numbers => Err(Reject::Because(format!("has {} numbers; [height, width] has 2", numbers.len()), None)),
+        }
+    }
+}
+
+/// Windows that slide over an image and cover it.
+#[derive(Clone, Debug, Options)]
+pub struct Windows {
+    /// Size of the window in pixels of the network's input: a side, or [height, width].
+    #[default(32)]
+    pub window: HeightWidth,
+    /// How far the window moves, in pixels: in both directions, or [down, right].
+    #[default(8)]
+    pub stride: HeightWidth,
+    /// What covers the image: "mean" (its mean colour), "grey", "black", "white" or a colour [red, green, blue].
+    #[default("mean")]
+    pub baseline: Baseline,
+}
+
+/// How much the score of a class drops when a window slides over the image and covers it.
 ///
-/// Each pixel gets the mean fall of the windows that covered it: positive where the network found what speaks for
+/// Each pixel gets the mean drop over the windows that covered it: positive where the network found what speaks for
 /// the class, negative where covering helped.
 ///
 /// ```rhai
 /// occlusion(gallery("mammal/koala"), class="koala", window=64, stride=32)
 /// ```
-#[define]
-fn occlusion(
-    cx: &Context<'_>,
+#[function(
+    source = "Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2013, arXiv:1311.2901"
+)]
+pub fn occlusion(
+    job: &Job,
     /// The image.
-    image: Image,
-    /// The class, by name or number; the most probable one if not given.
-    #[default]
-    class: Option<ClassName>,
-    /// Side of the window in pixels of the network's input.
-    #[default(32)]
-    #[range(1..)]
-    window: usize,
-    /// How far the window moves, in pixels.
-    #[default(8)]
-    #[range(1..)]
-    stride: usize,
-    /// What covers the image: "mean" (its mean colour), "grey", "black", "white" or [red, green, blue].
-    #[default("mean")]
-    fill: Fill,
-    /// The network; the embedded one if not given.
-    #[default]
-    model: Option<Model>,
+    image: &Image,
+    #[options] windows: &Windows,
+    #[options] explain: &Explain,
 ) -> Result<Attribution> {
-    let question = Question::new(cx, or_embedded(cx, model)?, &image, class.as_ref())?;
-    let (width, height) = (question.view.width(), question.view.height());
-    if window > width || window > height {
-        let message = format!("occlusion: `window` is {window} pixels, the network sees {width}×{height}");
+    let prediction = explain.prediction(job, image)?;
+    let (width, height) = (prediction.view.width(), prediction.view.height());
+    let Windows { window, stride, baseline } = windows;
+    check(window, stride, width, height)?;
+    let cover = cover(&prediction, baseline)?;
+    let rows = window_offsets(height, window.height, stride.height);
+    let columns = window_offsets(width, window.width, stride.width);
+    let offsets: Vec<(usize, usize)> =
+        rows.iter().flat_map(|top| columns.iter().map(move |left| (*top, *left))).collect();
+
+    let scores = prediction.scores(job, "occlusion", offsets.len(), |index, pixels| {
+        let (top, left) = offsets[index];
+        for (plane, value) in pixels.chunks_exact_mut(width * height).zip(&cover) {
+            for row in plane.chunks_exact_mut(width).skip(top).take(window.height) {
+                row[left..left + window.width].fill(*value);
+            }
+        }
+        Ok(())
+    })?;
+    let score_drops: Vec<f32> = scores.iter().map(|score| prediction.score - score).collect();
+    let values = average_windows(&score_drops, &offsets, window, width, height);
+    let values = Tensor::from_vec(values, (1, height, width), prediction.input.device())?;
+    let unit = format!("drop of the {}", prediction.score_name());
+    Ok(Attribution::new("occlusion", &prediction, values, Sign::Signed, unit))
+}
+
+/// Windows that fit into the image and leave no pixel uncovered.
+fn check(window: &HeightWidth, stride: &HeightWidth, width: usize, height: usize) -> Result<()> {
+    let HeightWidth { height: rows, width: columns } = window;
+    if *columns > width || *rows > height {
+        let message = format!("occlusion: `window` is {columns}×{rows} pixels, the network sees {width}×{height}");
         return Err(Error::new(Kind::Argument, message).at_argument("window"));
     }
-    if stride > window {
-        let message = format!("occlusion: `stride` ({stride}) must not exceed `window` ({window})");
+    if stride.height > *rows || stride.width > *columns {
+        let message = format!(
+            "occlusion: `stride` ({}×{}) must not exceed `window` ({columns}×{rows})",
+            stride.width, stride.height
+        );
         let error = Error::new(Kind::Argument, message).with_hint("otherwise some pixels are never covered");
         return Err(error.at_argument("stride"));
     }
-    let cover = question.model.input(&Image::filled(1, 1, fill.color(&question.view))?)?;
-    let places: Vec<(usize, usize)> = starts(height, window, stride)
-        .into_iter()
-        .flat_map(|top| starts(width, window, stride).into_iter().map(move |left| (top, left)))
-        .collect();
+    Ok(())
+}
 
-    let falls = falls(cx, &question, &cover, &places, window)?;
-    let values = spread(&falls, &places, window, width, height);
-    let measures = format!("fall of the \"{}\" logit", question.class_name());
-    Ok(question.answer("occlusion", values, Sign::Signed, measures))
+/// The baseline as the network's input has it: a number for each channel.
+fn cover(prediction: &Prediction, baseline: &Baseline) -> Result<Vec<f32>> {
+    let pixel = Image::filled(1, 1, baseline.color(&prediction.view))?;
+    Ok(prediction.model.input(&pixel)?.flatten_all()?.to_vec1()?)
 }
 
 /// Where windows start along one side; the last one ends at the edge, so that every pixel is covered.
-fn starts(length: usize, window: usize, stride: usize) -> Vec<usize> {
+fn window_offsets(length: usize, window: usize, stride: usize) -> Vec<usize> {
     let last = length - window;
-    let mut starts: Vec<usize> = (0..=last).step_by(stride).collect();
-    if starts.last() != Some(&last) {
-        starts.push(last);
+    let mut offsets: Vec<usize> = (0..=last).step_by(stride).collect();
+    if offsets.last() != Some(&last) {
+        offsets.push(last);
     }
-    starts
+    offsets
 }
 
-/// How much the score falls for each place, in batches that fit the memory.
-fn falls(
-    cx: &Context<'_>,
-    question: &Question,
-    cover: &Tensor,
-    places: &[(usize, usize)],
-    window: usize,
-) -> Result<Vec<f32>> {
-    let progress = cx.progress("occlusion", places.len());
-    let (width, height) = (question.view.width(), question.view.height());
-    let pixels: Vec<f32> = question.input.flatten_all()?.to_vec1()?;
-    let cover: Vec<f32> = cover.flatten_all()?.to_vec1()?;
-    // the network cuts its own buffers to the limit; a batch is there twice, as it is made and as a tensor
-    let batch = (budget::memory() / 4 / (2 * 4 * pixels.len())).clamp(1, TOGETHER);
-    let mut falls = Vec::with_capacity(places.len());
-    for chunk in places.chunks(batch) {
-        let mut covered = Vec::with_capacity(chunk.len() * pixels.len());
-        for (top, left) in chunk {
-            let start = covered.len();
-            covered.extend_from_slice(&pixels);
-            for (channel, value) in cover.iter().enumerate() {
-                for row in *top..top + window {
-                    let at = start + (channel * height + row) * width + left;
-                    covered[at..at + window].fill(*value);
-                }
-            }
-        }
-        let input = Tensor::from_vec(covered, (chunk.len(), cover.len(), height, width), question.input.device())?;
-        let logits = question.model.forward(&input, cx.interrupt())?;
-        let scores: Vec<f32> = logits.narrow(1, question.class, 1)?.flatten_all()?.to_vec1()?;
-        falls.extend(scores.iter().map(|score| question.score - score));
-        progress.advance(chunk.len())?;
-    }
-    Ok(falls)
-}
-
-/// The mean fall of the windows over each pixel.
-fn spread(falls: &[f32], places: &[(usize, usize)], window: usize, width: usize, height: usize) -> Vec<f32> {
+/// The mean drop over the windows that covered each pixel.
+fn average_windows(
+    score_drops: &[f32],
+    offsets: &[(usize, usize)],
+    window: &HeightWidth,
+    width: usize,
+    height: usize,
+) -> Vec<f32> {
     let mut sums = vec![0f64; width * height];
     let mut counts = vec![0u32; width * height];
-    for (fall, (top, left)) in falls.iter().zip(places) {
-        for row in *top..top + window {
-            let line = row * width + left..row * width + left + window;
+    for (drop, (top, left)) in score_drops.iter().zip(offsets) {
+        for row in *top..top + window.height {
+            let line = row * width + left..row * width + left + window.width;
             for (sum, count) in sums[line.clone()].iter_mut().zip(&mut counts[line]) {
-                *sum += f64::from(*fall);
+                *sum += f64::from(*drop);
                 *count += 1;
             }
         }
@@ -176,21 +192,21 @@ fn spread(falls: &[f32], places: &[(usize, usize)], window: usize, width: usize,
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
     fn windows_reach_both_edges() {
-        assert_eq!(starts(227, 32, 8).last(), Some(&195));
-        assert_eq!(starts(227, 32, 8).len(), 26);
-        assert_eq!(starts(10, 10, 3), [0]);
-        assert_eq!(starts(10, 4, 3), [0, 3, 6]);
+        assert_eq!(window_offsets(227, 32, 8).last(), Some(&195));
+        assert_eq!(window_offsets(227, 32, 8).len(), 26);
+        assert_eq!(window_offsets(10, 10, 3), [0]);
+        assert_eq!(window_offsets(10, 4, 3), [0, 3, 6]);
     }
 
     #[test]
     fn overlapping_windows_are_averaged() {
-        let values = spread(&[1.0, 3.0], &[(0, 0), (0, 1)], 2, 3, 2);
+        let window = HeightWidth { height: 2, width: 2 };
+        let values = average_windows(&[1.0, 3.0], &[(0, 0), (0, 1)], &window, 3, 2);
         assert_eq!(values, [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
     }
 }

@@ -1,43 +1,28 @@
-//! Saliency: which pixels would change the score most (Simonyan, Vedaldi and Zisserman, "Deep Inside
-//! Convolutional Networks", 2013).
+//! Saliency: which pixels would change the score most.
 
-use candle_core::Var;
-
-use super::{Attribution, Question, Sign};
-use crate::error::{Error, Kind, Result};
+use super::{Attribution, Sign};
+use crate::error::Result;
 use crate::image::Image;
-use crate::lang::{Context, define};
-use crate::model::{ClassName, Model, Rules, or_embedded};
+use crate::job::Job;
+use crate::lang::function;
+use crate::model::Rules;
+use crate::vis::Explain;
 
-/// Which pixels would change the score of a class most: the gradient's absolute value, the greatest of the three
-/// colours.
+/// Which pixels would change the score of a class most: the gradient of the score at the network's input. The map shows
+/// the largest magnitude over the colour channels.
 ///
 /// ```rhai
 /// saliency(photo("chelsea"), class="Egyptian cat")
 /// ```
-#[define]
-fn saliency(
-    cx: &Context<'_>,
+#[function(source = "Simonyan, Vedaldi and Zisserman, Deep Inside Convolutional Networks, 2013, arXiv:1312.6034")]
+pub fn saliency(
+    job: &Job,
     /// The image.
-    image: Image,
-    /// The class, by name or number; the most probable one if not given.
-    #[default]
-    class: Option<ClassName>,
-    /// The network; the embedded one if not given.
-    #[default]
-    model: Option<Model>,
+    image: &Image,
+    #[options] explain: &Explain,
 ) -> Result<Attribution> {
-    let question = Question::new(cx, or_embedded(cx, model)?, &image, class.as_ref())?;
-    let input = Var::from_tensor(&question.input)?;
-    let output = [question.model.graph().output()];
-    let logits = question.model.run(input.as_tensor(), &output, &Rules::default(), cx.interrupt())?;
-    let score = logits.first().map(|logits| logits.narrow(1, question.class, 1)?.sum_all()).transpose()?;
-    let gradients = score.map(|score| score.backward()).transpose()?;
-    let gradient = gradients
-        .as_ref()
-        .and_then(|gradients| gradients.get(&input))
-        .ok_or_else(|| Error::new(Kind::Internal, "the score does not depend on the image"))?;
-    let values = gradient.squeeze(0)?.abs()?.max(0)?.flatten_all()?.to_vec1()?;
-    let measures = format!("|gradient| of the \"{}\" logit", question.class_name());
-    Ok(question.answer("saliency", values, Sign::Magnitude, measures))
+    let prediction = explain.prediction(job, image)?;
+    let gradient = prediction.gradient(job, &Rules::default())?.squeeze(0)?;
+    let unit = format!("|gradient| of the {}", prediction.score_name());
+    Ok(Attribution::new("saliency", &prediction, gradient, Sign::Magnitude, unit))
 }

@@ -1,124 +1,181 @@
-//! DeepDream: amplifying what a layer sees in an image (Mordvintsev, Olah and Tyka, "Inceptionism", 2015; the
-//! reference is the authors' notebook, google/deepdream).
+//! DeepDream: amplifying what a layer detects in an image, over octaves.
 
 use candle_core::{Device, Tensor};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
-use super::super::objective::Strength;
-use super::super::transform::Shift;
 use crate::error::{Error, Kind, Result};
-use crate::image::Image;
-use crate::lang::{Context, Dynamic, define};
-use crate::model::{LayerName, Model, or_embedded};
-use crate::tensor::{mean_abs, zip};
+use crate::image::{Filter, Image, WHITE, resample};
+use crate::job::Job;
+use crate::lang::{Options, function};
+use crate::model::{Layer, LayerName, Model};
+use crate::vis::ascent::{Ascent, Ended, to_image, to_tensor};
+use crate::vis::objective::L2;
+use crate::vis::optimizer::Normalized;
+use crate::vis::options::resolve;
+use crate::vis::param::{Param, Pixels};
+use crate::vis::transform::Jitter;
 
-/// An image in which a network has amplified what one of its layers sees, over several sizes.
-///
-/// The image is shrunk first, and grows by `scale` from octave to octave; what the network added is carried along,
-/// so that large forms come first and details settle in them. If it is interrupted, the image so far is returned.
-///
-/// ```rhai
-/// dream(photo("china").resize(160, 107), octaves=2, iterations=3)
-/// ```
-#[define]
-fn dream(
-    cx: &Context<'_>,
-    /// Where the dream starts: a photograph, or `noise(w, h)`.
-    image: Image,
+/// How a dream is made.
+#[derive(Clone, Debug, Options)]
+pub struct DreamOptions {
     /// How many sizes.
     #[default(4)]
     #[range(1..=20)]
-    octaves: usize,
-    /// The layer whose activations are amplified, or its name. Early layers give textures, `fire5` to `fire7` eyes
-    /// and swirls, `fire8` and `fire9` faces.
-    #[default("fire7")]
-    layer: LayerName,
+    pub octaves: usize,
+    /// The layer whose activations are amplified: a layer, which decides the network, or the name of one. Early layers
+    /// give textures, late ones parts of things (of the embedded network, `fire5` to `fire7` eyes and swirls, `fire8` and
+    /// `fire9` faces). If not given, the network's default.
+    #[default]
+    #[leading]
+    pub layer: Option<LayerName>,
     /// How many steps at each size.
     #[default(10)]
     #[range(1..)]
-    iterations: usize,
-    /// How far each step goes: the mean change of a pixel, in levels of 255.
-    #[default(1.5)]
+    pub steps: usize,
+    /// How far each step goes: the mean change of a pixel, in units from 0 to 1.
+    #[default(0.006)]
     #[range(0.0..)]
-    step: f64,
+    pub step_size: f64,
     /// How far the image is shifted at random before each step, in pixels; it hides the grid of the network.
     #[default(32)]
-    jitter: usize,
+    #[range(0..=4096)]
+    pub jitter: usize,
     /// How much larger each octave is than the one before.
     #[default(1.4)]
     #[range(1.05..=4.0)]
-    scale: f64,
+    pub octave_scale: f64,
     /// The seed of the shifts; without it, the next of the session's.
     #[default]
-    seed: Option<u64>,
+    pub seed: Option<u64>,
     /// The network; the embedded one if not given.
     #[default]
-    model: Option<Model>,
-) -> Result<Image> {
-    let model = or_embedded(cx, model)?;
-    let objective = Strength { layer: layer.resolve(&model)? };
-    let sizes = sizes(&image, octaves, scale);
-    check_smallest(&model, &objective, &sizes, octaves)?;
-
-    let base = image.flatten(crate::image::WHITE);
-    let mut random = ChaCha8Rng::seed_from_u64(cx.seed(seed));
-    let progress = cx.progress("dream", octaves * iterations);
-    let mut detail: Option<Detail> = None;
-    for (width, height) in sizes {
-        let octave_base = base.resize(width, height)?;
-        let mut canvas = planes(&octave_base)?;
-        if let Some(detail) = &detail {
-            canvas = (canvas + detail.resize(width, height)?)?.clamp(0f32, 1f32)?;
-        }
-        let mut interrupted = false;
-        for _ in 0..iterations {
-            let shift = Shift::random(jitter, &mut random);
-            let stepped = ascend(cx, &model, &objective, &canvas, shift, step).and_then(|stepped| {
-                canvas = stepped;
-                progress.advance_showing(1, &|| {
-                    let values = canvas.flatten_all()?.to_vec1()?;
-                    Ok(Dynamic::from(Image::from_planes(width, height, values, None)?))
-                })
-            });
-            match stepped {
-                Ok(()) => {}
-                Err(error) if error.kind() == Kind::Interrupted => {
-                    interrupted = true;
-                    break;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        detail = Some(Detail { change: (canvas - planes(&octave_base)?)?, width, height });
-        if interrupted {
-            break;
-        }
-    }
-    let Some(detail) = detail else { return Ok(image) };
-    let dreamed = (planes(&base)? + detail.resize(base.width(), base.height())?)?;
-    Image::from_planes(base.width(), base.height(), dreamed.flatten_all()?.to_vec1()?, None)
+    #[leading]
+    pub model: Option<Model>,
 }
 
-/// The sizes of the octaves, smallest first; the last is the image's own.
-fn sizes(image: &Image, octaves: usize, scale: f64) -> Vec<(usize, usize)> {
+/// An image in which a network has amplified what one of its layers detects, over several sizes.
+///
+/// The image is shrunk first, and grows by `octave_scale` from octave to octave; what the network added is carried along,
+/// so that large forms come first and details settle in them. If it is interrupted, the image so far is returned.
+///
+/// ```rhai
+/// dream(photo("china").resize(160, 107), octaves=2, steps=3)
+/// ```
+#[function(source = "Mordvintsev, Olah and Tyka, Inceptionism, 2015; the authors' notebook, google/deepdream")]
+pub fn dream(
+    job: &Job,
+    /// Where the dream starts: a photograph, or `noise(w, h)`.
+    image: &Image,
+    #[options] options: &DreamOptions,
+) -> Result<Image> {
+    let mut dream = Dream::new(job, image, options)?;
+    dream.advance(job)?;
+    dream.image()
+}
+
+/// A dream under way: interrupted, it can be looked at, and go on as if nothing had happened.
+pub struct Dream {
+    base: Image,
+    objective: L2,
+    /// Width and height of each octave, smallest first.
+    sizes: Vec<(usize, usize)>,
+    options: DreamOptions,
+    seed: u64,
+    /// The octave that is being made, and the steps taken in it.
+    octave: usize,
+    steps: usize,
+    /// What the network has added to the octave before.
+    detail: Option<Tensor>,
+    canvas: Option<Pixels>,
+}
+
+impl Dream {
+    /// Checks everything before any work starts.
+    ///
+    /// # Errors
+    /// There is no such layer, or the smallest octave is too small for it.
+    pub fn new(job: &Job, image: &Image, options: &DreamOptions) -> Result<Self> {
+        let layer = resolve(job, options.layer.as_ref(), options.model.as_ref(), Model::default_dream_layer)?;
+        let sizes = octave_sizes(image, options.octaves, options.octave_scale);
+        check_smallest(&layer, &sizes)?;
+        Ok(Self {
+            base: image.flatten(WHITE),
+            objective: L2 { layer },
+            sizes,
+            seed: job.seed(options.seed),
+            options: options.clone(),
+            octave: 0,
+            steps: 0,
+            detail: None,
+            canvas: None,
+        })
+    }
+
+    /// Goes on until the dream is finished, or interrupted.
+    ///
+    /// # Errors
+    /// A fault of the network's run. An interrupt is no error.
+    pub fn advance(&mut self, job: &Job) -> Result<Ended> {
+        let all = self.sizes.len() * self.options.steps;
+        let progress = job.progress("dream", all - (self.octave * self.options.steps + self.steps).min(all));
+        while let Some(&(width, height)) = self.sizes.get(self.octave) {
+            let base = to_tensor(&self.base.resize(width, height)?)?;
+            let mut canvas = match (self.canvas.take(), &self.detail) {
+                (Some(canvas), _) => canvas,
+                (None, Some(detail)) => Pixels::new(&(&base + resize(detail, width, height)?)?)?,
+                (None, None) => Pixels::new(&base)?,
+            };
+            let mut ascent = self.ascent();
+            ascent.skip(self.steps);
+            let ended = ascent.climb(job, &progress, &mut canvas, self.options.steps - self.steps)?;
+            self.detail = Some((canvas.values() - &base)?);
+            if let Ended::Interrupted { steps } = ended {
+                self.steps += steps;
+                self.canvas = Some(canvas);
+                return Ok(ended);
+            }
+            (self.octave, self.steps) = (self.octave + 1, 0);
+        }
+        Ok(Ended::Finished)
+    }
+
+    /// The image so far, at full size.
+    ///
+    /// # Errors
+    /// The image cannot be made.
+    pub fn image(&self) -> Result<Image> {
+        let Some(detail) = &self.detail else { return Ok(self.base.clone()) };
+        let (width, height) = (self.base.width(), self.base.height());
+        to_image(&(to_tensor(&self.base)? + resize(detail, width, height)?)?)
+    }
+
+    /// The ascent of the present octave, whose shifts follow from the seed and the octave.
+    fn ascent(&self) -> Ascent<'_> {
+        let optimizer = Normalized { step_size: self.options.step_size };
+        let seed = self.seed.wrapping_add(self.octave as u64);
+        Ascent::new(&self.objective, vec![Box::new(Jitter(self.options.jitter))], Box::new(optimizer), seed)
+    }
+}
+
+/// Width and height of the octaves, smallest first; the last is the image's own size.
+fn octave_sizes(image: &Image, octaves: usize, scale: f64) -> Vec<(usize, usize)> {
     let shrink = |length: usize, power: usize| (length as f64 / scale.powi(power as i32)).round() as usize;
     (0..octaves).rev().map(|power| (shrink(image.width(), power), shrink(image.height(), power))).collect()
 }
 
 /// An octave that is smaller than the network can take is refused before anything starts.
-fn check_smallest(model: &Model, objective: &Strength, sizes: &[(usize, usize)], octaves: usize) -> Result<()> {
-    let (least_height, least_width) = model.minimum_size(&[objective.layer.id()])?;
+fn check_smallest(layer: &Layer, sizes: &[(usize, usize)]) -> Result<()> {
+    let (least_height, least_width) = layer.model().minimum_size(&[layer.id()])?;
     let fits = |(width, height): &&(usize, usize)| *width >= least_width && *height >= least_height;
     let fitting = sizes.iter().filter(fits).count();
     let Some((width, height)) = sizes.first() else { return Ok(()) };
-    if fitting == octaves {
+    if fitting == sizes.len() {
         return Ok(());
     }
-    let layer = objective.layer.name();
     let message = format!(
-        "dream: the smallest of {octaves} octaves is {width}×{height} pixels; layer {layer} takes at least \
-         {least_width}×{least_height}"
+        "dream: the smallest of {} octaves is {width}×{height} pixels; layer {} takes at least \
+         {least_width}×{least_height}",
+        sizes.len(),
+        layer.name()
     );
     let error = Error::new(Kind::Argument, message);
     Err(if fitting == 0 {
@@ -128,48 +185,16 @@ fn check_smallest(model: &Model, objective: &Strength, sizes: &[(usize, usize)],
     })
 }
 
-/// What the network has added to an octave, at that octave's size.
-struct Detail {
-    /// [1, 3, height, width], of either sign.
-    change: Tensor,
-    width: usize,
-    height: usize,
-}
-
-impl Detail {
-    fn resize(&self, width: usize, height: usize) -> Result<Tensor> {
-        if (width, height) == (self.width, self.height) {
-            return Ok(self.change.clone());
-        }
-        let values: Vec<f32> = self.change.flatten_all()?.to_vec1()?;
-        let mut resized = Vec::with_capacity(3 * width * height);
-        for plane in values.chunks(self.width * self.height) {
-            let filter = crate::image::Filter::Bilinear;
-            resized.extend(crate::image::resample(plane, (self.width, self.height), (width, height), filter)?);
-        }
-        Ok(Tensor::from_vec(resized, (1, 3, height, width), &Device::Cpu)?)
+/// A difference of images `[1, 3, h, w]`, of either sign, at another size.
+fn resize(detail: &Tensor, width: usize, height: usize) -> Result<Tensor> {
+    let (_, _, own_height, own_width) = detail.dims4()?;
+    if (width, height) == (own_width, own_height) {
+        return Ok(detail.clone());
     }
-}
-
-/// [1, 3, height, width] in [0, 1].
-fn planes(image: &Image) -> Result<Tensor> {
-    Ok(Tensor::from_slice(image.planes(), (1, 3, image.height(), image.width()), &Device::Cpu)?)
-}
-
-/// One step uphill on a shifted image: `step` levels of 255 in the mean, clipped to colours that exist.
-fn ascend(
-    cx: &Context<'_>,
-    model: &Model,
-    objective: &Strength,
-    canvas: &Tensor,
-    shift: Shift,
-    step: f64,
-) -> Result<Tensor> {
-    let shifted = shift.apply(canvas)?;
-    let gradient = objective.gradient(&model.recipe().to_input(&shifted)?, cx.interrupt())?;
-    let gradient = model.recipe().to_rgb_gradient(&gradient)?;
-    let mean = mean_abs(&gradient)?;
-    // a layer that answers nothing at all has no direction to climb
-    let rate = if mean > 0.0 { (step / 255.0 / mean) as f32 } else { 0.0 };
-    shift.undo(&zip(&shifted, &gradient, |v, slope| (v + slope * rate).clamp(0.0, 1.0))?)
+    let values: Vec<f32> = detail.flatten_all()?.to_vec1()?;
+    let mut resized = Vec::with_capacity(3 * width * height);
+    for plane in values.chunks(own_width * own_height) {
+        resized.extend(resample(plane, (own_width, own_height), (width, height), Filter::Bilinear)?);
+    }
+    Ok(Tensor::from_vec(resized, (1, 3, height, width), &Device::Cpu)?)
 }

@@ -1,3 +1,5 @@
-//! Images that a network makes.
+//! Feature visualization: images that a network makes.
 
 mod dream;
+
+pub use dream::{Dream, DreamOptions, dream};

@@ -1,41 +1,30 @@
-//! What is done to an image before each look at it.
+//! Transforms: what is done to an image before each look at it, with the exact adjoint of each for gradients.
+
+mod jitter;
 
 use candle_core::Tensor;
-use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::error::Result;
-use crate::tensor::roll;
+pub use jitter::Jitter;
 
-/// A shift that wraps around the edges.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shift {
-    /// Rows downwards.
-    pub down: i32,
-    /// Columns to the right.
-    pub right: i32,
+use crate::error::Result;
+
+/// A family of linear maps of images, of which each step of an ascent draws one.
+pub trait Transform {
+    /// Draws one.
+    fn draw(&self, random: &mut ChaCha8Rng) -> Box<dyn Drawn>;
 }
 
-impl Shift {
-    /// A random shift of at most `jitter` pixels either way.
-    pub fn random(jitter: usize, random: &mut ChaCha8Rng) -> Self {
-        let most = i32::try_from(jitter).unwrap_or(i32::MAX);
-        Self { down: random.random_range(-most..=most), right: random.random_range(-most..=most) }
-    }
-
-    /// Shifts an image [..., height, width].
+/// One linear map of images.
+pub trait Drawn {
+    /// The transformed image; `image` is `[N, C, h, w]`.
     ///
     /// # Errors
-    /// The tensor has fewer than two axes.
-    pub fn apply(self, image: &Tensor) -> Result<Tensor> {
-        roll(image, [self.down.into(), self.right.into()])
-    }
-
-    /// Shifts it back.
+    /// The image has another shape.
+    fn apply(&self, image: &Tensor) -> Result<Tensor>;
+    /// The adjoint: the gradient for the image, given that for the transformed one. ⟨Ax, y⟩ = ⟨x, Aᵀy⟩.
     ///
     /// # Errors
-    /// The tensor has fewer than two axes.
-    pub fn undo(self, image: &Tensor) -> Result<Tensor> {
-        Self { down: -self.down, right: -self.right }.apply(image)
-    }
+    /// The gradient has another shape.
+    fn adjoint(&self, gradient: &Tensor) -> Result<Tensor>;
 }

@@ -19,7 +19,7 @@ pub struct Span<'a> {
 
 /// What a piece of a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum TokenKind {
     /// A word of the language itself.
     Keyword,
     /// The name of a function that is called or defined.
@@ -44,11 +44,11 @@ pub enum Look {
 
 /// A piece of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub struct Highlight {
     /// Its bytes.
     pub range: Range<usize>,
     /// What it is.
-    pub look: Look,
+    pub kind: TokenKind,
 }
 
 /// Turns places into bytes, going forward.
@@ -108,45 +108,45 @@ fn close(spans: &mut [Span<'_>], text: &str, next: usize) {
     }
 }
 
-/// The pieces of a text in order; what stands between them is space.
-pub fn pieces(scan: &Scan, text: &str) -> Vec<Piece> {
+/// The highlights of a text in order; what stands between them is space.
+pub fn highlights(scan: &Scan, text: &str) -> Vec<Highlight> {
     let spans = spans(scan, text);
-    let mut pieces: Vec<Piece> = Vec::with_capacity(spans.len() + scan.comments.len());
+    let mut highlights: Vec<Highlight> = Vec::with_capacity(spans.len() + scan.comments.len());
     for (index, span) in spans.iter().enumerate() {
         let next = spans.get(index + 1).map(|next| next.token);
-        let look = match scan.roles.get(&span.place) {
-            Some(Role::Name) => Look::Argument,
-            _ => look(span.token, next),
+        let kind = match scan.roles.get(&span.place) {
+            Some(Role::Name) => TokenKind::Argument,
+            _ => kind(span.token, next),
         };
-        pieces.push(Piece { range: span.range.clone(), look });
+        highlights.push(Highlight { range: span.range.clone(), kind });
     }
     let mut walk = Walk { text, byte: 0, place: (1, 1) };
     for (place, comment) in &scan.comments {
         let start = walk.to(*place);
         let end = (start + comment.len()).min(text.len());
         if text.is_char_boundary(end) {
-            pieces.push(Piece { range: start..end, look: Look::Comment });
+            highlights.push(Highlight { range: start..end, kind: TokenKind::Comment });
         }
     }
     match scan.inside {
-        Some(Inside::Text(place)) => pieces.push(Piece { range: walk.to(place)..text.len(), look: Look::Text }),
-        Some(Inside::Comment(place)) => pieces.push(Piece { range: walk.to(place)..text.len(), look: Look::Comment }),
+        Some(Inside::Text(place)) => highlights.push(Highlight { range: walk.to(place)..text.len(), kind: TokenKind::Text }),
+        Some(Inside::Comment(place)) => highlights.push(Highlight { range: walk.to(place)..text.len(), kind: TokenKind::Comment }),
         None => {}
     }
-    pieces.sort_by_key(|piece| piece.range.start);
-    pieces
+    highlights.sort_by_key(|piece| piece.range.start);
+    highlights
 }
 
-fn look(token: &Token, next: Option<&Token>) -> Look {
+fn kind(token: &Token, next: Option<&Token>) -> TokenKind {
     match token {
         Token::Identifier(_) | Token::Reserved(_) | Token::Custom(_)
             if matches!(next, Some(Token::LeftParen | Token::Unit)) =>
         {
-            Look::Function
+            TokenKind::Function
         }
-        Token::Identifier(_) | Token::Underscore | Token::Custom(_) => Look::Name,
-        Token::IntegerConstant(_) | Token::FloatConstant(_) => Look::Number,
-        Token::StringConstant(_) | Token::InterpolatedString(_) | Token::CharConstant(_) => Look::Text,
+        Token::Identifier(_) | Token::Underscore | Token::Custom(_) => TokenKind::Name,
+        Token::IntegerConstant(_) | Token::FloatConstant(_) => TokenKind::Number,
+        Token::StringConstant(_) | Token::InterpolatedString(_) | Token::CharConstant(_) => TokenKind::Text,
         Token::LeftParen
         | Token::RightParen
         | Token::Unit
@@ -155,10 +155,10 @@ fn look(token: &Token, next: Option<&Token>) -> Look {
         | Token::QuestionBracket
         | Token::LeftBrace
         | Token::RightBrace
-        | Token::MapStart => Look::Bracket,
-        Token::LexError(_) => Look::Wrong,
-        Token::Reserved(name) if name.starts_with(char::is_alphabetic) => Look::Name,
-        token if token.is_literal() && token.literal_syntax().starts_with(char::is_alphabetic) => Look::Keyword,
-        _ => Look::Symbol,
+        | Token::MapStart => TokenKind::Bracket,
+        Token::LexError(_) => TokenKind::Wrong,
+        Token::Reserved(name) if name.starts_with(char::is_alphabetic) => TokenKind::Name,
+        token if token.is_literal() && token.literal_syntax().starts_with(char::is_alphabetic) => TokenKind::Keyword,
+        _ => TokenKind::Symbol,
     }
 }

@@ -1,0 +1,224 @@
+//! What a running job has: an interrupt, progress, random seeds, and notes on what was chosen for it.
+//!
+//! Every method takes a [`Job`]. In the language the call's context provides it; in Rust, [`Job::detached`] does.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rhai::Dynamic;
+
+use crate::error::{Error, Result};
+
+/// A flag that stops the running evaluation. Clones share it; any thread may raise it.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Work that nobody stops.
+    pub fn never() -> Self {
+        Self::default()
+    }
+
+    /// Asks the evaluation to stop.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Forgets an earlier request.
+    pub fn clear(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    /// Has a stop been asked for?
+    pub fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Returns early with an error once a stop was asked for; long loops call it often.
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`](crate::error::Kind::Interrupted).
+    pub fn check(&self) -> Result<()> {
+        if self.is_raised() { Err(Error::interrupted()) } else { Ok(()) }
+    }
+}
+
+/// How far a long job has come.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What is being done: "dream".
+    pub label: String,
+    /// Steps done.
+    pub done: usize,
+    /// Steps in all.
+    pub total: usize,
+    /// Has the job ended, finished or not?
+    pub ended: bool,
+}
+
+/// Makes a picture of a job under way; it takes time, so it is called only when there is a place for it.
+pub type Preview<'a> = &'a dyn Fn() -> Result<Dynamic>;
+
+/// Where a job reports its progress.
+pub trait Reporter {
+    /// Shows how far a long job has come, and if asked for it what has been made so far; called often.
+    fn progress(&self, report: &Report, preview: Option<Preview<'_>>);
+}
+
+/// A reporter that shows nothing.
+struct Silent;
+
+impl Reporter for Silent {
+    fn progress(&self, _: &Report, _: Option<Preview<'_>>) {}
+}
+
+/// The random numbers of a session, from which calls without a seed draw theirs.
+pub type Seeds = Rc<RefCell<ChaCha8Rng>>;
+
+/// The random numbers that start with `seed`.
+pub fn seeds(seed: u64) -> Seeds {
+    Rc::new(RefCell::new(ChaCha8Rng::seed_from_u64(seed)))
+}
+
+/// What one call of a method has at hand besides its arguments.
+pub struct Job {
+    interrupt: Interrupt,
+    reporter: Rc<dyn Reporter>,
+    seeds: Seeds,
+    /// What was chosen for arguments that were left out.
+    notes: RefCell<Vec<(&'static str, String)>>,
+    /// Was a job stopped before its end?
+    stopped: Cell<bool>,
+}
+
+impl Job {
+    /// A job that shares the session's interrupt, reporter and random numbers.
+    pub fn new(interrupt: Interrupt, reporter: Rc<dyn Reporter>, seeds: Seeds) -> Self {
+        Self { interrupt, reporter, seeds, notes: RefCell::default(), stopped: Cell::default() }
+    }
+
+    /// A job for use from Rust: nobody interrupts it, it reports nothing, and its seeds start at 0.
+    ///
+    /// ```
+    /// use percept::{Job, image::photo, vis::classify};
+    ///
+    /// let answer = classify(&Job::detached(), &photo("chelsea")?, 5, &Default::default())?;
+    /// assert_eq!(answer.ranked[0].name, "Egyptian cat");
+    /// # Ok::<(), percept::Error>(())
+    /// ```
+    pub fn detached() -> Self {
+        Self::new(Interrupt::never(), Rc::new(Silent), seeds(0))
+    }
+
+    /// The same job, stopped by `interrupt`.
+    #[must_use]
+    pub fn with_interrupt(self, interrupt: Interrupt) -> Self {
+        Self { interrupt, ..self }
+    }
+
+    /// The same job, reporting to `reporter`.
+    #[must_use]
+    pub fn with_reporter(self, reporter: Rc<dyn Reporter>) -> Self {
+        Self { reporter, ..self }
+    }
+
+    /// The flag that asks this job to stop.
+    pub fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+
+    /// Starts reporting a job of `total` steps.
+    pub fn progress(&self, label: &str, total: usize) -> Progress<'_> {
+        Progress {
+            job: self,
+            report: RefCell::new(Report { label: label.to_owned(), done: 0, total, ended: false }),
+            begun: Cell::new(false),
+        }
+    }
+
+    /// The seed of this call: the one given, or the next of the session's.
+    pub fn seed(&self, given: Option<u64>) -> u64 {
+        // scripts hold signed integers: keep a drawn seed within what `seed=` accepts
+        let seed = given.unwrap_or_else(|| self.seeds.borrow_mut().next_u64() >> 1);
+        self.note("seed", seed.to_string());
+        seed
+    }
+
+    /// Notes what was chosen for an argument, for the provenance of the result.
+    pub fn note(&self, parameter: &'static str, chosen: String) {
+        self.notes.borrow_mut().push((parameter, chosen));
+    }
+
+    /// What was chosen for arguments that were left out.
+    pub(crate) fn notes(&self) -> Vec<(&'static str, String)> {
+        self.notes.borrow().clone()
+    }
+
+    /// Starts the session's seeds anew.
+    pub fn reseed(&self, seed: u64) {
+        *self.seeds.borrow_mut() = ChaCha8Rng::seed_from_u64(seed);
+    }
+
+    /// Was this job stopped before its end, and does it perhaps return what it has made so far?
+    pub fn stopped(&self) -> bool {
+        self.stopped.get()
+    }
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("interrupt", &self.interrupt).field("notes", &self.notes).finish_non_exhaustive()
+    }
+}
+
+/// Reports the steps of a job, and stops it when it is interrupted. Dropping it ends the report.
+pub struct Progress<'a> {
+    job: &'a Job,
+    report: RefCell<Report>,
+    begun: Cell<bool>,
+}
+
+impl Progress<'_> {
+    /// Counts steps as done.
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`](crate::error::Kind::Interrupted) once a stop was asked for.
+    pub fn advance(&self, steps: usize) -> Result<()> {
+        self.step(steps, None)
+    }
+
+    /// Counts steps as done, and offers a picture of what has been made so far.
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`](crate::error::Kind::Interrupted) once a stop was asked for.
+    pub fn advance_showing(&self, steps: usize, preview: Preview<'_>) -> Result<()> {
+        self.step(steps, Some(preview))
+    }
+
+    fn step(&self, steps: usize, preview: Option<Preview<'_>>) -> Result<()> {
+        self.report.borrow_mut().done += steps;
+        self.begun.set(true);
+        self.job.reporter.progress(&self.report.borrow(), preview);
+        self.job.interrupt.check()
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        let unfinished = {
+            let report = self.report.borrow();
+            report.done < report.total
+        };
+        if unfinished && self.job.interrupt.is_raised() {
+            self.job.stopped.set(true);
+        }
+        if self.begun.get() {
+            self.report.borrow_mut().ended = true;
+            self.job.reporter.progress(&self.report.borrow(), None);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Gradient ascent on an image: objective × parametrization × transforms × optimizer.
+
+use candle_core::{D, Tensor};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use super::objective::Objective;
+use super::optimizer::Optimizer;
+use super::param::Param;
+use super::transform::{Drawn, Transform};
+use crate::error::{Kind, Result};
+use crate::image::Image;
+use crate::job::{Interrupt, Job, Progress};
+use crate::lang::Dynamic;
+use crate::model::Rules;
+
+/// How a run of steps ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// All steps were taken.
+    Finished,
+    /// It was interrupted after so many steps; taking the others goes on as if it had not been.
+    Interrupted {
+        /// Steps taken.
+        steps: usize,
+    },
+}
+
+/// What makes an image climb an objective, with everything it remembers from step to step: an ascent that was interrupted
+/// and goes on takes the same steps as one that was not.
+pub struct Ascent<'a> {
+    objective: &'a dyn Objective,
+    transforms: Vec<Box<dyn Transform>>,
+    optimizer: Box<dyn Optimizer>,
+    random: ChaCha8Rng,
+}
+
+impl<'a> Ascent<'a> {
+    /// An ascent whose transforms are drawn from random numbers that start with `seed`.
+    pub fn new(
+        objective: &'a dyn Objective,
+        transforms: Vec<Box<dyn Transform>>,
+        optimizer: Box<dyn Optimizer>,
+        seed: u64,
+    ) -> Self {
+        Self { objective, transforms, optimizer, random: ChaCha8Rng::seed_from_u64(seed) }
+    }
+
+    /// Passes over the random numbers of `steps` steps that were taken before.
+    pub fn skip(&mut self, steps: usize) {
+        for _ in 0..steps {
+            self.transforms.iter().for_each(|transform| drop(transform.draw(&mut self.random)));
+        }
+    }
+
+    /// Takes `steps` steps, each reported with a picture of the image so far.
+    ///
+    /// # Errors
+    /// The image is too small for the objective's layers. An interrupt is no error: see [`Ended`].
+    pub fn climb(
+        &mut self,
+        job: &Job,
+        progress: &Progress<'_>,
+        param: &mut dyn Param,
+        steps: usize,
+    ) -> Result<Ended> {
+        for done in 0..steps {
+            match self.step(param, job.interrupt()) {
+                Err(error) if error.kind() == Kind::Interrupted => return Ok(Ended::Interrupted { steps: done }),
+                outcome => outcome?,
+            }
+            let preview = || Ok(Dynamic::from(to_image(&param.image()?)?));
+            match progress.advance_showing(1, &preview) {
+                Err(error) if error.kind() == Kind::Interrupted => return Ok(Ended::Interrupted { steps: done + 1 }),
+                outcome => outcome?,
+            }
+        }
+        Ok(Ended::Finished)
+    }
+
+    /// One step; if it fails, nothing has changed.
+    fn step(&mut self, param: &mut dyn Param, interrupt: &Interrupt) -> Result<()> {
+        let mut random = self.random.clone();
+        let drawn: Vec<Box<dyn Drawn>> =
+            self.transforms.iter().map(|transform| transform.draw(&mut random)).collect();
+        let image = drawn.iter().try_fold(param.image()?, |image, transform| transform.apply(&image))?;
+        let gradient = gradient(self.objective, &image, interrupt)?;
+        let gradient = drawn.iter().rev().try_fold(gradient, |gradient, transform| transform.adjoint(&gradient))?;
+        let values = self.optimizer.step(param.values(), &param.gradient(&gradient)?)?;
+        param.set(values)?;
+        self.random = random;
+        Ok(())
+    }
+}
+
+/// The gradient of an objective for an image `[1, 3, h, w]`, red, green and blue from 0 to 1.
+///
+/// # Errors
+/// The image is too small for the objective's layers, or the run was interrupted.
+pub fn gradient(objective: &dyn Objective, image: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
+    let (model, taps) = (objective.model(), objective.taps());
+    let input = model.recipe().to_input(image)?;
+    let (activations, pullback) = model.pullback(&input, &taps, &Rules::default(), interrupt)?;
+    let above = objective.gradients(&activations)?;
+    model.recipe().to_rgb_gradient(&pullback.gradient(&above)?)
+}
+
+/// An image as a tensor `[1, 3, h, w]` from 0 to 1.
+///
+/// # Errors
+/// The tensor cannot be made.
+pub fn to_tensor(image: &Image) -> Result<Tensor> {
+    let shape = (1, 3, image.height(), image.width());
+    Ok(Tensor::from_slice(image.planes(), shape, &candle_core::Device::Cpu)?)
+}
+
+/// A tensor `[1, 3, h, w]` as an image; what lies outside 0 to 1 is clipped.
+///
+/// # Errors
+/// The tensor has another shape, or its values are not finite.
+pub fn to_image(tensor: &Tensor) -> Result<Image> {
+    let (height, width) = (tensor.dim(D::Minus2)?, tensor.dim(D::Minus1)?);
+    Image::from_planes(width, height, tensor.flatten_all()?.to_vec1()?, None)
+}

@@ -1,0 +1,30 @@
+//! Parametrizations: how an image under optimization is held.
+
+mod pixels;
+
+use candle_core::Tensor;
+
+pub use pixels::Pixels;
+
+use crate::error::Result;
+
+/// An image as a function of parameters, which an ascent changes.
+pub trait Param {
+    /// The parameters.
+    fn values(&self) -> &Tensor;
+    /// The image they stand for, `[1, 3, h, w]`, red, green and blue from 0 to 1.
+    ///
+    /// # Errors
+    /// The image cannot be computed.
+    fn image(&self) -> Result<Tensor>;
+    /// The gradient for the parameters, given that for the image.
+    ///
+    /// # Errors
+    /// The gradient has another shape than the image.
+    fn gradient(&self, image: &Tensor) -> Result<Tensor>;
+    /// Takes new parameters, brought into the range that is allowed.
+    ///
+    /// # Errors
+    /// They have another shape.
+    fn set(&mut self, values: Tensor) -> Result<()>;
+}

@@ -1,0 +1,132 @@
+//! What a network predicts for an image, and the score of it that a method explains: every attribution starts here.
+
+use candle_core::Tensor;
+
+use crate::error::{Error, Kind, Result};
+use crate::image::Image;
+use crate::job::Job;
+use crate::model::{ClassName, Layer, Model, NodeId, Pullback, Rules, budget};
+
+/// Variants of an input that are shown to the network at once, if the memory allows.
+const MAX_BATCH: usize = 25;
+
+/// The prediction of a network for one image, and which of its answers is explained.
+#[derive(Clone, Debug)]
+pub struct Prediction {
+    /// The network.
+    pub model: Model,
+    /// The image as the network sees it.
+    pub view: Image,
+    /// It as network input `[1, C, h, w]`.
+    pub input: Tensor,
+    /// Number of the class that is explained.
+    pub class: usize,
+    /// Its score: the logit, where there is one.
+    pub score: f32,
+    /// Its probability, 0 to 1.
+    pub probability: f32,
+}
+
+impl Prediction {
+    /// Runs the network on an image. The class that is explained is the one given, or the most probable one.
+    ///
+    /// # Errors
+    /// There is no such class, the image cannot become the network's input, or the run was interrupted.
+    pub fn of(job: &Job, model: Model, image: &Image, class: Option<&ClassName>) -> Result<Self> {
+        let named = class.map(|class| class.resolve(&model)).transpose()?;
+        let view = model.view(image)?;
+        let input = model.input(&view)?;
+        let logits = model.forward(&input, job.interrupt())?;
+        let shares: Vec<f32> = super::classify::probabilities(&logits)?.squeeze(0)?.to_vec1()?;
+        let logits: Vec<f32> = logits.squeeze(0)?.to_vec1()?;
+        let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
+        let class = named.or(best).ok_or_else(|| Error::new(Kind::Internal, "the network has no answers"))?;
+        job.note("class", format!("{:?}", model.classes().name(class)));
+        Ok(Self { view, input, class, score: logits[class], probability: shares[class], model })
+    }
+
+    /// The name of the class that is explained.
+    pub fn class_name(&self) -> String {
+        self.model.classes().name(self.class)
+    }
+
+    /// What the score is, for the label of a colour bar: "\"koala\" logit".
+    pub fn score_name(&self) -> String {
+        format!("\"{}\" logit", self.class_name())
+    }
+
+    /// The gradient of the score at the input, `[1, C, h, w]`.
+    ///
+    /// # Errors
+    /// A rule acts on nothing, or the run was interrupted.
+    pub fn gradient(&self, job: &Job, rules: &Rules) -> Result<Tensor> {
+        let (outputs, pullback) = self.pullback(job, rules, &[self.output()], &[NodeId::INPUT])?;
+        let above = self.output_gradient(&outputs[0])?;
+        first(pullback.gradients(&[above])?)
+    }
+
+    /// The activations of a layer and the gradient of the score there, both `[1, channels, h, w]`.
+    ///
+    /// # Errors
+    /// The layer does not come before the score, or the run was interrupted.
+    pub fn gradient_at(&self, job: &Job, layer: &Layer) -> Result<(Tensor, Tensor)> {
+        let (mut outputs, pullback) =
+            self.pullback(job, &Rules::default(), &[layer.id(), self.output()], &[layer.id()])?;
+        let above = [outputs[0].zeros_like()?, self.output_gradient(&outputs[1])?];
+        Ok((outputs.swap_remove(0), first(pullback.gradients(&above)?)?))
+    }
+
+    /// The scores of `count` variants of the input, in order: `make(i, x)` turns `x`, a copy of the input `[C, h, w]` in
+    /// row-major order, into the variant `i`. They are made and run in batches that fit the memory limit.
+    ///
+    /// # Errors
+    /// `make` failed, or the run was interrupted.
+    pub fn scores(
+        &self,
+        job: &Job,
+        label: &str,
+        count: usize,
+        mut make: impl FnMut(usize, &mut [f32]) -> Result<()>,
+    ) -> Result<Vec<f32>> {
+        let progress = job.progress(label, count);
+        let (_, channels, height, width) = self.input.dims4()?;
+        let input: Vec<f32> = self.input.flatten_all()?.to_vec1()?;
+        // the network cuts its own buffers to the limit; a batch is there twice, as it is made and as a tensor
+        let batch = (budget::memory() / 4 / (2 * 4 * input.len())).clamp(1, MAX_BATCH);
+        let mut scores = Vec::with_capacity(count);
+        for start in (0..count).step_by(batch) {
+            let chunk = start..count.min(start + batch);
+            let mut variants = Vec::with_capacity(chunk.len() * input.len());
+            for index in chunk.clone() {
+                let from = variants.len();
+                variants.extend_from_slice(&input);
+                make(index, &mut variants[from..])?;
+            }
+            let variants =
+                Tensor::from_vec(variants, (chunk.len(), channels, height, width), self.input.device())?;
+            let logits = self.model.forward(&variants, job.interrupt())?;
+            scores.extend(logits.narrow(1, self.class, 1)?.flatten_all()?.to_vec1::<f32>()?);
+            progress.advance(chunk.len())?;
+        }
+        Ok(scores)
+    }
+
+    fn pullback(&self, job: &Job, rules: &Rules, taps: &[NodeId], at: &[NodeId]) -> Result<(Vec<Tensor>, Pullback)> {
+        self.model.pullback_at(&self.input, taps, at, rules, job.interrupt())
+    }
+
+    fn output(&self) -> NodeId {
+        self.model.graph().output()
+    }
+
+    /// The gradient of the score for the network's output: 1 for the class, 0 for the others.
+    fn output_gradient(&self, output: &Tensor) -> Result<Tensor> {
+        let mut above = vec![0f32; output.elem_count()];
+        above[self.class] = 1.0;
+        Ok(Tensor::from_vec(above, output.shape(), output.device())?)
+    }
+}
+
+fn first(tensors: Vec<Tensor>) -> Result<Tensor> {
+    tensors.into_iter().next().ok_or_else(|| Error::new(Kind::Internal, "a run returned nothing"))
+}
