@@ -145,26 +145,35 @@ fn lower_layers_never_import_upper_ones() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
-#[test]
-fn the_kernel_crate_does_not_know_percept() {
-    let kernel = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernel");
-    let files = rust_files(&kernel);
-    assert!(files.len() > 5, "only {} files", files.len());
+/// Fails if a crate of the workspace names one of these crates in its source or as a dependency.
+fn assert_ignorant(folder: &str, least_files: usize, strangers: &[&str]) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let files = rust_files(&root);
+    assert!(files.len() >= least_files, "only {} files", files.len());
     for path in files {
         let text = std::fs::read_to_string(&path).unwrap();
-        for name in ["percept", "percept_macros"] {
+        for name in strangers {
             let named = names_crate(&text, &format!("{name}::"))
                 || code(&text).contains(&format!("use {name};"))
                 || code(&text).contains(&format!("extern crate {name}"));
             assert!(!named, "{} names the crate {name}", path.display());
         }
     }
-    let manifest = std::fs::read_to_string(kernel.join("Cargo.toml")).unwrap();
-    let depends = manifest
-        .lines()
-        .skip_while(|line| !line.contains("dependencies]"))
-        .any(|line| line.split(['=', '.', ' ']).next().is_some_and(|name| name.trim().starts_with("percept")));
-    assert!(!depends, "the kernel's Cargo.toml depends on a percept crate");
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    for line in manifest.lines().skip_while(|line| !line.contains("dependencies]")) {
+        let dependency = line.split(['=', '.', ' ']).next().unwrap_or_default().trim().replace('-', "_");
+        assert!(!strangers.contains(&dependency.as_str()), "{folder}/Cargo.toml depends on {dependency}");
+    }
+}
+
+#[test]
+fn the_kernel_crate_does_not_know_percept() {
+    assert_ignorant("kernel", 6, &["percept", "percept_macros", "percept_kernels"]);
+}
+
+#[test]
+fn the_kernels_know_slices_and_sizes_only() {
+    assert_ignorant("kernels", 8, &["percept", "percept_macros", "percept_kernel", "candle_core", "rhai"]);
 }
 
 #[test]

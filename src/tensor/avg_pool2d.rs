@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use candle_core::{Device, Tensor};
+use percept_kernels::pool::Windows;
 use rayon::prelude::*;
 
 use super::cpu::with_values;
@@ -10,39 +11,16 @@ use super::pool2d::Pool2dParams;
 use super::with_backward;
 use crate::error::{Error, Kind, Result};
 
-/// The windows along one side: which values each averages, and what its sum is divided by along this side.
-#[derive(Clone, Debug)]
-pub(crate) struct Windows(pub(crate) Vec<(Range<usize>, usize)>);
-
-impl Windows {
-    /// The windows of pooling. A sum is divided by what of the window lies in the image, or with
-    /// `count_include_pad` in the image and its padding (PyTorch's `AvgPool2d`).
-    pub(crate) fn pooling(
-        params: &Pool2dParams,
-        axis: usize,
-        size: usize,
-        count: usize,
-        count_include_pad: bool,
-    ) -> Self {
-        let (kernel, stride, [before, after]) = (params.kernel[axis], params.stride[axis], params.padding[axis]);
-        let window = |i: usize| {
-            // measured from the start of the padding
-            let (start, end) = (i * stride, (i * stride + kernel).min(size + before + after));
-            let inside = start.saturating_sub(before)..end.saturating_sub(before).min(size);
-            let divisor = if count_include_pad { end - start } else { inside.len() };
-            (inside, divisor)
-        };
-        Self((0..count).map(window).collect())
-    }
-
-    /// The windows of adaptive pooling: the i-th of `count` is ⌊i·size/count⌋ to ⌈(i+1)·size/count⌉.
-    pub(crate) fn adaptive(size: usize, count: usize) -> Self {
-        let window = |i: usize| {
-            let range = i * size / count..((i + 1) * size).div_ceil(count);
-            (range.clone(), range.len())
-        };
-        Self((0..count).map(window).collect())
-    }
+/// The windows of pooling along one axis, as PyTorch's `AvgPool2d` cuts them.
+pub(crate) fn pooling_windows(
+    params: &Pool2dParams,
+    axis: usize,
+    size: usize,
+    count: usize,
+    count_include_pad: bool,
+) -> Windows {
+    let (kernel, stride, padding) = (params.kernel[axis], params.stride[axis], params.padding[axis]);
+    Windows::sliding(kernel, stride, padding, size, count, count_include_pad)
 }
 
 /// The mean of each window: `[N, C, H, W]` to `[N, C, H′, W′]`.
@@ -51,8 +29,8 @@ impl Windows {
 pub fn avg_pool2d(x: &Tensor, params: &Pool2dParams, count_include_pad: bool) -> Result<Tensor> {
     let (_, _, height, width) = x.dims4()?;
     let (out_height, out_width) = params.output_size(height, width).ok_or_else(|| params.too_small(height, width))?;
-    let rows = Windows::pooling(params, 0, height, out_height, count_include_pad);
-    let columns = Windows::pooling(params, 1, width, out_width, count_include_pad);
+    let rows = pooling_windows(params, 0, height, out_height, count_include_pad);
+    let columns = pooling_windows(params, 1, width, out_width, count_include_pad);
     average(x, rows, columns)
 }
 

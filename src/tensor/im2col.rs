@@ -8,13 +8,13 @@
 use std::ops::Range;
 
 use candle_core::{Device, Tensor};
+use percept_kernels::direct::{Sizes, backward_weights};
+use percept_kernels::elementwise::from_planes;
+use percept_kernels::{Maps, Target, View, Window};
 use rayon::prelude::*;
 
 use super::Conv2dParams;
 use super::cpu::with_values;
-use super::nhwc::direct::{Sizes, backward_weights};
-use super::nhwc::elementwise::from_planes;
-use super::nhwc::{Maps, Target, View, Window};
 use super::window::inside;
 use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;

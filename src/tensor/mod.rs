@@ -24,7 +24,6 @@ mod flatten;
 mod gradient;
 mod im2col;
 mod max_pool2d;
-pub(crate) mod nhwc;
 mod normalize;
 pub mod npy;
 mod pad;
@@ -42,7 +41,7 @@ mod whole;
 mod window;
 
 pub use activation::{Activation, ReluRule, activation};
-pub(crate) use avg_pool2d::Windows;
+pub(crate) use avg_pool2d::pooling_windows;
 pub use avg_pool2d::{adaptive_avg_pool2d, avg_pool2d};
 pub use blur::gaussian_blur;
 pub use concat::concat;

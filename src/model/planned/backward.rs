@@ -9,8 +9,8 @@ use super::{Group, Inner, Loan, Pool, Seeds, fresh, lost, target, view};
 use crate::error::Result;
 use crate::job::Interrupt;
 use crate::model::{Op, Rules, budget};
-use crate::tensor::nhwc::{Finish, Gate, Maps, Target, View, elementwise, linear, pool};
 use crate::tensor::{Activation, ReluRule, with_values};
+use percept_kernels::{Epilogue, Gate, Maps, Target, View, elementwise, linear, pool};
 
 /// The gradients of the buffers as far as they are known.
 struct Gradients<'a> {
@@ -128,21 +128,21 @@ impl Inner {
         gradients.add(step.output, |_, _, _| Ok(()))?;
         if let Some(residual) = step.residual {
             gradients.add(residual, |gradients, out, accumulate| {
-                let finish = Finish { accumulate, ..Finish::default() };
-                elementwise::scale(Some(gradients.view(step.output)), None, channels, out, &finish, &stop);
+                let epilogue = Epilogue { accumulate, ..Epilogue::default() };
+                elementwise::scale(Some(gradients.view(step.output)), None, channels, out, &epilogue, &stop);
                 Ok(())
             })?;
         }
         let first = *step.inputs.first().ok_or_else(lost)?;
         let input = maps(first);
         let gate = step.gates.filter(|_| !redirected).map(|below| gate(group.view(first), below, rules));
-        let finish = |accumulate| Finish { accumulate, gate, ..Finish::default() };
+        let epilogue = |accumulate| Epilogue { accumulate, gate, ..Epilogue::default() };
         match &step.work {
             Work::Convolution { node, scales } => {
                 let mut conv = Convolution::new(&self.graph, &self.weights, *node, scales, input, output)?;
                 gradients.add(first, |gradients, out, accumulate| {
                     let (gradient, budget) = (gradients.view(step.output), budget::memory() / 2);
-                    conv.backward(&self.kernels, &self.weights, budget, gradient, out, &finish(accumulate), &stop)
+                    conv.backward(&self.kernels, &self.weights, budget, gradient, out, &epilogue(accumulate), &stop)
                 })
             }
             Work::Linear(node) => {
@@ -150,7 +150,7 @@ impl Inner {
                 gradients.add(first, |gradients, out, accumulate| {
                     with_values(self.weights.get(&fc.weight)?, |data| {
                         let weight = linear::Weight { data, inputs: fc.in_features, outputs: fc.out_features };
-                        linear::backward(gradients.view(step.output), group.batch, weight, out, &finish(accumulate));
+                        linear::backward(gradients.view(step.output), group.batch, weight, out, &epilogue(accumulate));
                     })
                 })
             }
@@ -163,7 +163,7 @@ impl Inner {
                         scale,
                         channels,
                         out,
-                        &finish(accumulate),
+                        &epilogue(accumulate),
                         &stop,
                     );
                     Ok(())
@@ -176,7 +176,7 @@ impl Inner {
                         None,
                         channels,
                         out,
-                        &finish(accumulate),
+                        &epilogue(accumulate),
                         &stop,
                     );
                     Ok(())
@@ -224,7 +224,7 @@ impl Inner {
                 let window = pool_window(params, input, output);
                 gradients.add(first, |gradients, out, accumulate| {
                     let (x, y, gradient) = (group.view(first), group.view(step.output), gradients.view(step.output));
-                    pool::max_backward(&window, x, y, gradient, channels, out, &finish(accumulate), &stop);
+                    pool::max_backward(&window, x, y, gradient, channels, out, &epilogue(accumulate), &stop);
                     Ok(())
                 })
             }
@@ -232,8 +232,8 @@ impl Inner {
                 let (rows, columns) = average_windows(&self.graph.node(*node).op, input, output)?;
                 gradients.add(first, |gradients, out, accumulate| {
                     let gradient = gradients.view(step.output);
-                    let finish = finish(accumulate);
-                    pool::average_backward(input, output, &rows, &columns, gradient, channels, out, &finish, &stop);
+                    let epilogue = epilogue(accumulate);
+                    pool::average_backward(input, output, &rows, &columns, gradient, channels, out, &epilogue, &stop);
                     Ok(())
                 })
             }
@@ -290,8 +290,8 @@ impl Inner {
                 redirect(out, values, plane, channels, below);
                 return Ok(());
             }
-            let finish = Finish { accumulate: true, gate: Some(gate(values, below, rules)), ..Finish::default() };
-            elementwise::scale(None, None, channels, out, &finish, stop);
+            let epilogue = Epilogue { accumulate: true, gate: Some(gate(values, below, rules)), ..Epilogue::default() };
+            elementwise::scale(None, None, channels, out, &epilogue, stop);
             Ok(())
         })
     }

@@ -9,8 +9,9 @@ use super::plan::{INPUT, Place, Plan, Step, Work};
 use super::{Group, Inner, fresh, lost, target};
 use crate::error::{Error, Kind, Result};
 use crate::model::{NodeId, Op, Run, budget, reference};
-use crate::tensor::nhwc::{Finish, Maps, Target, Window, elementwise, linear, pool};
-use crate::tensor::{Activation, Pool2dParams, Windows, with_values};
+use crate::tensor::{Activation, Pool2dParams, pooling_windows, with_values};
+use percept_kernels::pool::Windows;
+use percept_kernels::{Epilogue, Maps, Target, Window, elementwise, linear, pool};
 
 /// What a reference operation has recorded: its inputs on a tape of their own, and its value.
 #[derive(Debug)]
@@ -29,8 +30,8 @@ pub(super) fn pool_window(params: &Pool2dParams, input: Maps, output: Maps) -> W
 pub(super) fn average_windows(op: &Op, input: Maps, output: Maps) -> Result<(Windows, Windows)> {
     match op {
         Op::AvgPool2d { params, count_include_pad } => Ok((
-            Windows::pooling(params, 0, input.height, output.height, *count_include_pad),
-            Windows::pooling(params, 1, input.width, output.width, *count_include_pad),
+            pooling_windows(params, 0, input.height, output.height, *count_include_pad),
+            pooling_windows(params, 1, input.width, output.width, *count_include_pad),
         )),
         Op::AdaptiveAvgPool2d([height, width]) => {
             Ok((Windows::adaptive(input.height, *height), Windows::adaptive(input.width, *width)))
@@ -113,36 +114,36 @@ impl Inner {
             _ => None,
         };
         let residual = step.residual.map(|place| group.view(place));
-        let finish = Finish { residual, clip, ..Finish::default() };
+        let epilogue = Epilogue { residual, clip, ..Epilogue::default() };
         match &step.work {
             Work::Convolution { node, scales } => {
                 let mut conv = Convolution::new(&self.graph, &self.weights, *node, scales, input, output)?;
                 let bias = conv.bias.take();
-                let finish = Finish { bias: bias.as_deref(), ..finish };
-                conv.forward(&self.kernels, &self.weights, budget::memory() / 2, x, out!(), &finish, &stop)?;
+                let epilogue = Epilogue { bias: bias.as_deref(), ..epilogue };
+                conv.forward(&self.kernels, &self.weights, budget::memory() / 2, x, out!(), &epilogue, &stop)?;
             }
             Work::Linear(node) => {
                 let Op::Linear(fc) = &self.graph.node(*node).op else { return Err(lost()) };
                 let bias: Option<Vec<f32>> =
                     fc.bias.as_ref().map(|name| Ok::<_, Error>(self.weights.get(name)?.to_vec1()?)).transpose()?;
-                let finish = Finish { bias: bias.as_deref(), ..finish };
+                let epilogue = Epilogue { bias: bias.as_deref(), ..epilogue };
                 with_values(self.weights.get(&fc.weight)?, |data| {
                     let weight = linear::Weight { data, inputs: fc.in_features, outputs: fc.out_features };
-                    linear::linear(x, group.batch, weight, out!(), &finish);
+                    linear::linear(x, group.batch, weight, out!(), &epilogue);
                 })?;
             }
             Work::Scale(nodes) => {
                 let scale = combined(&self.graph, &self.weights, nodes)?;
                 let (scale, shift) = scale.as_ref().map(|(scale, shift)| (scale.as_slice(), shift.as_slice())).unzip();
-                elementwise::scale(Some(x), scale, channels, out!(), &Finish { bias: shift, ..finish }, &stop);
+                elementwise::scale(Some(x), scale, channels, out!(), &Epilogue { bias: shift, ..epilogue }, &stop);
             }
             Work::Sum => {
-                let plain = Finish::default();
+                let plain = Epilogue::default();
                 elementwise::scale(Some(x), None, channels, out!(), &plain, &stop);
                 for (i, place) in step.inputs.iter().enumerate().skip(1) {
                     let last = i + 1 == step.inputs.len();
-                    let finish = Finish { accumulate: true, ..if last { finish } else { plain } };
-                    elementwise::scale(Some(group.view(*place)), None, channels, out!(), &finish, &stop);
+                    let epilogue = Epilogue { accumulate: true, ..if last { epilogue } else { plain } };
+                    elementwise::scale(Some(group.view(*place)), None, channels, out!(), &epilogue, &stop);
                 }
             }
             Work::Product => {
@@ -164,7 +165,7 @@ impl Inner {
                 for image in 0..group.batch {
                     let one = Maps { batch: 1, ..input };
                     let row = &mut data[image * stride + offset..][..channels];
-                    let x = crate::tensor::nhwc::View { data: &x.data[image * plane * x.stride..], ..x };
+                    let x = percept_kernels::View { data: &x.data[image * plane * x.stride..], ..x };
                     elementwise::to_planes(&one, x, first.channels, row);
                 }
             }

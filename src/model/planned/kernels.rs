@@ -9,7 +9,7 @@ use candle_core::Tensor;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Conv2d, Graph, NodeId, Op, Scale, Weights};
 use crate::tensor::batch_norm_scale;
-use crate::tensor::nhwc::{Finish, Maps, Stop, Target, View, Window, depthwise, direct, winograd};
+use percept_kernels::{Epilogue, Maps, Stop, Target, View, Window, depthwise, direct, winograd};
 
 /// How a convolution is computed in one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,12 +37,12 @@ enum Kernel {
 }
 
 impl Kernel {
-    fn len(&self) -> usize {
+    fn floats(&self) -> usize {
         match self {
-            Self::Winograd(kernel) => kernel.len(),
-            Self::Direct(kernel) => kernel.len(),
-            Self::DirectBackward(kernel) => kernel.len(),
-            Self::Depthwise(kernel) => kernel.len(),
+            Self::Winograd(kernel) => kernel.floats(),
+            Self::Direct(kernel) => kernel.floats(),
+            Self::DirectBackward(kernel) => kernel.floats(),
+            Self::Depthwise(kernel) => kernel.floats(),
         }
     }
 }
@@ -66,10 +66,10 @@ impl Kernels {
         let found = self.made.lock().ok().and_then(|made| made.get(&key).cloned());
         found.unwrap_or_else(|| {
             let kernel = Arc::new(make());
-            if self.bytes() + 4 * kernel.len() <= budget
+            if self.bytes() + 4 * kernel.floats() <= budget
                 && let Ok(mut made) = self.made.lock()
             {
-                self.floats.fetch_add(kernel.len(), Ordering::Relaxed);
+                self.floats.fetch_add(kernel.floats(), Ordering::Relaxed);
                 made.insert(key, kernel.clone());
             }
             kernel
@@ -209,7 +209,7 @@ impl<'a> Convolution<'a> {
         self.factors.as_ref().map_or(weight, |factors| weight * factors[output])
     }
 
-    /// The value, without bias; `finish` adds it.
+    /// The value, without bias; `epilogue` adds it.
     #[expect(clippy::too_many_arguments, reason = "where weights are kept, what goes in, and what comes out")]
     pub(super) fn forward(
         &mut self,
@@ -218,7 +218,7 @@ impl<'a> Convolution<'a> {
         budget: usize,
         x: View<'_>,
         out: Target<'_>,
-        finish: &Finish<'_>,
+        epilogue: &Epilogue<'_>,
         stop: Stop<'_>,
     ) -> Result<()> {
         let Window { input, output, before, kernel: [height, width], .. } = self.window;
@@ -247,10 +247,10 @@ impl<'a> Convolution<'a> {
         });
         match &*kernel {
             Kernel::Winograd(kernel) => {
-                winograd::convolve(&winograd::Shape { input, output, before }, x, kernel, out, finish, stop);
+                winograd::convolve(&winograd::Shape { input, output, before }, x, kernel, out, epilogue, stop);
             }
-            Kernel::Direct(kernel) => direct::convolve(&self.window, x, kernel, out, finish, stop),
-            Kernel::Depthwise(kernel) => depthwise::convolve(&self.window, x, kernel, out, finish, stop),
+            Kernel::Direct(kernel) => direct::convolve(&self.window, x, kernel, out, epilogue, stop),
+            Kernel::Depthwise(kernel) => depthwise::convolve(&self.window, x, kernel, out, epilogue, stop),
             Kernel::DirectBackward(_) => return Err(Error::new(Kind::Internal, "a kernel of the other direction")),
         }
         Ok(())
@@ -265,7 +265,7 @@ impl<'a> Convolution<'a> {
         budget: usize,
         gradient: View<'_>,
         out: Target<'_>,
-        finish: &Finish<'_>,
+        epilogue: &Epilogue<'_>,
         stop: Stop<'_>,
     ) -> Result<()> {
         let Window { input, output, before, kernel: [height, width], .. } = self.window;
@@ -294,10 +294,10 @@ impl<'a> Convolution<'a> {
         match &*kernel {
             Kernel::Winograd(kernel) => {
                 let shape = winograd::Shape { input: output, output: input, before: before.map(|before| 2 - before) };
-                winograd::convolve(&shape, gradient, kernel, out, finish, stop);
+                winograd::convolve(&shape, gradient, kernel, out, epilogue, stop);
             }
-            Kernel::DirectBackward(kernel) => direct::backward(&self.window, gradient, kernel, out, finish, stop),
-            Kernel::Depthwise(kernel) => depthwise::backward(&self.window, gradient, kernel, out, finish, stop),
+            Kernel::DirectBackward(kernel) => direct::backward(&self.window, gradient, kernel, out, epilogue, stop),
+            Kernel::Depthwise(kernel) => depthwise::backward(&self.window, gradient, kernel, out, epilogue, stop),
             Kernel::Direct(_) => return Err(Error::new(Kind::Internal, "a kernel of the other direction")),
         }
         Ok(())

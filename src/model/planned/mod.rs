@@ -24,9 +24,9 @@ use self::pool::{Loan, Pool};
 use super::{Executor, Graph, Pullback, Reference, Rules, Run, Weights, budget};
 use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;
-use crate::tensor::nhwc::{Target, View, elementwise};
 use crate::tensor::with_backward;
 use crate::tensor::with_values;
+use percept_kernels::{Target, View, elementwise};
 
 /// Bytes of buffers up to which images are computed together: about what the caches hold.
 const TOGETHER: usize = 24 << 20;

@@ -1,12 +1,12 @@
 //! What is computed where: a graph cut into steps over buffers.
 //!
-//! Operations that only finish what another has computed (batch-norm, addition, activation) become part of its
+//! Operations that only epilogue what another has computed (batch-norm, addition, activation) become part of its
 //! step, parts of a concatenation are written where they belong, and what changes nothing takes no step at all.
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{Graph, NodeId, Op};
 use crate::tensor::Activation;
-use crate::tensor::nhwc::Maps;
+use percept_kernels::Maps;
 
 /// Some channels of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -260,7 +260,7 @@ impl Fusion<'_> {
             Op::Conv2d(_) => step(Work::Convolution { node: id, scales: Vec::new() }),
             Op::Linear(_) => step(Work::Linear(id)),
             Op::BatchNorm(_) | Op::Scale(_) => step(Work::Scale(vec![id])),
-            // on the way back, those that are known by their value are gated like any finish
+            // on the way back, those that are known by their value are gated like any epilogue
             Op::Activation(function) if !self.gradients || function.remembers_by_value() => {
                 activation = Some(*function);
                 step(Work::Scale(Vec::new()))

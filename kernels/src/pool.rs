@@ -5,16 +5,15 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::elementwise::Finished;
-use super::product::{Finish, load, store};
-use super::{Maps, Stop, Target, View, Window, rows_per_part};
-use crate::tensor::avg_pool2d::Windows;
+use crate::elementwise::StoreRows;
+use crate::product::{Epilogue, load, store};
+use crate::{Maps, Stop, Target, View, Window, rows_per_part};
 
 /// Rows of one part of the work at most.
 const ROWS: usize = 384;
 
 /// The largest value of each window. Every window must hold a pixel.
-pub(crate) fn max(window: &Window, x: View<'_>, channels: usize, out: Target<'_>, stop: Stop<'_>) {
+pub fn max(window: &Window, x: View<'_>, channels: usize, out: Target<'_>, stop: Stop<'_>) {
     let Target { data, stride, offset } = out;
     let step = rows_per_part(window.output.rows(), ROWS);
     data.par_chunks_mut(step * stride).enumerate().for_each(|(i, data)| {
@@ -100,17 +99,17 @@ impl WithSimd for Max<'_> {
 
 /// The gradient for the input of [`max`]: each window's goes to the first pixel that has its value.
 #[expect(clippy::too_many_arguments, reason = "what went in, what came out, and its gradient")]
-pub(crate) fn max_backward(
+pub fn max_backward(
     window: &Window,
     x: View<'_>,
     y: View<'_>,
     gradient: View<'_>,
     channels: usize,
     out: Target<'_>,
-    finish: &Finish<'_>,
+    epilogue: &Epilogue<'_>,
     stop: Stop<'_>,
 ) {
-    by_lines(window.input, channels, out, finish, stop, |image, lines, sums| {
+    by_lines(window.input, channels, out, epilogue, stop, |image, lines, sums| {
         Arch::new().dispatch(MaxBackward { window, x, y, gradient, channels, image, lines, sums });
     });
 }
@@ -121,7 +120,7 @@ fn by_lines(
     input: Maps,
     channels: usize,
     out: Target<'_>,
-    finish: &Finish<'_>,
+    epilogue: &Epilogue<'_>,
     stop: Stop<'_>,
     add: impl Fn(usize, [usize; 2], &mut [f32]) + Sync,
 ) {
@@ -141,7 +140,7 @@ fn by_lines(
             add(image, [first, last], sums);
             let above = (image * height + first) * width;
             let out = Target { data, stride, offset };
-            Arch::new().dispatch(Finished { x: sums, channels, out, above, finish });
+            Arch::new().dispatch(StoreRows { x: sums, channels, out, above, epilogue });
         });
     });
 }
@@ -204,8 +203,44 @@ impl WithSimd for MaxBackward<'_> {
     }
 }
 
+/// The windows of an average along one side: which values each averages, and what its sum is divided by along this
+/// side.
+#[derive(Clone, Debug)]
+pub struct Windows(pub Vec<(Range<usize>, usize)>);
+
+impl Windows {
+    /// `count` windows of `kernel` values, `stride` apart, over `size` values with `[before, after]` of padding. A sum
+    /// is divided by what of the window lies in the image, or with `count_include_pad` in the image and its padding.
+    pub fn sliding(
+        kernel: usize,
+        stride: usize,
+        [before, after]: [usize; 2],
+        size: usize,
+        count: usize,
+        count_include_pad: bool,
+    ) -> Self {
+        let window = |i: usize| {
+            // measured from the start of the padding
+            let (start, end) = (i * stride, (i * stride + kernel).min(size + before + after));
+            let inside = start.saturating_sub(before)..end.saturating_sub(before).min(size);
+            let divisor = if count_include_pad { end - start } else { inside.len() };
+            (inside, divisor)
+        };
+        Self((0..count).map(window).collect())
+    }
+
+    /// The windows of adaptive pooling: the i-th of `count` is ⌊i·size/count⌋ to ⌈(i+1)·size/count⌉.
+    pub fn adaptive(size: usize, count: usize) -> Self {
+        let window = |i: usize| {
+            let range = i * size / count..((i + 1) * size).div_ceil(count);
+            (range.clone(), range.len())
+        };
+        Self((0..count).map(window).collect())
+    }
+}
+
 /// The mean of each window.
-pub(crate) fn average(
+pub fn average(
     input: Maps,
     output: Maps,
     rows: &Windows,
@@ -234,7 +269,7 @@ pub(crate) fn average(
 
 /// The gradient for the input of [`average`].
 #[expect(clippy::too_many_arguments, reason = "two sizes, two lists of windows")]
-pub(crate) fn average_backward(
+pub fn average_backward(
     input: Maps,
     output: Maps,
     rows: &Windows,
@@ -242,10 +277,10 @@ pub(crate) fn average_backward(
     gradient: View<'_>,
     channels: usize,
     out: Target<'_>,
-    finish: &Finish<'_>,
+    epilogue: &Epilogue<'_>,
     stop: Stop<'_>,
 ) {
-    by_lines(input, channels, out, finish, stop, |image, [first, last], sums| {
+    by_lines(input, channels, out, epilogue, stop, |image, [first, last], sums| {
         for (row, (lines, height)) in rows.0.iter().enumerate() {
             let lines = lines.start.max(first)..lines.end.min(last);
             if lines.is_empty() {

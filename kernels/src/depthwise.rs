@@ -3,51 +3,51 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::product::{Finish, load};
-use super::{Maps, Stop, Target, View, Window, rows_per_part};
+use crate::product::{Epilogue, load};
+use crate::{Maps, Stop, Target, View, Window, rows_per_part};
 
 /// Rows of one part of the work at most.
 const ROWS: usize = 384;
 
 /// The weights `[KH·KW, C]`.
 #[derive(Debug)]
-pub(crate) struct Kernel(Vec<f32>);
+pub struct Kernel(Vec<f32>);
 
 impl Kernel {
     /// From `weight(channel, [ky, kx])`.
-    pub(crate) fn new(channels: usize, [height, width]: [usize; 2], weight: impl Fn(usize, [usize; 2]) -> f32) -> Self {
+    pub fn new(channels: usize, [height, width]: [usize; 2], weight: impl Fn(usize, [usize; 2]) -> f32) -> Self {
         let taps = (0..height).flat_map(|ky| (0..width).map(move |kx| [ky, kx]));
         Self(taps.flat_map(|tap| (0..channels).map(move |c| (c, tap))).map(|(c, tap)| weight(c, tap)).collect())
     }
 
     /// Floats it holds.
-    pub(crate) fn len(&self) -> usize {
+    pub fn floats(&self) -> usize {
         self.0.len()
     }
 }
 
 /// Convolves `x` with `kernel` into `out`.
-pub(crate) fn convolve(
+pub fn convolve(
     window: &Window,
     x: View<'_>,
     kernel: &Kernel,
     out: Target<'_>,
-    finish: &Finish<'_>,
+    epilogue: &Epilogue<'_>,
     stop: Stop<'_>,
 ) {
-    run(window, (window.output, window.input), Window::source, x, kernel, out, finish, stop);
+    run(window, (window.output, window.input), Window::source, x, kernel, out, epilogue, stop);
 }
 
 /// The gradient for the input of a convolution, given that of its output.
-pub(crate) fn backward(
+pub fn backward(
     window: &Window,
     gradient: View<'_>,
     kernel: &Kernel,
     out: Target<'_>,
-    finish: &Finish<'_>,
+    epilogue: &Epilogue<'_>,
     stop: Stop<'_>,
 ) {
-    run(window, (window.input, window.output), Window::reader, gradient, kernel, out, finish, stop);
+    run(window, (window.input, window.output), Window::reader, gradient, kernel, out, epilogue, stop);
 }
 
 /// Each pixel of the first maps is a sum over pixels of the second; `partner(window, axis, place, tap)` says which.
@@ -59,7 +59,7 @@ fn run(
     x: View<'_>,
     kernel: &Kernel,
     out: Target<'_>,
-    finish: &Finish<'_>,
+    epilogue: &Epilogue<'_>,
     stop: Stop<'_>,
 ) {
     let Target { data, stride, offset } = out;
@@ -93,7 +93,7 @@ fn run(
             channels,
             out: Target { data, stride, offset },
             above,
-            finish,
+            epilogue,
         });
     });
 }
@@ -110,14 +110,14 @@ struct Depthwise<'a> {
     channels: usize,
     out: Target<'a>,
     above: usize,
-    finish: &'a Finish<'a>,
+    epilogue: &'a Epilogue<'a>,
 }
 
 impl WithSimd for Depthwise<'_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { data, taps, counts, weight, channels, out, above, finish } = self;
+        let Self { data, taps, counts, weight, channels, out, above, epilogue } = self;
         let lanes = S::F32_LANES;
         let mut taps = taps;
         for (i, count) in counts.iter().enumerate() {
@@ -132,7 +132,7 @@ impl WithSimd for Depthwise<'_> {
                     let w = load::<S, true>(simd, &weight[tap * channels + channel..][..lanes]);
                     sum = simd.mul_add_f32s(x, w, sum);
                 }
-                finish.store::<S, true>(simd, sum, &mut row[channel..][..lanes], above + i, channel);
+                epilogue.store::<S, true>(simd, sum, &mut row[channel..][..lanes], above + i, channel);
                 channel += lanes;
             }
             if channel < channels {
@@ -143,7 +143,7 @@ impl WithSimd for Depthwise<'_> {
                     let w = load::<S, false>(simd, &weight[tap * channels + channel..][..rest]);
                     sum = simd.mul_add_f32s(x, w, sum);
                 }
-                finish.store::<S, false>(simd, sum, &mut row[channel..][..rest], above + i, channel);
+                epilogue.store::<S, false>(simd, sum, &mut row[channel..][..rest], above + i, channel);
             }
         }
     }

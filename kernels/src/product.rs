@@ -9,7 +9,7 @@ use std::array::from_fn;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::View;
+use crate::View;
 
 /// How many rows and vectors of columns the registers of this machine hold as sums. Wide vectors come with 32
 /// registers, where eight rows of three vectors leave room for what is multiplied and for the rows' addresses.
@@ -22,30 +22,30 @@ pub(crate) const ROWS: usize = 24;
 
 /// What becomes of a sum before it is stored, in this order.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Finish<'a> {
+pub struct Epilogue<'a> {
     /// Added to every row.
-    pub(crate) bias: Option<&'a [f32]>,
+    pub bias: Option<&'a [f32]>,
     /// Whether to add what is there already.
-    pub(crate) accumulate: bool,
+    pub accumulate: bool,
     /// Added element by element; same rows as the result.
-    pub(crate) residual: Option<View<'a>>,
+    pub residual: Option<View<'a>>,
     /// Limits.
-    pub(crate) clip: Option<(f32, f32)>,
+    pub clip: Option<(f32, f32)>,
     /// Gate of a rectifier's gradient.
-    pub(crate) gate: Option<Gate<'a>>,
+    pub gate: Option<Gate<'a>>,
 }
 
 /// Lets a gradient through by the rule of a rectifier whose value is known.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Gate<'a> {
+pub struct Gate<'a> {
     /// The rectifier's values; same rows as the result.
-    pub(crate) values: View<'a>,
+    pub values: View<'a>,
     /// Where the value is above 0 and below this.
-    pub(crate) below: f32,
+    pub below: f32,
     /// Only where the value is open.
-    pub(crate) by_value: bool,
+    pub by_value: bool,
     /// Only positive gradients.
-    pub(crate) positive: bool,
+    pub positive: bool,
 }
 
 /// Floats in a vector of this machine.
@@ -63,8 +63,8 @@ pub(crate) fn lanes() -> usize {
 /// A matrix `[K, N]` cut into panels of a few vectors of columns, each stored row by row, the last filled up with zeros.
 #[derive(Clone, Debug)]
 pub(crate) struct Packed {
-    pub(crate) k: usize,
-    pub(crate) n: usize,
+    k: usize,
+    n: usize,
     data: Vec<f32>,
 }
 
@@ -112,7 +112,7 @@ impl Packed {
     }
 
     /// Floats it holds.
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) fn floats(&self) -> usize {
         self.data.len()
     }
 }
@@ -140,7 +140,7 @@ pub(crate) struct Product<'a> {
     pub(crate) offset: usize,
     /// Whether each row has room for whole vectors.
     pub(crate) padded: bool,
-    pub(crate) finish: Finish<'a>,
+    pub(crate) epilogue: Epilogue<'a>,
 }
 
 impl WithSimd for Product<'_> {
@@ -163,8 +163,8 @@ impl WithSimd for Product<'_> {
                 above: self.above,
                 stride: self.stride,
                 first: self.offset + column,
-                finish: &self.finish,
-                plain: self.finish.is_plain(),
+                epilogue: &self.epilogue,
+                plain: self.epilogue.is_plain(),
             };
             match vectors {
                 3 if tile(S::F32_LANES)[1] >= 3 => panel.run::<S, 3>(simd, self.out),
@@ -185,8 +185,8 @@ struct Tiles<'a, V> {
     above: usize,
     stride: usize,
     first: usize,
-    finish: &'a Finish<'a>,
-    /// Whether the finish changes nothing.
+    epilogue: &'a Epilogue<'a>,
+    /// Whether the epilogue changes nothing.
     plain: bool,
 }
 
@@ -239,9 +239,9 @@ impl<V: Copy> Tiles<'_, V> {
                 let (from, to) = ((j * lanes).min(self.columns), ((j + 1) * lanes).min(self.columns));
                 let (out, column) = (&mut out[from..to], self.column + from);
                 if out.len() == lanes {
-                    self.finish.store::<S, true>(simd, *sum, out, row, column);
+                    self.epilogue.store::<S, true>(simd, *sum, out, row, column);
                 } else if !out.is_empty() {
-                    self.finish.store::<S, false>(simd, *sum, out, row, column);
+                    self.epilogue.store::<S, false>(simd, *sum, out, row, column);
                 }
             }
         }
@@ -270,7 +270,7 @@ pub(crate) fn store<S: Simd, const FULL: bool>(simd: S, out: &mut [f32], v: S::f
     }
 }
 
-impl<'a> Finish<'a> {
+impl<'a> Epilogue<'a> {
     /// The same for a result that begins with a later channel.
     pub(crate) fn starting_at(&self, channel: usize) -> Self {
         let later = |view: View<'a>| View { offset: view.offset + channel, ..view };

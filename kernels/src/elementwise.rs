@@ -3,19 +3,19 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::product::{Finish, load};
-use super::{Maps, Stop, Target, View};
+use crate::product::{Epilogue, load};
+use crate::{Maps, Stop, Target, View};
 
 /// Floats of one part of the work.
 const PART: usize = 1 << 15;
 
-/// `x · scale`, finished, row by row; without `x` what is there already is finished.
-pub(crate) fn scale(
+/// `x · scale`, then the epilogue, row by row; without `x` the epilogue of what is there already.
+pub fn scale(
     x: Option<View<'_>>,
     scale: Option<&[f32]>,
     channels: usize,
     out: Target<'_>,
-    finish: &Finish<'_>,
+    epilogue: &Epilogue<'_>,
     stop: Stop<'_>,
 ) {
     let Target { data, stride, offset } = out;
@@ -23,7 +23,7 @@ pub(crate) fn scale(
     data.par_chunks_mut(rows * stride).enumerate().for_each(|(i, data)| {
         if !stop() {
             let out = Target { data, stride, offset };
-            Arch::new().dispatch(Scaled { x, scale, channels, out, above: i * rows, finish });
+            Arch::new().dispatch(Scaled { x, scale, channels, out, above: i * rows, epilogue });
         }
     });
 }
@@ -34,14 +34,14 @@ struct Scaled<'a> {
     channels: usize,
     out: Target<'a>,
     above: usize,
-    finish: &'a Finish<'a>,
+    epilogue: &'a Epilogue<'a>,
 }
 
 impl WithSimd for Scaled<'_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { x, scale, channels, out, above, finish } = self;
+        let Self { x, scale, channels, out, above, epilogue } = self;
         let lanes = S::F32_LANES;
         for (i, row) in out.data.chunks_exact_mut(out.stride).enumerate() {
             let row = &mut row[out.offset..][..channels];
@@ -55,7 +55,7 @@ impl WithSimd for Scaled<'_> {
                 if let Some(scale) = scale {
                     v = simd.mul_f32s(v, load::<S, true>(simd, &scale[c..][..lanes]));
                 }
-                finish.store::<S, true>(simd, v, &mut row[c..][..lanes], above + i, c);
+                epilogue.store::<S, true>(simd, v, &mut row[c..][..lanes], above + i, c);
                 c += lanes;
             }
             if c < channels {
@@ -66,28 +66,28 @@ impl WithSimd for Scaled<'_> {
                 if let Some(scale) = scale {
                     v = simd.mul_f32s(v, load::<S, false>(simd, &scale[c..channels]));
                 }
-                finish.store::<S, false>(simd, v, &mut row[c..], above + i, c);
+                epilogue.store::<S, false>(simd, v, &mut row[c..], above + i, c);
             }
         }
     }
 }
 
-/// Rows of one part of a result, finished into it.
-pub(super) struct Finished<'a> {
+/// Stores rows of sums as one part of a result, after the epilogue.
+pub(crate) struct StoreRows<'a> {
     /// As many rows of `channels` as `out` has.
-    pub(super) x: &'a [f32],
-    pub(super) channels: usize,
-    pub(super) out: Target<'a>,
+    pub(crate) x: &'a [f32],
+    pub(crate) channels: usize,
+    pub(crate) out: Target<'a>,
     /// The first of `out`'s rows.
-    pub(super) above: usize,
-    pub(super) finish: &'a Finish<'a>,
+    pub(crate) above: usize,
+    pub(crate) epilogue: &'a Epilogue<'a>,
 }
 
-impl WithSimd for Finished<'_> {
+impl WithSimd for StoreRows<'_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { x, channels, out, above, finish } = self;
+        let Self { x, channels, out, above, epilogue } = self;
         let lanes = S::F32_LANES;
         let rows = out.data.chunks_exact_mut(out.stride).zip(x.chunks_exact(channels));
         for (i, (row, x)) in rows.enumerate() {
@@ -96,7 +96,7 @@ impl WithSimd for Finished<'_> {
             while c < channels {
                 let count = lanes.min(channels - c);
                 let v = load::<S, false>(simd, &x[c..][..count]);
-                finish.store::<S, false>(simd, v, &mut row[c..][..count], above + i, c);
+                epilogue.store::<S, false>(simd, v, &mut row[c..][..count], above + i, c);
                 c += count;
             }
         }
@@ -104,7 +104,7 @@ impl WithSimd for Finished<'_> {
 }
 
 /// Replaces every number by `function(what is there, x)`.
-pub(crate) fn update(
+pub fn update(
     x: Option<View<'_>>,
     channels: usize,
     out: Target<'_>,
@@ -132,7 +132,7 @@ pub(crate) fn update(
 
 /// `a · b` into `out`, where `b` has one row for each image if `per_image`.
 #[expect(clippy::too_many_arguments, reason = "two views and where they go")]
-pub(crate) fn multiply(
+pub fn multiply(
     maps: &Maps,
     a: View<'_>,
     b: View<'_>,
@@ -163,14 +163,7 @@ pub(crate) fn multiply(
 }
 
 /// For each image the sum of `a · b` over its pixels, into one row of `out`.
-pub(crate) fn multiply_and_sum(
-    maps: &Maps,
-    a: View<'_>,
-    b: View<'_>,
-    channels: usize,
-    accumulate: bool,
-    out: Target<'_>,
-) {
+pub fn multiply_and_sum(maps: &Maps, a: View<'_>, b: View<'_>, channels: usize, accumulate: bool, out: Target<'_>) {
     let plane = maps.height * maps.width;
     for (image, row) in out.data.chunks_exact_mut(out.stride).enumerate() {
         let row = &mut row[out.offset..][..channels];
@@ -185,7 +178,7 @@ pub(crate) fn multiply_and_sum(
 }
 
 /// Rows of pixels side by side to planes, `[N, H, W, C]` to `[N, C, H, W]`.
-pub(crate) fn to_planes(maps: &Maps, x: View<'_>, channels: usize, out: &mut [f32]) {
+pub fn to_planes(maps: &Maps, x: View<'_>, channels: usize, out: &mut [f32]) {
     let plane = maps.height * maps.width;
     // a few channels at a time, so that the lines of the cache that a row brings are used
     out.par_chunks_mut(BLOCK * plane).enumerate().for_each(|(i, out)| {
@@ -213,7 +206,7 @@ fn transpose_planes(first: usize, plane: usize, x: View<'_>, channels: usize, ou
 }
 
 /// Planes to rows of pixels, `[N, C, H, W]` to `[N, H, W, C]`; `accumulate` adds to what is there.
-pub(crate) fn from_planes(maps: &Maps, planes: &[f32], channels: usize, accumulate: bool, out: Target<'_>) {
+pub fn from_planes(maps: &Maps, planes: &[f32], channels: usize, accumulate: bool, out: Target<'_>) {
     let plane = maps.height * maps.width;
     let Target { data, stride, offset } = out;
     let rows = (PART / stride).clamp(1, plane);

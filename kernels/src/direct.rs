@@ -6,9 +6,9 @@ use std::cell::RefCell;
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::elementwise::Finished;
-use super::product::{Finish, Packed, Product, Rows};
-use super::{Maps, Stop, Target, View, Window, rows_per_part};
+use crate::elementwise::StoreRows;
+use crate::product::{Epilogue, Packed, Product, Rows};
+use crate::{Maps, Stop, Target, View, Window, rows_per_part};
 
 /// Channels up to which the pixels under a kernel are copied together: shorter runs would leave the product idle.
 const FEW: usize = 8;
@@ -17,24 +17,25 @@ const ROWS: usize = 192;
 
 /// The sizes of a kernel.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sizes {
-    pub(crate) groups: usize,
+pub struct Sizes {
+    /// Groups of channels that do not see each other.
+    pub groups: usize,
     /// Channels that one group reads.
-    pub(crate) channels: usize,
+    pub channels: usize,
     /// Channels that one group writes.
-    pub(crate) outputs: usize,
+    pub outputs: usize,
 }
 
 /// A kernel for the forward direction: for each group a matrix `[KH·KW·C, O]`.
 #[derive(Debug)]
-pub(crate) struct Kernel {
+pub struct Kernel {
     sizes: Sizes,
     groups: Vec<Packed>,
 }
 
 impl Kernel {
     /// From `weight(output, channel, [ky, kx])`, where outputs are counted over all groups.
-    pub(crate) fn new(
+    pub fn new(
         sizes: Sizes,
         [_, width]: [usize; 2],
         taps: usize,
@@ -51,8 +52,8 @@ impl Kernel {
     }
 
     /// Floats it holds.
-    pub(crate) fn len(&self) -> usize {
-        self.groups.iter().map(Packed::len).sum()
+    pub fn floats(&self) -> usize {
+        self.groups.iter().map(Packed::floats).sum()
     }
 }
 
@@ -69,12 +70,12 @@ thread_local! {
 }
 
 /// Convolves `x` with `kernel` into `out`.
-pub(crate) fn convolve(
+pub fn convolve(
     window: &Window,
     x: View<'_>,
     kernel: &Kernel,
     out: Target<'_>,
-    finish: &Finish<'_>,
+    epilogue: &Epilogue<'_>,
     stop: Stop<'_>,
 ) {
     let Target { data, stride, offset } = out;
@@ -107,7 +108,7 @@ pub(crate) fn convolve(
                     }
                     Rows { data: x.data, starts, parts: taps, length: channels }
                 };
-                let finish = finish.starting_at(group * outputs);
+                let epilogue = epilogue.starting_at(group * outputs);
                 let (targets, offset) = (&*targets, offset + group * outputs);
                 Arch::new().dispatch(Product {
                     left,
@@ -118,7 +119,7 @@ pub(crate) fn convolve(
                     stride,
                     offset,
                     padded: false,
-                    finish,
+                    epilogue,
                 });
             }
         });
@@ -156,7 +157,7 @@ fn copy_columns(x: View<'_>, starts: &[usize], channels: usize, columns: &mut Ve
 
 /// A kernel for the gradient of the input.
 #[derive(Debug)]
-pub(crate) struct Backward {
+pub struct Backward {
     sizes: Sizes,
     form: Form,
 }
@@ -180,7 +181,7 @@ struct Phase {
 
 impl Backward {
     /// From `weight(output, channel, [ky, kx])`, where outputs are counted over all groups.
-    pub(crate) fn new(sizes: Sizes, window: &Window, weight: impl Fn(usize, usize, [usize; 2]) -> f32) -> Self {
+    pub fn new(sizes: Sizes, window: &Window, weight: impl Fn(usize, usize, [usize; 2]) -> f32) -> Self {
         let Sizes { groups, channels, outputs } = sizes;
         let [height, width] = window.kernel;
         if channels <= FEW {
@@ -209,21 +210,21 @@ impl Backward {
     }
 
     /// Floats it holds.
-    pub(crate) fn len(&self) -> usize {
+    pub fn floats(&self) -> usize {
         match &self.form {
-            Form::Gathered(phases) => phases.iter().flat_map(|phase| &phase.groups).map(Packed::len).sum(),
-            Form::Scattered(groups) => groups.iter().map(Packed::len).sum(),
+            Form::Gathered(phases) => phases.iter().flat_map(|phase| &phase.groups).map(Packed::floats).sum(),
+            Form::Scattered(groups) => groups.iter().map(Packed::floats).sum(),
         }
     }
 }
 
 /// The gradient for the input of a convolution, given that of its output.
-pub(crate) fn backward(
+pub fn backward(
     window: &Window,
     gradient: View<'_>,
     kernel: &Backward,
     out: Target<'_>,
-    finish: &Finish<'_>,
+    epilogue: &Epilogue<'_>,
     stop: Stop<'_>,
 ) {
     let Target { data, stride, offset } = out;
@@ -237,9 +238,11 @@ pub(crate) fn backward(
             let part = Part { image, first: i * lines, last: (i * lines + data.len() / (width * stride)) };
             let out = Target { data, stride, offset };
             SCRATCH.with_borrow_mut(|scratch| match &kernel.form {
-                Form::Gathered(phases) => gathered(window, gradient, kernel.sizes, phases, &part, out, finish, scratch),
+                Form::Gathered(phases) => {
+                    gathered(window, gradient, kernel.sizes, phases, &part, out, epilogue, scratch)
+                }
                 Form::Scattered(groups) => {
-                    scattered(window, gradient, kernel.sizes, groups, &part, out, finish, scratch)
+                    scattered(window, gradient, kernel.sizes, groups, &part, out, epilogue, scratch)
                 }
             });
         });
@@ -261,7 +264,7 @@ fn gathered(
     phases: &[Phase],
     part: &Part,
     out: Target<'_>,
-    finish: &Finish<'_>,
+    epilogue: &Epilogue<'_>,
     scratch: &mut Scratch,
 ) {
     let Maps { height, width, .. } = window.input;
@@ -300,7 +303,7 @@ fn gathered(
                 stride: out.stride,
                 offset: out.offset + group * sizes.channels,
                 padded: false,
-                finish: finish.starting_at(group * sizes.channels),
+                epilogue: epilogue.starting_at(group * sizes.channels),
             });
         }
     }
@@ -314,7 +317,7 @@ fn scattered(
     groups: &[Packed],
     part: &Part,
     out: Target<'_>,
-    finish: &Finish<'_>,
+    epilogue: &Epilogue<'_>,
     scratch: &mut Scratch,
 ) {
     let Scratch { starts, targets, columns, rows } = scratch;
@@ -345,7 +348,7 @@ fn scattered(
                 stride,
                 offset: 0,
                 padded: true,
-                finish: Finish::default(),
+                epilogue: Epilogue::default(),
             });
             for ky in 0..window.kernel[0] {
                 let Some(line) = window.source(0, y, ky).filter(|y| (part.first..part.last).contains(y)) else {
@@ -364,12 +367,12 @@ fn scattered(
         }
     }
     let above = (part.image * height + part.first) * width;
-    Arch::new().dispatch(Finished { x: rows, channels: all, out, above, finish });
+    Arch::new().dispatch(StoreRows { x: rows, channels: all, out, above, epilogue });
 }
 
 /// The gradient for the weights, `[O, C / groups, KH, KW]` over all groups, given input and output gradient; added
 /// to `sums`.
-pub(crate) fn backward_weights(
+pub fn backward_weights(
     window: &Window,
     x: View<'_>,
     gradient: View<'_>,
@@ -414,7 +417,7 @@ pub(crate) fn backward_weights(
                         stride: line,
                         offset: 0,
                         padded: false,
-                        finish: Finish { accumulate: true, ..Finish::default() },
+                        epilogue: Epilogue { accumulate: true, ..Epilogue::default() },
                     });
                 }
                 sums

@@ -3,8 +3,8 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::product::load;
-use super::{Finish, Target, View};
+use crate::product::load;
+use crate::{Epilogue, Target, View};
 
 /// Floats of a row that are multiplied before the next row comes; they stay in the first cache.
 const DEPTH: usize = 1024;
@@ -13,14 +13,17 @@ const OUTPUTS: usize = 32;
 
 /// A matrix `[O, K]`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Weight<'a> {
-    pub(crate) data: &'a [f32],
-    pub(crate) inputs: usize,
-    pub(crate) outputs: usize,
+pub struct Weight<'a> {
+    /// Row by row.
+    pub data: &'a [f32],
+    /// K, the length of a row.
+    pub inputs: usize,
+    /// O, the number of rows.
+    pub outputs: usize,
 }
 
 /// `x [N, K] · weightᵀ`, finished into `out [N, O]`.
-pub(crate) fn linear(x: View<'_>, batch: usize, weight: Weight<'_>, out: Target<'_>, finish: &Finish<'_>) {
+pub fn linear(x: View<'_>, batch: usize, weight: Weight<'_>, out: Target<'_>, epilogue: &Epilogue<'_>) {
     // [O, N], so that threads write apart
     let mut sums = vec![0f32; weight.outputs * batch];
     sums.par_chunks_mut(OUTPUTS * batch).enumerate().for_each(|(i, sums)| {
@@ -32,7 +35,7 @@ pub(crate) fn linear(x: View<'_>, batch: usize, weight: Weight<'_>, out: Target<
         row.iter_mut().enumerate().for_each(|(o, v)| *v = sums[o * batch + n]);
     }
     let channels = weight.outputs;
-    Arch::new().dispatch(super::elementwise::Finished { x: &rows, channels, out, above: 0, finish });
+    Arch::new().dispatch(crate::elementwise::StoreRows { x: &rows, channels, out, above: 0, epilogue });
 }
 
 /// Dot products of some rows of the weights with all of `x`.
@@ -108,7 +111,7 @@ fn dots<S: Simd, const R: usize>(simd: S, x: &[f32], rows: [&[f32]; R]) -> [f32;
 }
 
 /// The gradient for the input of [`linear`]: `gradient [N, O] · weight`, finished into `out [N, K]`.
-pub(crate) fn backward(gradient: View<'_>, batch: usize, weight: Weight<'_>, out: Target<'_>, finish: &Finish<'_>) {
+pub fn backward(gradient: View<'_>, batch: usize, weight: Weight<'_>, out: Target<'_>, epilogue: &Epilogue<'_>) {
     // [parts of K, N, a part], so that threads write apart
     let mut sums = vec![0f32; weight.inputs * batch];
     sums.par_chunks_mut(DEPTH * batch).enumerate().for_each(|(i, sums)| {
@@ -123,7 +126,7 @@ pub(crate) fn backward(gradient: View<'_>, batch: usize, weight: Weight<'_>, out
         }
     }
     let channels = weight.inputs;
-    Arch::new().dispatch(super::elementwise::Finished { x: &rows, channels, out, above: 0, finish });
+    Arch::new().dispatch(crate::elementwise::StoreRows { x: &rows, channels, out, above: 0, epilogue });
 }
 
 /// Sums of parts of the weights' rows, weighted by the gradient.

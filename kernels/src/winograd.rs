@@ -12,8 +12,8 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::product::{Finish, Packed, Product, Rows, load, store};
-use super::{Maps, Stop, Target, View};
+use crate::product::{Epilogue, Packed, Product, Rows, load, store};
+use crate::{Maps, Stop, Target, View};
 
 /// Places of a transformed tile.
 const PLACES: usize = 36;
@@ -22,7 +22,7 @@ const SIDE: usize = 4;
 
 /// The transformed kernels: for each place of a tile a matrix `[C, O]`.
 #[derive(Debug)]
-pub(crate) struct Kernel {
+pub struct Kernel {
     channels: usize,
     outputs: usize,
     places: Vec<Packed>,
@@ -30,11 +30,7 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     /// From `weight(output, channel, [ky, kx])`.
-    pub(crate) fn new(
-        channels: usize,
-        outputs: usize,
-        weight: impl Fn(usize, usize, [usize; 2]) -> f32 + Sync,
-    ) -> Self {
+    pub fn new(channels: usize, outputs: usize, weight: impl Fn(usize, usize, [usize; 2]) -> f32 + Sync) -> Self {
         let transform = |i: usize| {
             let (c, o) = (i / outputs, i % outputs);
             transform_kernel(&from_fn(|ky| from_fn(|kx| weight(o, c, [ky, kx]))))
@@ -45,8 +41,8 @@ impl Kernel {
     }
 
     /// Floats it holds.
-    pub(crate) fn len(&self) -> usize {
-        self.places.iter().map(Packed::len).sum()
+    pub fn floats(&self) -> usize {
+        self.places.iter().map(Packed::floats).sum()
     }
 }
 
@@ -63,11 +59,13 @@ fn transform_kernel(g: &[[f32; 3]; 3]) -> [f32; PLACES] {
 
 /// The sizes of a convolution with a 3×3 kernel and stride 1.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
-    pub(crate) input: Maps,
-    pub(crate) output: Maps,
+pub struct Shape {
+    /// What it reads.
+    pub input: Maps,
+    /// What it makes.
+    pub output: Maps,
     /// Zeros above and left of the image.
-    pub(crate) before: [usize; 2],
+    pub before: [usize; 2],
 }
 
 impl Shape {
@@ -80,7 +78,7 @@ impl Shape {
     }
 
     /// Tiles of all images.
-    pub(crate) fn tiles(&self) -> usize {
+    pub fn tiles(&self) -> usize {
         self.output.batch * self.tile_rows() * self.tile_columns()
     }
 }
@@ -109,14 +107,7 @@ thread_local! {
 const CACHE: usize = 80 << 10;
 
 /// Convolves `x` with `kernel` into `out`.
-pub(crate) fn convolve(
-    shape: &Shape,
-    x: View<'_>,
-    kernel: &Kernel,
-    out: Target<'_>,
-    finish: &Finish<'_>,
-    stop: Stop<'_>,
-) {
+pub fn convolve(shape: &Shape, x: View<'_>, kernel: &Kernel, out: Target<'_>, epilogue: &Epilogue<'_>, stop: Stop<'_>) {
     // enough tiles for the products to be worth fetching the kernels, few enough to stay in the cache
     let (c, o) = (kernel.channels, kernel.outputs);
     let cached = CACHE / (PLACES * (c + o));
@@ -128,7 +119,7 @@ pub(crate) fn convolve(
     let per_image = shape.tile_rows() * shape.tile_columns();
     let run = |part: Part, data: &mut [f32]| {
         if !stop() {
-            convolve_part(shape, x, kernel, &part, Target { data, stride, offset }, finish, step);
+            convolve_part(shape, x, kernel, &part, Target { data, stride, offset }, epilogue, step);
         }
     };
     if per_image >= step {
@@ -155,7 +146,7 @@ fn convolve_part(
     kernel: &Kernel,
     part: &Part,
     out: Target<'_>,
-    finish: &Finish<'_>,
+    epilogue: &Epilogue<'_>,
     step: usize,
 ) {
     let columns = shape.tile_columns();
@@ -193,7 +184,7 @@ fn convolve_part(
                     stride: width,
                     offset: 0,
                     padded: true,
-                    finish: Finish::default(),
+                    epilogue: Epilogue::default(),
                 });
             }
             arch.dispatch(Out {
@@ -205,7 +196,7 @@ fn convolve_part(
                 width,
                 out: Target { data: &mut *out.data, stride: out.stride, offset: out.offset },
                 above,
-                finish,
+                epilogue,
             });
         }
     });
@@ -335,14 +326,14 @@ struct Out<'a> {
     width: usize,
     out: Target<'a>,
     above: usize,
-    finish: &'a Finish<'a>,
+    epilogue: &'a Epilogue<'a>,
 }
 
 impl WithSimd for Out<'_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { shape, outputs, tiles, product, place, width, out, above, finish } = self;
+        let Self { shape, outputs, tiles, product, place, width, out, above, epilogue } = self;
         let Maps { height: out_height, width: out_width, .. } = shape.output;
         let lanes = S::F32_LANES;
         let zero = simd.splat_f32s(0.0);
@@ -371,9 +362,9 @@ impl WithSimd for Out<'_> {
                         let row = first + i * out_width + j;
                         let out = &mut out.data[(row - above) * out.stride + out.offset + channel..][..count];
                         if count == lanes {
-                            finish.store::<S, true>(simd, pixels[j], out, row, channel);
+                            epilogue.store::<S, true>(simd, pixels[j], out, row, channel);
                         } else {
-                            finish.store::<S, false>(simd, pixels[j], out, row, channel);
+                            epilogue.store::<S, false>(simd, pixels[j], out, row, channel);
                         }
                     }
                 }
