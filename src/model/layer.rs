@@ -1,10 +1,13 @@
 //! A handle on one node of a model.
 
+use std::fmt;
+
 use candle_core::Tensor;
 
 use super::{Model, Node, NodeId, Op, ReceptiveField, Rules};
 use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;
+use crate::lang::value_type;
 
 /// One node of a model; cheap to clone, and keeps the model alive.
 #[derive(Clone, Debug)]
@@ -12,6 +15,8 @@ pub struct Layer {
     model: Model,
     id: NodeId,
 }
+
+value_type!(Layer, "layer", "a layer", "One operation of a model.");
 
 /// One row of the table that `layers()` shows.
 #[derive(Clone, Debug)]
@@ -99,5 +104,27 @@ impl Layer {
     pub fn activations(&self, x: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
         let mut values = self.model.run(x, &[self.id], &Rules::default(), interrupt)?;
         values.pop().ok_or_else(|| Error::new(Kind::Internal, "a run returned nothing"))
+    }
+
+    /// The names a reader knows it by: `conv4, fire2/expand3x3`.
+    pub fn label(&self) -> String {
+        let node = self.node();
+        let mut names = vec![node.ordinal.clone()];
+        names.extend(node.aliases.iter().filter(|alias| **alias != node.ordinal).take(1).cloned());
+        names.join(", ")
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "layer {} ({}) of {}: {} → {:?}",
+            self.name(),
+            self.label(),
+            self.model().name(),
+            self.node().op,
+            self.shape()
+        )
     }
 }

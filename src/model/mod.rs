@@ -4,16 +4,19 @@
 //! whose values come back), [`Rules`] (how gradients pass an operation) and an
 //! [`Interrupt`](crate::job::Interrupt); it stops after the last node that is needed and leaves nothing behind.
 
+mod arguments;
 mod bounds;
 pub mod budget;
 mod classes;
 mod executor;
 mod file;
+mod functions;
 mod graph;
-mod handle;
 mod layer;
+mod network;
 mod onnx;
 mod op;
+mod picture;
 mod planned;
 mod receptive_field;
 mod recipe;
@@ -23,14 +26,15 @@ mod shapes;
 #[cfg(test)]
 mod toy;
 mod weights;
-mod words;
 pub mod zoo;
 
+pub use arguments::{ClassName, Input, LayerName, or_embedded};
 pub use classes::Classes;
 pub use executor::{Executor, Pullback, Run};
+pub use functions::{layer_table, without_weights};
 pub use graph::{Builder, Graph, Node, NodeId};
-pub use handle::Model;
 pub use layer::{Layer, LayerRow};
+pub use network::Model;
 pub use onnx::OnnxOptions;
 pub use op::{BatchNorm, Conv2d, Linear, Op, Parameter, Scale};
 pub use planned::Planned;
@@ -39,4 +43,3 @@ pub use recipe::{ChannelOrder, InputRecipe, ResizeRule};
 pub use reference::Reference;
 pub use rules::Rules;
 pub use weights::{Step, Weights};
-pub use words::{ClassName, Input, LayerName, layer_table, or_embedded, without_weights};

@@ -13,7 +13,15 @@ use super::{
 use super::{Step, Weights, zoo};
 use crate::error::{Error, Kind, Result, did_you_mean};
 use crate::job::Interrupt;
+use crate::lang::value_type;
 use crate::tensor::{ReluRule, check_finite};
+
+value_type!(
+    Model,
+    "model",
+    "a model",
+    "A trained network: named operations with their weights, classes and input recipe."
+);
 
 /// The weights inside the binary, made lazily.
 const EMBEDDED: &[u8] = include_bytes!("../../assets/squeezenet1_1.safetensors");
@@ -107,6 +115,11 @@ impl Model {
     /// Its name, as `model("…")` takes it.
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// Its name with the start of the hash of its weights: `squeezenet1_1@1a2b3c4d`.
+    pub fn fingerprint(&self) -> String {
+        format!("{}@{}", self.name(), self.weights().hash().get(..8).unwrap_or_default())
     }
 
     /// What it computes.
@@ -250,6 +263,18 @@ fn not_embedded(name: &str) -> Error {
     Error::new(Kind::Argument, format!("the weights of {name} are not in the program"))
         .with_hint(hint)
         .at_argument("weights")
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (size, classes) = (self.recipe().size, self.classes().len());
+        let (layers, count) = (self.graph().nodes().len(), self.weights().count());
+        write!(
+            f,
+            "model {}: {layers} layers, {count} parameters, {size}×{size} pixels to {classes} classes",
+            self.name()
+        )
+    }
 }
 
 impl fmt::Debug for Model {

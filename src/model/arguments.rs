@@ -1,0 +1,158 @@
+//! What functions take that is about a model: inputs, classes and layers by name; and what completes them.
+
+use crate::error::{Error, Kind, Result};
+use crate::image::Image;
+use crate::lang::{Clues, Completer, Context, Dynamic, FromValue, Reject};
+use crate::model::{ChannelOrder, Classes, Layer, Model, zoo};
+use crate::tensor::TensorValue;
+
+/// What is given to a network: an image, or a tensor that is already in its input space.
+pub enum Input {
+    /// Any picture.
+    Image(Image),
+    /// [N, 3, height, width].
+    Tensor(TensorValue),
+}
+
+impl FromValue for Input {
+    const EXPECTED: &'static str = "an image or a tensor [N, 3, height, width]";
+    const TYPES: &'static [&'static str] = &["image", "tensor"];
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        if let Some(image) = value.clone().try_cast::<Image>() {
+            return Ok(Self::Image(image));
+        }
+        value.clone().try_cast::<TensorValue>().map(Self::Tensor).ok_or(Reject::Type)
+    }
+}
+
+/// A class, by number or by name.
+#[derive(Clone, Debug)]
+pub struct ClassName(Dynamic);
+
+impl FromValue for ClassName {
+    const EXPECTED: &'static str = "a class: its number or its name";
+    const TYPES: &'static [&'static str] = &["integer", "string"];
+    const COMPLETE: Option<Completer> = Some(class_names);
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        if value.is_int() || value.is_string() { Ok(Self(value.clone())) } else { Err(Reject::Type) }
+    }
+}
+
+impl ClassName {
+    /// Its number.
+    ///
+    /// # Errors
+    /// There is no such class, or there are several: the nearest ones are named.
+    pub fn resolve(&self, model: &Model) -> Result<usize> {
+        let found = match self.0.as_int() {
+            Ok(number) => model.classes().check(number),
+            Err(_) => model.classes().find(&self.0.to_string()),
+        };
+        found.map_err(|error| error.at_argument("class"))
+    }
+}
+
+/// A layer, by itself or by name.
+#[derive(Clone, Debug)]
+pub enum LayerName {
+    /// A handle.
+    Handle(Layer),
+    /// Any of its names.
+    Name(String),
+}
+
+impl FromValue for LayerName {
+    const EXPECTED: &'static str = "a layer or its name";
+    const TYPES: &'static [&'static str] = &["layer", "string"];
+    const COMPLETE: Option<Completer> = Some(layer_names);
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        if let Some(layer) = value.clone().try_cast::<Layer>() {
+            return Ok(Self::Handle(layer));
+        }
+        value.clone().into_string().map(Self::Name).map_err(|_| Reject::Type)
+    }
+}
+
+impl From<&str> for LayerName {
+    fn from(name: &str) -> Self {
+        Self::Name(name.to_owned())
+    }
+}
+
+impl LayerName {
+    /// The layer of this model.
+    ///
+    /// # Errors
+    /// There is no such layer, or the handle is another model's.
+    pub fn resolve(&self, model: &Model) -> Result<Layer> {
+        let name = match self {
+            Self::Handle(layer) if layer.model().name() != model.name() => {
+                let message = format!("this layer is of {}, not of {}", layer.model().name(), model.name());
+                return Err(Error::new(Kind::Argument, message).at_argument("layer"));
+            }
+            Self::Handle(layer) => layer.name(),
+            Self::Name(name) => name,
+        };
+        model.layer(name).map_err(|error| error.at_argument("layer"))
+    }
+}
+
+impl FromValue for ChannelOrder {
+    const EXPECTED: &'static str = "\"rgb\" or \"bgr\"";
+    const COMPLETE: Option<Completer> = Some(|_| vec!["rgb".into(), "bgr".into()]);
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        match value.clone().into_string().map_err(|_| Reject::Type)?.as_str() {
+            "rgb" => Ok(Self::Rgb),
+            "bgr" => Ok(Self::Bgr),
+            other => Err(Reject::Because(format!("must be {}, not {other:?}", Self::EXPECTED), None)),
+        }
+    }
+}
+
+/// The model that a call names, or the embedded one; noted with the hash of its weights.
+///
+/// # Errors
+/// The embedded model cannot be read.
+pub fn or_embedded(cx: &Context<'_>, model: Option<Model>) -> Result<Model> {
+    let model = model.map_or_else(Model::embedded, Ok)?;
+    cx.note("model", model.fingerprint());
+    Ok(model)
+}
+
+/// The model that a call is about, if its value is known.
+fn known_model(clues: &Clues<'_>) -> Option<Model> {
+    clues.others.iter().find_map(|other| other.value.clone()?.try_cast::<Model>())
+}
+
+/// The names of the layers of the model that a call is about, for completion: that of a variable, of `model("…")`, or
+/// the embedded one.
+pub(super) fn layer_names(clues: &Clues<'_>) -> Vec<String> {
+    if let Some(model) = known_model(clues) {
+        return model.graph().names().map(str::to_owned).collect();
+    }
+    let other = clues.others.iter().find(|other| other.kind == Some("model"));
+    let named = other.map(|other| other.written.trim().strip_prefix("model(\"")?.split('"').next());
+    // no weights are needed for names
+    let network = named.map_or(Some(Model::EMBEDDED), |named| named).and_then(zoo::find);
+    let graph = network.and_then(|network| network.graph().ok());
+    graph.map_or_else(Vec::new, |graph| graph.names().map(str::to_owned).collect())
+}
+
+/// The names of the classes of the model that a call is about, for completion.
+fn class_names(clues: &Clues<'_>) -> Vec<String> {
+    known_model(clues).map_or_else(Classes::imagenet, |model| model.classes().clone()).names().to_vec()
+}
+
+/// The networks, and the files of networks, for completion.
+pub(super) fn model_names(clues: &Clues<'_>) -> Vec<String> {
+    let mut names: Vec<String> = zoo::NAMES.iter().map(|name| (*name).to_owned()).collect();
+    names.extend(clues.files(&["onnx", "percept"]));
+    names
+}
+
+/// Where weights come from, for completion.
+pub(super) fn weights_names(clues: &Clues<'_>) -> Vec<String> {
+    let mut names = vec!["hub".to_owned(), "random".to_owned()];
+    names.extend(clues.files(&["safetensors", "pth", "pt"]));
+    names
+}

@@ -1,0 +1,27 @@
+//! Models into files.
+
+use std::path::Path;
+
+use crate::error::Result;
+use crate::lang::define;
+use crate::model::Model;
+
+/// Saves a model in one file (`.percept`): its graph with all names, its weights, its classes and its recipe.
+///
+/// `model(path)` reads it again, the same bit for bit.
+///
+/// ```rhai
+/// let path = "example.percept";
+/// model("squeezenet1_1").save(path);
+/// model(path)
+/// ```
+#[define(name = "save")]
+fn save_model(
+    /// The model.
+    model: Model,
+    /// The file.
+    #[complete(|clues| clues.files(&["percept"]))]
+    path: String,
+) -> Result<()> {
+    model.save(Path::new(&path)).map_err(|error| error.at_argument("path"))
+}
