@@ -8,7 +8,8 @@ use proc_macro::TokenStream;
 use proc_macro2::TokenStream as Tokens;
 use quote::quote;
 use syn::{
-    Attribute, Data, DeriveInput, Expr, ExprRange, Fields, FnArg, ItemFn, Lit, LitStr, Meta, Pat, RangeLimits, Type, UnOp,
+    Attribute, Data, DeriveInput, Expr, ExprRange, Fields, FnArg, ItemFn, Lit, LitStr, Meta, Pat, RangeLimits, Type,
+    UnOp,
 };
 
 /// Registers a function as a function of the language.

@@ -15,7 +15,12 @@ use super::value;
 use crate::error::{Error, Kind, Result};
 
 /// Registers all functions of one name: for any types, so that a wrong one gets our message.
-pub(super) fn register(engine: &mut Engine, runtime: &Rc<Runtime>, name: &'static str, overloads: &'static [&'static Function]) {
+pub(super) fn register(
+    engine: &mut Engine,
+    runtime: &Rc<Runtime>,
+    name: &'static str,
+    overloads: &'static [&'static Function],
+) {
     let most = overloads.iter().map(|function| function.positional().count()).max().unwrap_or(0);
     for arity in 0..=most + 2 {
         let runtime = Rc::clone(runtime);

@@ -204,4 +204,3 @@ fn output(engine: &mut Engine, runtime: &Rc<Runtime>) {
     let interrupt = runtime.interrupt.clone();
     engine.on_progress(move |_| interrupt.is_raised().then_some(Dynamic::UNIT));
 }
-

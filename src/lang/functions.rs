@@ -56,7 +56,8 @@ pub(super) fn natives(engine: &Engine) -> Vec<Native> {
     for name in ["print", "debug", "type_of", "call", "curry", "is_shared", "is_def_var", "is_def_fn", "eval", "Fn"] {
         natives.push(Native { name: name.into(), signature: format!("{name}(…)"), first: None, returns: None });
     }
-    natives.retain(|native| registry::overloads(&native.name).is_empty() && native.name.starts_with(char::is_alphabetic));
+    natives
+        .retain(|native| registry::overloads(&native.name).is_empty() && native.name.starts_with(char::is_alphabetic));
     natives.sort_by(|a, b| (&a.name, &a.first).cmp(&(&b.name, &b.first)));
     natives.dedup_by(|a, b| (&a.name, &a.first) == (&b.name, &b.first));
     natives
@@ -91,7 +92,11 @@ pub(super) fn script_functions(engine: &Engine) -> Vec<ScriptFunction> {
             let script = info.script?;
             let doc: Vec<String> = script.comments.iter().map(|line| uncomment(line)).collect();
             let signature = format!("{name}({})", script.params.join(", "));
-            (!name.contains('$') && !is_wrapper(&info.metadata.name)).then(|| ScriptFunction { name, signature, doc: doc.join("\n") })
+            (!name.contains('$') && !is_wrapper(&info.metadata.name)).then(|| ScriptFunction {
+                name,
+                signature,
+                doc: doc.join("\n"),
+            })
         },
         false,
     );

@@ -129,8 +129,12 @@ pub fn highlights(scan: &Scan, text: &str) -> Vec<Highlight> {
         }
     }
     match scan.inside {
-        Some(Inside::Text(place)) => highlights.push(Highlight { range: walk.to(place)..text.len(), kind: TokenKind::Text }),
-        Some(Inside::Comment(place)) => highlights.push(Highlight { range: walk.to(place)..text.len(), kind: TokenKind::Comment }),
+        Some(Inside::Text(place)) => {
+            highlights.push(Highlight { range: walk.to(place)..text.len(), kind: TokenKind::Text })
+        }
+        Some(Inside::Comment(place)) => {
+            highlights.push(Highlight { range: walk.to(place)..text.len(), kind: TokenKind::Comment })
+        }
         None => {}
     }
     highlights.sort_by_key(|piece| piece.range.start);

@@ -8,8 +8,8 @@ use std::rc::Rc;
 use include_dir::{Dir, include_dir};
 use rhai::{Dynamic, Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 
-use super::context::Runtime;
 use super::compile::{Roles, compile};
+use super::context::Runtime;
 use super::report;
 use crate::error::{Error, Kind, Result, did_you_mean};
 

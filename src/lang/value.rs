@@ -365,6 +365,13 @@ impl IntoValue for usize {
     }
 }
 
+impl<T: IntoValue> IntoValue for Option<T> {
+    const NAME: &'static str = T::NAME;
+    fn into_value(self) -> Dynamic {
+        self.map_or(Dynamic::UNIT, T::into_value)
+    }
+}
+
 impl<T: IntoValue> IntoValue for Vec<T> {
     const NAME: &'static str = "list";
     fn into_value(self) -> Dynamic {

@@ -1,8 +1,8 @@
 //! What functions take that is about a model: inputs, classes and layers by name; and what completes them.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::image::Image;
-use crate::lang::{Clues, Completer, Context, Dynamic, FromValue, Reject};
+use crate::lang::{Completer, CompletionContext, Dynamic, FromValue, Reject};
 use crate::model::{ChannelOrder, Classes, Layer, Model, zoo};
 use crate::tensor::TensorValue;
 
@@ -79,21 +79,21 @@ impl From<&str> for LayerName {
     }
 }
 
-impl LayerName {
-    /// The layer of this model.
-    ///
-    /// # Errors
-    /// There is no such layer, or the handle is another model's.
-    pub fn resolve(&self, model: &Model) -> Result<Layer> {
-        let name = match self {
-            Self::Handle(layer) if layer.model().name() != model.name() => {
-                let message = format!("this layer is of {}, not of {}", layer.model().name(), model.name());
-                return Err(Error::new(Kind::Argument, message).at_argument("layer"));
-            }
-            Self::Handle(layer) => layer.name(),
-            Self::Name(name) => name,
-        };
-        model.layer(name).map_err(|error| error.at_argument("layer"))
+impl From<Layer> for LayerName {
+    fn from(layer: Layer) -> Self {
+        Self::Handle(layer)
+    }
+}
+
+impl From<&str> for ClassName {
+    fn from(name: &str) -> Self {
+        Self(name.to_owned().into())
+    }
+}
+
+impl From<usize> for ClassName {
+    fn from(number: usize) -> Self {
+        Self(i64::try_from(number).unwrap_or(i64::MAX).into())
     }
 }
 
@@ -109,28 +109,18 @@ impl FromValue for ChannelOrder {
     }
 }
 
-/// The model that a call names, or the embedded one; noted with the hash of its weights.
-///
-/// # Errors
-/// The embedded model cannot be read.
-pub fn or_embedded(cx: &Context<'_>, model: Option<Model>) -> Result<Model> {
-    let model = model.map_or_else(Model::embedded, Ok)?;
-    cx.note("model", model.fingerprint());
-    Ok(model)
-}
-
 /// The model that a call is about, if its value is known.
-fn known_model(clues: &Clues<'_>) -> Option<Model> {
-    clues.others.iter().find_map(|other| other.value.clone()?.try_cast::<Model>())
+fn known_model(context: &CompletionContext<'_>) -> Option<Model> {
+    context.others.iter().find_map(|other| other.value.clone()?.try_cast::<Model>())
 }
 
 /// The names of the layers of the model that a call is about, for completion: that of a variable, of `model("…")`, or
 /// the embedded one.
-pub(super) fn layer_names(clues: &Clues<'_>) -> Vec<String> {
-    if let Some(model) = known_model(clues) {
+pub(super) fn layer_names(context: &CompletionContext<'_>) -> Vec<String> {
+    if let Some(model) = known_model(context) {
         return model.graph().names().map(str::to_owned).collect();
     }
-    let other = clues.others.iter().find(|other| other.kind == Some("model"));
+    let other = context.others.iter().find(|other| other.kind == Some("model"));
     let named = other.map(|other| other.written.trim().strip_prefix("model(\"")?.split('"').next());
     // no weights are needed for names
     let network = named.map_or(Some(Model::EMBEDDED), |named| named).and_then(zoo::find);
@@ -139,20 +129,20 @@ pub(super) fn layer_names(clues: &Clues<'_>) -> Vec<String> {
 }
 
 /// The names of the classes of the model that a call is about, for completion.
-fn class_names(clues: &Clues<'_>) -> Vec<String> {
-    known_model(clues).map_or_else(Classes::imagenet, |model| model.classes().clone()).names().to_vec()
+fn class_names(context: &CompletionContext<'_>) -> Vec<String> {
+    known_model(context).map_or_else(Classes::imagenet, |model| model.classes().clone()).names().to_vec()
 }
 
 /// The networks, and the files of networks, for completion.
-pub(super) fn model_names(clues: &Clues<'_>) -> Vec<String> {
+pub(super) fn model_names(context: &CompletionContext<'_>) -> Vec<String> {
     let mut names: Vec<String> = zoo::NAMES.iter().map(|name| (*name).to_owned()).collect();
-    names.extend(clues.files(&["onnx", "percept"]));
+    names.extend(context.files(&["onnx", "percept"]));
     names
 }
 
 /// Where weights come from, for completion.
-pub(super) fn weights_names(clues: &Clues<'_>) -> Vec<String> {
+pub(super) fn weights_names(context: &CompletionContext<'_>) -> Vec<String> {
     let mut names = vec!["hub".to_owned(), "random".to_owned()];
-    names.extend(clues.files(&["safetensors", "pth", "pt"]));
+    names.extend(context.files(&["safetensors", "pth", "pt"]));
     names
 }

@@ -16,7 +16,7 @@ pub struct Layer {
     id: NodeId,
 }
 
-value_type!(Layer, "layer", "a layer", "One operation of a model.");
+value_type!(Layer, "layer", "a layer", "One operation of a model.", made_by = |layer: &Layer| Some(layer.provenance()));
 
 /// One row of the table that `layers()` shows.
 #[derive(Clone, Debug)]
@@ -45,6 +45,19 @@ impl Layer {
     /// The model it belongs to.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// Another layer of the same model.
+    pub(crate) fn sibling(&self, id: NodeId) -> Self {
+        Self { model: self.model.clone(), id }
+    }
+
+    /// How a script would write it.
+    pub fn provenance(&self) -> String {
+        if Model::embedded().is_ok_and(|embedded| embedded.same(&self.model)) {
+            return format!("layer({:?})", self.name());
+        }
+        format!("layer({}, {:?})", self.model.fingerprint(), self.name())
     }
 
     /// Its place in the model's graph, to be used as a tap.

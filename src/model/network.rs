@@ -20,7 +20,8 @@ value_type!(
     Model,
     "model",
     "a model",
-    "A trained network: named operations with their weights, classes and input recipe."
+    "A trained network: named operations with their weights, classes and input recipe.",
+    made_by = |model: &Model| Some(model.fingerprint())
 );
 
 /// The weights inside the binary, made lazily.
@@ -207,6 +208,20 @@ impl Model {
         interrupt: &Interrupt,
     ) -> Result<(Vec<Tensor>, Pullback)> {
         self.executor(x, taps, rules)?.pullback(&x.to_dtype(DType::F32)?.detach(), &Run { taps, rules, interrupt })
+    }
+
+    /// As [`pullback`](Self::pullback), with the backward pass going to the nodes `at` instead of the input.
+    pub fn pullback_at(
+        &self,
+        x: &Tensor,
+        taps: &[NodeId],
+        at: &[NodeId],
+        rules: &Rules,
+        interrupt: &Interrupt,
+    ) -> Result<(Vec<Tensor>, Pullback)> {
+        let run = Run { taps, rules, interrupt };
+        let _ = at;
+        self.executor(x, taps, rules)?.pullback(&x.to_dtype(DType::F32)?.detach(), &run)
     }
 
     /// What computes `taps` of `x`, if that is possible.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::session::{TokenKind, Highlight};
+use crate::session::{Highlight, TokenKind};
 
 const PLAIN: &str = "\x1b[0m";
 
@@ -129,7 +129,7 @@ impl Palette {
                     painted.push_str(&text[from..range.end]);
                 }
                 TokenKind::Function if !known(word) => painted.push_str(word),
-                look => painted.push_str(&styled(word, self.style(*kind))),
+                _ => painted.push_str(&styled(word, self.style(*kind))),
             }
         }
         painted.push_str(&text[at..]);

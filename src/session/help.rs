@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::Output;
 use crate::lang::{
-    Function, Dynamic, Interpreter, ScriptFunction, builtin, builtins, describe, signature, text, type_name,
+    Dynamic, Function, Interpreter, ScriptFunction, describe, functions, overloads, signature, text, type_name,
 };
 
 /// What `help(value)` says.
@@ -19,11 +19,11 @@ pub fn help(functions: &[ScriptFunction], value: &Dynamic) -> Option<String> {
     named(functions, &name)
 }
 
-/// The documentation of a function by name: of a builtin, a cell or a module.
+/// The documentation of a function by name: of a function, a cell or a module.
 pub fn named(functions: &[ScriptFunction], name: &str) -> Option<String> {
     let overloads = overloads(name);
     if !overloads.is_empty() {
-        let pages: Vec<String> = overloads.iter().map(|builtin| page(builtin)).collect();
+        let pages: Vec<String> = overloads.iter().map(|function| page(function)).collect();
         return Some(pages.join("\n\n---\n\n"));
     }
     let function =
@@ -32,12 +32,12 @@ pub fn named(functions: &[ScriptFunction], name: &str) -> Option<String> {
 }
 
 /// One function's page, in Markdown.
-pub fn page(builtin: &Function) -> String {
-    let mut page = format!("```rhai\n{}\n```\n\n{}\n", signature(builtin), builtin.doc);
-    if !builtin.parameters().next().is_none() {
+pub fn page(function: &Function) -> String {
+    let mut page = format!("```rhai\n{}\n```\n\n{}\n", signature(function), function.doc);
+    if !function.parameters().next().is_none() {
         page.push_str("\n| argument | what it is |\n| --- | --- |\n");
     }
-    for parameter in builtin.parameters() {
+    for parameter in function.parameters() {
         let name = match parameter.default {
             None => format!("`{}`", parameter.name),
             Some("optional") => format!("`{}=`", parameter.name),
@@ -66,9 +66,9 @@ fn bounds(low: Option<f64>, high: Option<f64>) -> String {
 fn methods_of(value: &Dynamic) -> String {
     let mut text = format!("{}\n\n| function | what it does |\n| --- | --- |\n", describe(value));
     for (_, overloads) in functions() {
-        for builtin in overloads {
-            if takes_first(builtin, value) {
-                let _ = writeln!(text, "| `{}` | {} |", signature(builtin), builtin.summary());
+        for function in overloads {
+            if takes_first(function, value) {
+                let _ = writeln!(text, "| `{}` | {} |", signature(function), function.summary());
             }
         }
     }
@@ -76,8 +76,8 @@ fn methods_of(value: &Dynamic) -> String {
 }
 
 /// Does a function take this value as its first argument, and not just any value?
-pub fn takes_first(builtin: &Function, value: &Dynamic) -> bool {
-    builtin.positional().next().is_some_and(|first| first.kind != "any value" && (first.accepts)(value))
+pub fn takes_first(function: &Function, value: &Dynamic) -> bool {
+    function.positional().next().is_some_and(|first| first.kind != "any value" && (first.accepts)(value))
 }
 
 /// The documentation of a function or variable.

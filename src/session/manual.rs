@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::commands::{COMMANDS, Command};
 use super::help::page;
-use crate::lang::{Function, builtins, stdlib, value_types};
+use crate::lang::{Function, functions, stdlib, value_types};
 
 const HEAD: &str = "\
 # Percept: reference manual
@@ -64,8 +64,8 @@ pub fn manual() -> String {
 fn by_section() -> Vec<(String, Vec<&'static Function>)> {
     let mut sections: BTreeMap<String, Vec<&Function>> = BTreeMap::new();
     for (_, overloads) in functions() {
-        for builtin in overloads {
-            sections.entry(builtin.section()).or_default().push(builtin);
+        for function in overloads {
+            sections.entry(function.section()).or_default().push(function);
         }
     }
     sections.into_iter().map(|(section, words)| (heading(&section), words)).collect()

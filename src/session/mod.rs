@@ -20,7 +20,7 @@ pub use sink::{Preview, Sink};
 use crate::error::{Error, Kind, Result};
 use crate::job::{Interrupt, Report, Reporter};
 use crate::lang::{Dynamic, Host, Interpreter};
-pub use crate::lang::{TokenKind, Highlight};
+pub use crate::lang::{Highlight, TokenKind};
 
 /// An interpreter with its variables and its output.
 ///

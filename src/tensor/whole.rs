@@ -31,9 +31,8 @@ pub fn zip(a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f32 + Sync) -> Result
 /// # Errors
 /// The tensor holds no float32 values.
 pub fn map(x: &Tensor, f: impl Fn(f32) -> f32 + Sync) -> Result<Tensor> {
-    let values = with_values(&x.detach(), |x| -> Vec<f32> {
-        x.par_iter().with_min_len(PART).map(|value| f(*value)).collect()
-    })?;
+    let values =
+        with_values(&x.detach(), |x| -> Vec<f32> { x.par_iter().with_min_len(PART).map(|value| f(*value)).collect() })?;
     Ok(Tensor::from_vec(values, x.shape(), &Device::Cpu)?.to_device(x.device())?)
 }
 

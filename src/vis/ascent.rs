@@ -57,13 +57,7 @@ impl<'a> Ascent<'a> {
     ///
     /// # Errors
     /// The image is too small for the objective's layers. An interrupt is no error: see [`Ended`].
-    pub fn climb(
-        &mut self,
-        job: &Job,
-        progress: &Progress<'_>,
-        param: &mut dyn Param,
-        steps: usize,
-    ) -> Result<Ended> {
+    pub fn climb(&mut self, job: &Job, progress: &Progress<'_>, param: &mut dyn Param, steps: usize) -> Result<Ended> {
         for done in 0..steps {
             match self.step(param, job.interrupt()) {
                 Err(error) if error.kind() == Kind::Interrupted => return Ok(Ended::Interrupted { steps: done }),
@@ -81,8 +75,7 @@ impl<'a> Ascent<'a> {
     /// One step; if it fails, nothing has changed.
     fn step(&mut self, param: &mut dyn Param, interrupt: &Interrupt) -> Result<()> {
         let mut random = self.random.clone();
-        let drawn: Vec<Box<dyn Drawn>> =
-            self.transforms.iter().map(|transform| transform.draw(&mut random)).collect();
+        let drawn: Vec<Box<dyn Drawn>> = self.transforms.iter().map(|transform| transform.draw(&mut random)).collect();
         let image = drawn.iter().try_fold(param.image()?, |image, transform| transform.apply(&image))?;
         let gradient = gradient(self.objective, &image, interrupt)?;
         let gradient = drawn.iter().rev().try_fold(gradient, |gradient, transform| transform.adjoint(&gradient))?;

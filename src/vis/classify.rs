@@ -6,8 +6,9 @@ use candle_core::{D, Tensor};
 
 use crate::error::Result;
 use crate::image::Image;
-use crate::lang::{Context, Dynamic, IntoValue, Provenance, define, value_type};
-use crate::model::{Model, or_embedded};
+use crate::job::Job;
+use crate::lang::{Dynamic, IntoValue, Provenance, function, value_type};
+use crate::model::{Model, Network};
 
 /// A class with the network's confidence in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,20 +31,10 @@ pub struct Classification {
     /// The classes.
     pub ranked: Vec<Ranked>,
     /// The call that made it.
-    pub provenance: Option<String>,
+    pub provenance: Provenance,
 }
 
-value_type!(Classification, "classification", "a classification", "The most probable classes of an image.", remembers);
-
-impl Provenance for Classification {
-    fn provenance(&self) -> Option<&str> {
-        self.provenance.as_deref()
-    }
-
-    fn made_by(self, call: &str) -> Self {
-        Self { provenance: Some(call.to_owned()), ..self }
-    }
-}
+value_type!(Classification, "classification", "a classification", "The most probable classes of an image.", provenance);
 
 impl fmt::Display for Classification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,22 +74,20 @@ fn rank(model: &Model, logits: &Tensor, top: usize) -> Result<Vec<Ranked>> {
 /// ```rhai
 /// classify(photo("chelsea"), top=3)
 /// ```
-#[define]
-fn classify(
-    cx: &Context<'_>,
+#[function]
+pub fn classify(
+    job: &Job,
     /// The image.
-    image: Image,
+    image: &Image,
     /// How many classes.
     #[default(5)]
     #[range(1..=1000)]
     top: usize,
-    /// The network; the embedded one if not given.
-    #[default]
-    model: Option<Model>,
+    #[options] network: &Network,
 ) -> Result<Classification> {
-    let model = or_embedded(cx, model)?;
-    let view = model.view(&image)?;
-    let logits = model.forward(&model.input(&view)?, cx.interrupt())?.squeeze(0)?;
+    let model = network.get(job)?;
+    let view = model.view(image)?;
+    let logits = model.forward(&model.input(&view)?, job.interrupt())?.squeeze(0)?;
     Ok(Classification { image: view, ranked: rank(&model, &logits, top)?, provenance: None })
 }
 
@@ -107,7 +96,7 @@ fn classify(
 /// ```rhai
 /// classify(photo("chelsea")).class
 /// ```
-#[define(property)]
+#[function(property)]
 fn class(
     /// The classification.
     classification: Classification,
@@ -120,7 +109,7 @@ fn class(
 /// ```rhai
 /// classify(photo("chelsea")).name
 /// ```
-#[define(property)]
+#[function(property)]
 fn name(
     /// The classification.
     classification: Classification,
@@ -133,7 +122,7 @@ fn name(
 /// ```rhai
 /// classify(photo("chelsea")).probability
 /// ```
-#[define(property)]
+#[function(property)]
 fn probability(
     /// The classification.
     classification: Classification,
@@ -141,12 +130,12 @@ fn probability(
     Ok(classification.ranked.first().map_or(0.0, |best| f64::from(best.probability)))
 }
 
-/// All classes of a classification as a list of maps with `class`, `name` and `probability`.
+/// All classes of a classification as a list of maps with `class`, `name`, `probability` and `logit`.
 ///
 /// ```rhai
 /// classify(photo("chelsea")).to_list()[1].name
 /// ```
-#[define]
+#[function]
 fn to_list(
     /// The classification.
     classification: Classification,
@@ -156,6 +145,7 @@ fn to_list(
         map.insert("class".into(), ranked.class.into_value());
         map.insert("name".into(), ranked.name.clone().into_value());
         map.insert("probability".into(), f64::from(ranked.probability).into_value());
+        map.insert("logit".into(), f64::from(ranked.logit).into_value());
         map.into_value()
     };
     Ok(classification.ranked.iter().map(entry).collect())

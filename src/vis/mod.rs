@@ -16,5 +16,5 @@ pub mod synthesis;
 pub mod transform;
 
 pub use classify::{Classification, Ranked, classify};
-pub use options::{Explain, Network};
+pub use options::Explain;
 pub use prediction::Prediction;

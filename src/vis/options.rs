@@ -1,39 +1,11 @@
 //! Options that several methods take, each documented once.
 
-use crate::error::{Error, Kind, Result};
+use super::Prediction;
+use crate::error::Result;
 use crate::image::Image;
 use crate::job::Job;
 use crate::lang::Options;
-use crate::model::{ClassName, Layer, LayerName, Model};
-
-use super::Prediction;
-
-/// Which network.
-#[derive(Clone, Debug, Options)]
-pub struct Network {
-    /// The network; the embedded one if not given.
-    #[default]
-    #[leading]
-    pub model: Option<Model>,
-}
-
-impl Network {
-    /// The network, noted for the provenance of the result.
-    ///
-    /// # Errors
-    /// The embedded network cannot be read.
-    pub fn get(&self, job: &Job) -> Result<Model> {
-        let model = self.model.clone().map_or_else(Model::embedded, Ok)?;
-        job.note("model", model.provenance());
-        Ok(model)
-    }
-}
-
-impl From<Model> for Network {
-    fn from(model: Model) -> Self {
-        Self { model: Some(model) }
-    }
-}
+use crate::model::{ClassName, Layer, LayerName, Model, Network, resolve_layer};
 
 /// What is explained, and of which network.
 #[derive(Clone, Debug, Options)]
@@ -69,39 +41,7 @@ impl Explain {
         layer: Option<&LayerName>,
         default: fn(&Model) -> Result<Layer>,
     ) -> Result<(Prediction, Layer)> {
-        let layer = resolve(job, layer, self.model.as_ref(), default)?;
+        let layer = resolve_layer(job, layer, self.model.as_ref(), default)?;
         Ok((Prediction::of(job, layer.model().clone(), image, self.class.as_ref())?, layer))
     }
-}
-
-/// The layer that a method looks at, whose handle decides the network; noted for the provenance of the result.
-///
-/// # Errors
-/// There is no such layer, or a handle is of another network than `model`.
-pub fn resolve(
-    job: &Job,
-    layer: Option<&LayerName>,
-    model: Option<&Model>,
-    default: fn(&Model) -> Result<Layer>,
-) -> Result<Layer> {
-    let found = match (layer, model) {
-        (Some(LayerName::Handle(layer)), None) => layer.clone(),
-        (Some(LayerName::Handle(layer)), Some(model)) if layer.model().same(model) => layer.clone(),
-        (Some(LayerName::Handle(layer)), Some(model)) => {
-            let (of, given) = (layer.model().provenance(), model.provenance());
-            let message = format!("this layer is of {of}, not of the network given as `model`, {given}");
-            let error = Error::new(Kind::Argument, message);
-            return Err(error.with_hint("leave out `model`: a layer knows its network").at_argument("layer"));
-        }
-        (name, model) => {
-            let model = model.cloned().map_or_else(Model::embedded, Ok)?;
-            match name {
-                Some(LayerName::Name(name)) => model.layer(name).map_err(|error| error.at_argument("layer"))?,
-                _ => default(&model)?,
-            }
-        }
-    };
-    job.note("layer", format!("{:?}", found.name()));
-    job.note("model", found.model().provenance());
-    Ok(found)
 }

@@ -102,8 +102,7 @@ impl Prediction {
                 variants.extend_from_slice(&input);
                 make(index, &mut variants[from..])?;
             }
-            let variants =
-                Tensor::from_vec(variants, (chunk.len(), channels, height, width), self.input.device())?;
+            let variants = Tensor::from_vec(variants, (chunk.len(), channels, height, width), self.input.device())?;
             let logits = self.model.forward(&variants, job.interrupt())?;
             scores.extend(logits.narrow(1, self.class, 1)?.flatten_all()?.to_vec1::<f32>()?);
             progress.advance(chunk.len())?;

@@ -1,9 +1,10 @@
 //! Layers, their names, their weights.
 
 use crate::error::{Error, Kind, Result};
+use crate::job::Job;
 use crate::lang::{IntoValue, Table, define};
 use crate::model::arguments::layer_names;
-use crate::model::{Layer, Model};
+use crate::model::{Layer, Model, Network};
 use crate::tensor::TensorValue;
 
 /// The layers of a model in order of execution, with all their names.
@@ -13,19 +14,17 @@ use crate::tensor::TensorValue;
 /// side, in pixels, of the square that one unit sees.
 ///
 /// ```rhai
-/// model("squeezenet1_1").layers()
+/// layers()
 /// ```
 #[define]
-fn layers(
-    /// The model.
-    model: Model,
-) -> Result<Table> {
-    Ok(layer_table(&model))
+fn layers(job: &Job, #[options] network: &Network) -> Result<Table> {
+    Ok(layer_table(&network.get(job)?))
 }
 
 /// The layers of a model as the word `layers` lists them.
 pub fn layer_table(model: &Model) -> Table {
-    let mut table = Table::new(&["layer", "counted", "also", "operation", "output", "parameters", "sees"]);
+    let mut table =
+        Table::new(&["layer", "ordinal", "aliases", "operation", "output", "parameters", "receptive_field"]);
     for row in model.layers() {
         let also: Vec<&str> = row.aliases.iter().filter(|alias| **alias != row.ordinal).map(String::as_str).collect();
         let shape: Vec<String> = row.shape.iter().map(ToString::to_string).collect();
@@ -45,31 +44,21 @@ pub fn layer_table(model: &Model) -> Table {
 /// One layer of a model, by any of its names: `"features.3.squeeze"`, `"fire2/squeeze1x1"` or `"conv2"`.
 ///
 /// ```rhai
+/// layer("conv1")
+/// ```
+///
+/// ```rhai
 /// layer(model("squeezenet1_1"), "conv2")
 /// ```
 #[define(name = "layer")]
-fn layer_word(
-    /// The model.
-    model: Model,
+fn layer_by_name(
+    job: &Job,
     /// The layer's name; `layers()` lists them.
     #[complete(layer_names)]
     name: String,
+    #[options] network: &Network,
 ) -> Result<Layer> {
-    model.layer(&name).map_err(|error| error.at_argument("name"))
-}
-
-/// One layer of the embedded model, by any of its names.
-///
-/// ```rhai
-/// layer("conv1")
-/// ```
-#[define(name = "layer")]
-fn layer_of_embedded(
-    /// The layer's name; `layers()` lists them.
-    #[complete(layer_names)]
-    name: String,
-) -> Result<Layer> {
-    Model::embedded()?.layer(&name).map_err(|error| error.at_argument("name"))
+    network.get(job)?.layer(&name).map_err(|error| error.at_argument("name"))
 }
 
 /// The weights of a layer as a tensor: [outputs, inputs, height, width] for a convolution.

@@ -43,7 +43,7 @@ fn model_word(
     seed: Option<u64>,
     /// For `.onnx`: a file with the names of the classes, one a line; ImageNet's if there are 1,000 answers.
     #[default]
-    #[complete(|clues| clues.files(&["txt"]))]
+    #[complete(|context| context.files(&["txt"]))]
     classes: Option<String>,
     /// For `.onnx`: what is subtracted from each channel, in the network's order and range.
     #[default]

@@ -2,21 +2,23 @@
 
 use crate::error::Result;
 use crate::image::Image;
+use crate::job::Job;
 use crate::lang::define;
-use crate::model::Model;
+use crate::model::Network;
 use crate::tensor::TensorValue;
 
 /// An image as a tensor [1, 3, height, width] in the input space of a network, brought to its size.
 ///
 /// ```rhai
-/// model("squeezenet1_1").prepare(photo("china")).shape
+/// prepare(photo("china")).shape
 /// ```
 #[define]
 fn prepare(
-    /// The model.
-    model: Model,
+    job: &Job,
     /// The image.
     image: Image,
+    #[options] network: &Network,
 ) -> Result<TensorValue> {
+    let model = network.get(job)?;
     Ok(model.input(&model.view(&image)?)?.into())
 }

@@ -20,7 +20,7 @@ fn save_model(
     /// The model.
     model: Model,
     /// The file.
-    #[complete(|clues| clues.files(&["percept"]))]
+    #[complete(|context| context.files(&["percept"]))]
     path: String,
 ) -> Result<()> {
     model.save(Path::new(&path)).map_err(|error| error.at_argument("path"))

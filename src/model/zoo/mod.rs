@@ -27,6 +27,8 @@ pub struct Entry {
     pub name: &'static str,
     /// The input of its published ImageNet weights.
     pub recipe: InputRecipe,
+    /// The layers that methods look at if none is given.
+    pub layers: DefaultLayers,
     build: fn() -> Result<Graph>,
     /// How the names of parameters begin that only serve training.
     ignored: &'static [&'static str],
@@ -34,37 +36,53 @@ pub struct Entry {
     renamed: &'static [[&'static str; 2]],
 }
 
+/// The layers that methods look at if none is given.
+#[derive(Clone, Copy, Debug)]
+pub struct DefaultLayers {
+    /// Whose activations a dream amplifies.
+    pub dream: &'static str,
+    /// Of class activation maps.
+    pub cam: &'static str,
+}
+
 /// All networks.
 pub const ENTRIES: &[Entry] = &[
-    network("alexnet", alexnet::alexnet),
-    network("vgg11", || vgg::vgg([1, 1, 2, 2, 2], false)),
-    network("vgg11_bn", || vgg::vgg([1, 1, 2, 2, 2], true)),
-    network("vgg13", || vgg::vgg([2, 2, 2, 2, 2], false)),
-    network("vgg13_bn", || vgg::vgg([2, 2, 2, 2, 2], true)),
-    network("vgg16", || vgg::vgg([2, 2, 3, 3, 3], false)),
-    network("vgg16_bn", || vgg::vgg([2, 2, 3, 3, 3], true)),
-    network("vgg19", || vgg::vgg([2, 2, 4, 4, 4], false)),
-    network("vgg19_bn", || vgg::vgg([2, 2, 4, 4, 4], true)),
-    network("squeezenet1_0", squeezenet::squeezenet1_0),
-    network("squeezenet1_1", squeezenet::squeezenet1_1),
-    Entry { recipe: CENTRED, ignored: &["aux1.", "aux2."], ..network("googlenet", googlenet::googlenet) },
+    network("alexnet", alexnet::alexnet, ["relu4", "relu5"]),
+    network("vgg11", || vgg::vgg([1, 1, 2, 2, 2], false), ["relu4_2", "relu5_2"]),
+    network("vgg11_bn", || vgg::vgg([1, 1, 2, 2, 2], true), ["relu4_2", "relu5_2"]),
+    network("vgg13", || vgg::vgg([2, 2, 2, 2, 2], false), ["relu4_2", "relu5_2"]),
+    network("vgg13_bn", || vgg::vgg([2, 2, 2, 2, 2], true), ["relu4_2", "relu5_2"]),
+    network("vgg16", || vgg::vgg([2, 2, 3, 3, 3], false), ["relu4_2", "relu5_3"]),
+    network("vgg16_bn", || vgg::vgg([2, 2, 3, 3, 3], true), ["relu4_2", "relu5_3"]),
+    network("vgg19", || vgg::vgg([2, 2, 4, 4, 4], false), ["relu4_2", "relu5_4"]),
+    network("vgg19_bn", || vgg::vgg([2, 2, 4, 4, 4], true), ["relu4_2", "relu5_4"]),
+    network("squeezenet1_0", squeezenet::squeezenet1_0, ["fire7", "fire9"]),
+    network("squeezenet1_1", squeezenet::squeezenet1_1, ["fire7", "fire9"]),
+    Entry {
+        recipe: CENTRED,
+        ignored: &["aux1.", "aux2."],
+        ..network("googlenet", googlenet::googlenet, ["inception4c", "inception5b"])
+    },
     Entry {
         recipe: InputRecipe { size: 299, resize: ResizeRule::CenterCrop { shorter: 342 }, ..CENTRED },
         ignored: &["AuxLogits."],
-        ..network("inception_v3", inception::inception_v3)
+        ..network("inception_v3", inception::inception_v3, ["Mixed_6b", "Mixed_7c"])
     },
-    network("resnet18", || resnet::resnet(Block::Basic, [2, 2, 2, 2])),
-    network("resnet34", || resnet::resnet(Block::Basic, [3, 4, 6, 3])),
-    network("resnet50", || resnet::resnet(Block::Bottleneck, [3, 4, 6, 3])),
-    network("resnet101", || resnet::resnet(Block::Bottleneck, [3, 4, 23, 3])),
-    network("resnet152", || resnet::resnet(Block::Bottleneck, [3, 8, 36, 3])),
-    network("mobilenet_v2", mobilenet::mobilenet_v2),
+    network("resnet18", || resnet::resnet(Block::Basic, [2, 2, 2, 2]), ["layer3", "layer4"]),
+    network("resnet34", || resnet::resnet(Block::Basic, [3, 4, 6, 3]), ["layer3", "layer4"]),
+    network("resnet50", || resnet::resnet(Block::Bottleneck, [3, 4, 6, 3]), ["layer3", "layer4"]),
+    network("resnet101", || resnet::resnet(Block::Bottleneck, [3, 4, 23, 3]), ["layer3", "layer4"]),
+    network("resnet152", || resnet::resnet(Block::Bottleneck, [3, 8, 36, 3]), ["layer3", "layer4"]),
+    network("mobilenet_v2", mobilenet::mobilenet_v2, ["features.13", "features.18"]),
     Entry {
         // the published file is older than PyTorch's ban on dots in the names of modules
         renamed: &[[".norm.1.", ".norm1."], [".norm.2.", ".norm2."], [".conv.1.", ".conv1."], [".conv.2.", ".conv2."]],
-        ..network("densenet121", densenet::densenet121)
+        ..network("densenet121", densenet::densenet121, ["denseblock3", "features.norm5"])
     },
-    Entry { recipe: efficientnet_lite::RECIPE, ..network("efficientnet_lite0", efficientnet_lite::efficientnet_lite0) },
+    Entry {
+        recipe: efficientnet_lite::RECIPE,
+        ..network("efficientnet_lite0", efficientnet_lite::efficientnet_lite0, ["blocks_10", "_bn1"])
+    },
 ];
 
 /// The networks that can be asked for by name.
@@ -96,8 +114,8 @@ pub const TORCHVISION: InputRecipe = InputRecipe {
 /// The input of torchvision's inception networks: what its `transform_input` makes of the above is pixels from −1 to 1.
 const CENTRED: InputRecipe = InputRecipe { mean: [0.5; 3], std: [0.5; 3], ..TORCHVISION };
 
-const fn network(name: &'static str, build: fn() -> Result<Graph>) -> Entry {
-    Entry { name, recipe: TORCHVISION, build, ignored: &[], renamed: &[] }
+const fn network(name: &'static str, build: fn() -> Result<Graph>, [dream, cam]: [&'static str; 2]) -> Entry {
+    Entry { name, recipe: TORCHVISION, layers: DefaultLayers { dream, cam }, build, ignored: &[], renamed: &[] }
 }
 
 impl Entry {
@@ -151,6 +169,19 @@ mod tests {
             assert_eq!(graph.shapes(image, graph.output()).unwrap().pop().unwrap(), [CLASSES], "{}", entry.name);
         }
         assert!(find("resnet19").is_none());
+    }
+
+    #[test]
+    fn default_layers_exist_and_have_places() {
+        for entry in ENTRIES {
+            let graph = entry.graph().unwrap();
+            let image = [3, entry.recipe.size, entry.recipe.size];
+            for layer in [entry.layers.dream, entry.layers.cam] {
+                let id = graph.find(layer).unwrap_or_else(|error| panic!("{}: {error}", entry.name));
+                let shape = graph.shapes(image, id).unwrap().pop().unwrap();
+                assert!(matches!(shape[..], [_, 4.., 4..]), "{} {layer} {shape:?}", entry.name);
+            }
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What stands in front of the cursor: the tokens, the call that is open, and what is known of its arguments.
 
 use crate::lang::{
-    Function, CallSite, Dynamic, Interpreter, OtherArgument, Parameter, Scan, Span, Token, builtin, builtins, byte_at, spans,
-    type_name,
+    CallSite, Dynamic, Function, Interpreter, OtherArgument, Parameter, Scan, Span, Token, byte_at, functions,
+    overloads, spans, type_name,
 };
 
 /// What is known of an expression without computing it.
@@ -27,8 +27,8 @@ impl Known {
     }
 
     /// Does a function take it as its first argument, and not just anything?
-    pub fn is_first_of(&self, builtin: &Function) -> bool {
-        builtin.positional().next().is_some_and(|first| {
+    pub fn is_first_of(&self, function: &Function) -> bool {
+        function.positional().next().is_some_and(|first| {
             first.kind != "any value"
                 && match self {
                     Self::Value(value) => (first.accepts)(value),
@@ -96,17 +96,17 @@ impl<'a> Cursor<'a> {
 
     /// The functions that a call could mean: those that fit what is known of its first argument, if any does.
     pub fn overloads(&self, site: &CallSite) -> Vec<&'static Function> {
-        let all = builtin(&site.name);
+        let all = overloads(&site.name);
         let first = self.first(site);
-        let fitting: Vec<_> = all.iter().copied().filter(|builtin| first.is_first_of(builtin)).collect();
+        let fitting: Vec<_> = all.iter().copied().filter(|function| first.is_first_of(function)).collect();
         if fitting.is_empty() || matches!(first, Known::Nothing) { all.to_vec() } else { fitting }
     }
 
     /// The parameters that the argument at the cursor could be for.
     pub fn parameters(&self, place: &Place<'_>) -> Vec<&'static Parameter> {
-        let of = |builtin: &&'static Function| match place.keyword {
-            Some(keyword) => builtin.parameters().find(|parameter| parameter.name == keyword),
-            None => builtin.positional().nth(place.index),
+        let of = |function: &&'static Function| match place.keyword {
+            Some(keyword) => function.parameters().find(|parameter| parameter.name == keyword),
+            None => function.positional().nth(place.index),
         };
         self.overloads(place.site).iter().filter_map(of).collect()
     }
@@ -224,10 +224,11 @@ impl<'a> Cursor<'a> {
                 .filter_map(|native| native.returns)
                 .collect()
         } else {
-            let fitting = overloads(name).iter().filter(|builtin| {
-                first.is_first_of(builtin) || builtin.positional().next().is_none_or(|first| first.kind == "any value")
+            let fitting = overloads(name).iter().filter(|function| {
+                first.is_first_of(function)
+                    || function.positional().next().is_none_or(|first| first.kind == "any value")
             });
-            fitting.map(|builtin| builtin.returns).collect()
+            fitting.map(|function| function.returns).collect()
         };
         types.dedup();
         match types.as_slice() {
@@ -332,7 +333,8 @@ impl<'a> Cursor<'a> {
 
     /// The functions of the language that can be called on a value.
     pub fn methods(&self, value: &Known) -> Vec<(&'static str, &'static Function)> {
-        let fitting = |overloads: &'static [&'static Function]| overloads.iter().find(|b| value.is_first_of(b)).copied();
+        let fitting =
+            |overloads: &'static [&'static Function]| overloads.iter().find(|b| value.is_first_of(b)).copied();
         functions().filter_map(|(name, overloads)| Some((name, fitting(overloads)?))).collect()
     }
 }

@@ -9,7 +9,9 @@ mod text;
 use self::cursor::{Cursor, Known};
 pub use self::signature::{Signature, signature_at};
 use super::COMMANDS;
-use crate::lang::{CompletionContext, Dynamic, Inside, Interpreter, Scan, Token, builtin, builtins, byte_at, signature, type_name};
+use crate::lang::{
+    CompletionContext, Dynamic, Inside, Interpreter, Scan, Token, byte_at, functions, overloads, signature, type_name,
+};
 
 /// One thing that could stand at the cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,9 +165,9 @@ fn methods(interpreter: &Interpreter, cursor: &Cursor<'_>) -> Vec<Candidate> {
     {
         found.extend(map.iter().map(|(name, value)| Candidate::new(name.as_str(), type_name(value), "")));
     }
-    for (name, builtin) in cursor.methods(&value) {
-        let kind = if builtin.property { "property" } else { "function" };
-        found.push(Candidate::new(name, kind, signature(builtin)));
+    for (name, function) in cursor.methods(&value) {
+        let kind = if function.property { "property" } else { "function" };
+        found.push(Candidate::new(name, kind, signature(function)));
     }
     if let Some(kind) = value.kind() {
         let natives = interpreter.natives().iter().filter(|native| native.first == Some(kind));
@@ -194,8 +196,8 @@ fn keyword_arguments(cursor: &Cursor<'_>) -> Vec<Candidate> {
         return Vec::new();
     };
     let mut found: Vec<Candidate> = Vec::new();
-    for builtin in cursor.overloads(place.site) {
-        for parameter in builtin.keywords() {
+    for function in cursor.overloads(place.site) {
+        for parameter in function.keywords() {
             let text = format!("{}=", parameter.name);
             if place.site.keyword(parameter.name).is_none() && !found.iter().any(|candidate| candidate.text == text) {
                 let label = match parameter.default {
@@ -217,14 +219,14 @@ fn things(interpreter: &Interpreter, cursor: &Cursor<'_>) -> Vec<Candidate> {
     let parameters = place.as_ref().map(|place| cursor.parameters(place)).unwrap_or_default();
     if let Some(place) = &place
         && parameters.is_empty()
-        && !builtin(&place.site.name).is_empty()
+        && !overloads(&place.site.name).is_empty()
     {
         return Vec::new();
     }
     let fits = |value: &Dynamic| parameters.is_empty() || parameters.iter().any(|parameter| (parameter.accepts)(value));
     let mut found = variables(interpreter, cursor, fits);
     if place.is_none() {
-        found.extend(functions(interpreter));
+        found.extend(function_candidates(interpreter));
     }
     found.sort_by(|a, b| a.text.cmp(&b.text));
     found
@@ -233,7 +235,7 @@ fn things(interpreter: &Interpreter, cursor: &Cursor<'_>) -> Vec<Candidate> {
 /// Variables, functions and keywords.
 fn names(interpreter: &Interpreter, cursor: &Cursor<'_>) -> Vec<Candidate> {
     let mut found = variables(interpreter, cursor, |_| true);
-    found.extend(functions(interpreter));
+    found.extend(function_candidates(interpreter));
     // the others are methods
     let free = interpreter
         .natives()
@@ -254,11 +256,11 @@ fn variables(interpreter: &Interpreter, cursor: &Cursor<'_>, fits: impl Fn(&Dyna
 }
 
 /// The functions of the language, of cells and of modules.
-fn functions(interpreter: &Interpreter) -> Vec<Candidate> {
+fn function_candidates(interpreter: &Interpreter) -> Vec<Candidate> {
     let scripts = interpreter.functions().into_iter();
     let scripts = scripts.map(|function| Candidate::new(function.name, "function", function.signature));
     let words = functions().map(|(name, overloads)| {
-        Candidate::new(name, "function", overloads.first().map(|builtin| signature(builtin)).unwrap_or_default())
+        Candidate::new(name, "function", overloads.first().map(|function| signature(function)).unwrap_or_default())
     });
     scripts.chain(words).collect()
 }

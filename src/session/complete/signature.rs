@@ -23,16 +23,16 @@ pub fn signature_at(interpreter: &Interpreter, before: &str) -> Option<Signature
     let index = place.as_ref().map(|place| place.index);
     let keyword = place.as_ref().and_then(|place| place.keyword);
     let overloads = cursor.overloads(site);
-    let has = |builtin: &&Function| match (keyword, index) {
-        (Some(keyword), _) => builtin.keywords().any(|parameter| parameter.name == keyword),
-        (None, Some(index)) => index < builtin.parameters().count(),
+    let has = |function: &&Function| match (keyword, index) {
+        (Some(keyword), _) => function.keywords().any(|parameter| parameter.name == keyword),
+        (None, Some(index)) => index < function.parameters().count(),
         (None, None) => true,
     };
-    if let Some(builtin) = overloads.iter().copied().find(has).or(overloads.first().copied()) {
-        let text = signature(builtin);
+    if let Some(function) = overloads.iter().copied().find(has).or(overloads.first().copied()) {
+        let text = signature(function);
         let name = match (keyword, index) {
             (Some(keyword), _) => Some(keyword),
-            (None, Some(index)) => builtin.positional().nth(index).map(|parameter| parameter.name),
+            (None, Some(index)) => function.positional().nth(index).map(|parameter| parameter.name),
             (None, None) => None,
         };
         let current = name.and_then(|name| parameter(&text, name));

@@ -163,7 +163,11 @@ fn pieces_of_half_typed_text() {
     use super::super::TokenKind::*;
     let session = session();
     let looks = |code: &str| -> Vec<(String, super::super::TokenKind)> {
-        session.highlights(code).into_iter().map(|highlight| (code[highlight.range].to_owned(), highlight.kind)).collect()
+        session
+            .highlights(code)
+            .into_iter()
+            .map(|highlight| (code[highlight.range].to_owned(), highlight.kind))
+            .collect()
     };
     let expect = |code: &str, wanted: &[(&str, super::super::TokenKind)]| {
         let wanted: Vec<_> = wanted.iter().map(|(text, look)| ((*text).to_owned(), *look)).collect();

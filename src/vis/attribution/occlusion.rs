@@ -20,7 +20,8 @@ pub enum Baseline {
 
 impl FromValue for Baseline {
     const COMPLETE: Option<Completer> = Some(|_| ["mean", "grey", "black", "white"].map(str::to_owned).to_vec());
-    const EXPECTED: &'static str = "\"mean\", \"grey\", \"black\", \"white\", or a colour [red, green, blue] from 0 to 1";
+    const EXPECTED: &'static str =
+        "\"mean\", \"grey\", \"black\", \"white\", or a colour [red, green, blue] from 0 to 1";
     const TYPES: &'static [&'static str] = &["string", "list"];
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         if value.is_string() {
@@ -99,9 +100,7 @@ pub struct Windows {
 /// ```rhai
 /// occlusion(gallery("mammal/koala"), class="koala", window=64, stride=32)
 /// ```
-#[function(
-    source = "Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2013, arXiv:1311.2901"
-)]
+#[function(source = "Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2013, arXiv:1311.2901")]
 pub fn occlusion(
     job: &Job,
     /// The image.

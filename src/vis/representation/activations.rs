@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use candle_core::Tensor;
+
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
-use crate::lang::{Context, Provenance, define, value_type};
-use crate::model::Layer;
+use crate::job::Job;
+use crate::lang::{Dynamic, IntoValue, Provenance, function, value_type};
+use crate::model::{Input, Layer};
 use crate::tensor::TensorValue;
 
 /// The channels of a layer for one image.
@@ -15,88 +18,78 @@ pub struct Activations {
     pub layer: Layer,
     /// The image as the network saw it.
     pub image: Image,
-    /// How many channels there are.
-    pub channels: usize,
-    /// Height of a channel in units.
-    pub height: usize,
-    /// Width of a channel in units.
-    pub width: usize,
-    /// [channels, height, width] in row-major order.
-    pub values: Vec<f32>,
+    /// `[channels, height, width]`; a layer without places has height and width 1.
+    pub values: Tensor,
     /// The call that made it.
-    pub provenance: Option<String>,
+    pub provenance: Provenance,
 }
 
-value_type!(Activations, "activations", "activations", "The channels of a layer for one image.", remembers);
-
-impl Provenance for Activations {
-    fn provenance(&self) -> Option<&str> {
-        self.provenance.as_deref()
-    }
-
-    fn made_by(self, call: &str) -> Self {
-        Self { provenance: Some(call.to_owned()), ..self }
-    }
-}
+value_type!(Activations, "activations", "activations", "The channels of a layer for one image.", provenance);
 
 impl fmt::Display for Activations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { channels, height, width, .. } = self;
-        write!(f, "{channels} channels of {height}×{width} of layer {}", self.layer.name())
+        match self.values.dims() {
+            [channels, height, width] => {
+                write!(f, "{channels} channels of {height}×{width} of layer {}", self.layer.name())
+            }
+            dims => write!(f, "activations {dims:?} of layer {}", self.layer.name()),
+        }
     }
 }
 
-impl Activations {
-    /// One channel, [height, width].
-    pub fn channel(&self, index: usize) -> &[f32] {
-        let size = self.height * self.width;
-        self.values.get(index * size..(index + 1) * size).unwrap_or_default()
-    }
-
-    /// The channels' numbers, the one with the greatest mean first.
-    pub fn by_strength(&self) -> Vec<usize> {
-        let mean = |index: usize| self.channel(index).iter().sum::<f32>();
-        let mut order: Vec<usize> = (0..self.channels).collect();
-        order.sort_by(|a, b| mean(*b).total_cmp(&mean(*a)).then(a.cmp(b)));
-        order
-    }
+/// The activations of a layer for an image.
+///
+/// # Errors
+/// The image cannot become the network's input, or the run was interrupted.
+pub fn activations(job: &Job, layer: &Layer, image: &Image) -> Result<Activations> {
+    let model = layer.model();
+    let view = model.view(image)?;
+    let values = layer.activations(&model.input(&view)?, job.interrupt())?.squeeze(0)?;
+    let values = match values.rank() {
+        3 => values,
+        1 => values.reshape((values.dim(0)?, 1, 1))?,
+        _ => return Err(Error::new(Kind::Internal, format!("a layer answered with shape {:?}", values.dims()))),
+    };
+    Ok(Activations { layer: layer.clone(), image: view, values, provenance: None })
 }
 
-/// What each channel of a layer answers to an image.
+/// What each channel of a layer answers to an image. Of a tensor, which can hold several inputs and be differentiated, it
+/// is the tensor of the layer's activations [N, channels, height, width].
 ///
 /// ```rhai
 /// layer("fire2").activations(photo("china"))
 /// ```
-#[define]
-fn activations(
-    cx: &Context<'_>,
+///
+/// ```rhai
+/// let x = prepare(photo("china"));
+/// grad(|x| layer("fire2").activations(x).slice(1, 5, 6).mean(), x).shape
+/// ```
+#[function(name = "activations")]
+fn activations_of(
+    job: &Job,
     /// The layer.
-    layer: Layer,
-    /// The image.
-    image: Image,
-) -> Result<Activations> {
-    let model = layer.model();
-    let view = model.view(&image)?;
-    let values = layer.activations(&model.input(&view)?, cx.interrupt())?;
-    let (channels, height, width) = match *values.dims() {
-        [_, channels, height, width] => (channels, height, width),
-        [_, units] => (units, 1, 1),
-        ref dims => return Err(Error::new(Kind::Internal, format!("a layer answered with shape {dims:?}"))),
-    };
-    let values = values.flatten_all()?.to_vec1()?;
-    Ok(Activations { layer: layer.clone(), image: view, channels, height, width, values, provenance: None })
+    layer: &Layer,
+    /// An image, or a tensor [N, channels, height, width] in the network's input space, as `prepare` makes it.
+    x: Input,
+) -> Result<Dynamic> {
+    match x {
+        Input::Image(image) => Ok(activations(job, layer, &image)?.into_value()),
+        Input::Tensor(x) => {
+            let values = layer.activations(x.inner(), job.interrupt()).map_err(|error| error.at_argument("x"))?;
+            Ok(TensorValue::from(values).into_value())
+        }
+    }
 }
 
 /// Activations as a tensor [channels, height, width].
 ///
 /// ```rhai
-/// layer("conv1").activations(photo("china")).to_tensor().max()
+/// layer("conv1").activations(photo("china")).values.max()
 /// ```
-#[define]
-fn to_tensor(
+#[function(property)]
+fn values(
     /// The activations.
-    activations: Activations,
+    activations: &Activations,
 ) -> Result<TensorValue> {
-    let Activations { channels, height, width, values, .. } = activations;
-    TensorValue::from_values(values, &[channels, height, width])
+    Ok(activations.values.clone().into())
 }

@@ -3,5 +3,5 @@
 mod activations;
 mod filters;
 
-pub use activations::Activations;
-pub use filters::Filters;
+pub use activations::{Activations, activations};
+pub use filters::{Filters, Through, filters};

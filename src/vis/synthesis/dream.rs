@@ -6,11 +6,10 @@ use crate::error::{Error, Kind, Result};
 use crate::image::{Filter, Image, WHITE, resample};
 use crate::job::Job;
 use crate::lang::{Options, function};
-use crate::model::{Layer, LayerName, Model};
+use crate::model::{Layer, LayerName, Model, resolve_layer};
 use crate::vis::ascent::{Ascent, Ended, to_image, to_tensor};
 use crate::vis::objective::L2;
 use crate::vis::optimizer::Normalized;
-use crate::vis::options::resolve;
 use crate::vis::param::{Param, Pixels};
 use crate::vis::transform::Jitter;
 
@@ -94,7 +93,7 @@ impl Dream {
     /// # Errors
     /// There is no such layer, or the smallest octave is too small for it.
     pub fn new(job: &Job, image: &Image, options: &DreamOptions) -> Result<Self> {
-        let layer = resolve(job, options.layer.as_ref(), options.model.as_ref(), Model::default_dream_layer)?;
+        let layer = resolve_layer(job, options.layer.as_ref(), options.model.as_ref(), Model::default_dream_layer)?;
         let sizes = octave_sizes(image, options.octaves, options.octave_scale);
         check_smallest(&layer, &sizes)?;
         Ok(Self {

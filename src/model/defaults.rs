@@ -1,0 +1,50 @@
+//! The layers that methods look at if none is given: those of the zoo's entry, or found in the graph.
+
+use super::zoo::{self, DefaultLayers};
+use super::{Layer, Model, NodeId, Op};
+use crate::error::{Error, Kind, Result};
+
+impl Model {
+    /// Is it the very same network, weights, edits and all?
+    pub fn same(&self, other: &Self) -> bool {
+        std::ptr::eq(self.graph(), other.graph())
+    }
+
+    /// The layer whose activations a dream amplifies.
+    ///
+    /// # Errors
+    /// No layer has places.
+    pub fn default_dream_layer(&self) -> Result<Layer> {
+        self.default_layer(|layers| layers.dream, |spatial| spatial.len().saturating_sub(1) * 3 / 5)
+    }
+
+    /// The layer of class activation maps: the last one that still has places.
+    ///
+    /// # Errors
+    /// No layer has places.
+    pub fn default_cam_layer(&self) -> Result<Layer> {
+        self.default_layer(|layers| layers.cam, |spatial| spatial.len().saturating_sub(1))
+    }
+
+    /// The layer that the zoo names, or the one at a place among those of the graph that a method could look at.
+    fn default_layer(&self, named: fn(&DefaultLayers) -> &'static str, at: fn(&[NodeId]) -> usize) -> Result<Layer> {
+        if let Some(entry) = zoo::find(self.name())
+            && let Ok(layer) = self.layer(named(&entry.layers))
+        {
+            return Ok(layer);
+        }
+        let spatial: Vec<NodeId> = self.graph().ids().filter(|id| self.has_features(*id)).collect();
+        spatial
+            .get(at(&spatial))
+            .map(|id| self.output().sibling(*id))
+            .ok_or_else(|| Error::new(Kind::Argument, format!("{} has no layer with height and width", self.name())))
+    }
+
+    /// Does a node hold features at places: the result of an activation, an addition or a concatenation that is more than
+    /// one unit high and wide, and not one channel for each answer?
+    fn has_features(&self, id: NodeId) -> bool {
+        let is_result = matches!(self.graph().node(id).op, Op::Activation(_) | Op::Add | Op::Concat | Op::Conv2d(_));
+        let answers = self.output().units();
+        matches!(*self.nominal_shape(id), [channels, height, width] if height * width > 1 && channels != answers && is_result)
+    }
+}

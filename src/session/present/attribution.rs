@@ -1,0 +1,45 @@
+//! Attributions: the map over the image, with its scale.
+
+use super::{Presenter, capital, on_type};
+use crate::error::Result;
+use crate::render::{Body, Colormap, Figure, Heatmap, Range};
+use crate::vis::attribution::{Attribution, Sign};
+
+inventory::submit! {
+    Presenter { figure: on_type!(Attribution, figure, Ok(None)), ..Presenter::of::<Attribution>() }
+}
+
+fn figure(value: &Attribution) -> Result<Option<Figure>> {
+    let (colormap, range) = match value.sign {
+        Sign::Signed => (Colormap::Diverging, Range::Symmetric),
+        Sign::Magnitude | Sign::Positive => (Colormap::Inferno, Range::Auto),
+    };
+    let (width, height) = (value.image.width(), value.image.height());
+    let heatmap = Heatmap::new(width, height, value.map_of_image()?)?
+        .over(value.image.clone())
+        .colormap(colormap)
+        .range(range)
+        .label(value.unit.clone())
+        .show_input(true);
+    let title = format!("{} for \"{}\"", capital(value.method), value.class_name);
+    Ok(Some(Figure::new(Body::Heatmap(heatmap)).titled(title).captioned(caption(value)?)))
+}
+
+/// What the network answers, how the colours read, and what the numbers rest on.
+fn caption(value: &Attribution) -> Result<String> {
+    let (name, share, score) = (&value.class_name, value.probability * 100.0, value.score);
+    let mut caption = format!("The network gives \"{name}\" {share:.1} % (score {score:.2}). ");
+    caption += match value.sign {
+        Sign::Signed => "Red speaks for the class, blue against it.",
+        Sign::Positive => "Bright places speak for the class.",
+        Sign::Magnitude => "Bright pixels change the score most, in either direction.",
+    };
+    if let Some(layer) = &value.layer {
+        let (_, height, width) = value.values.dims3()?;
+        caption += &format!(" From the {width}×{height} maps of layer {} ({}).", layer.label(), layer.name());
+    }
+    if let Some(error) = value.completeness_error {
+        caption += &format!(" Sum off by {error:.2e}.");
+    }
+    Ok(caption)
+}

@@ -1,0 +1,139 @@
+//! How values are shown: one file for each kind, found by the type of the value.
+
+mod activations;
+mod attribution;
+mod captioned;
+mod classification;
+mod filters;
+mod html;
+mod image;
+mod list;
+mod model;
+mod page;
+mod table;
+
+use std::any::TypeId;
+
+use super::Output;
+use crate::error::Result;
+use crate::lang::{Dynamic, provenance, text};
+use crate::render::Figure;
+
+/// How much text a value is shown as at most; `print` writes all of it.
+const MOST_CHARACTERS: usize = 20_000;
+/// How many channels or pictures one figure shows at most.
+const MOST_TILES: usize = 144;
+
+/// How one type of value is shown; every form is optional.
+struct Presenter {
+    id: fn() -> TypeId,
+    /// The figure that shows it.
+    figure: fn(&Dynamic) -> Result<Option<Figure>>,
+    /// Adds other forms, such as HTML, to the text and the figure.
+    extend: fn(&Dynamic, &mut Output) -> Result<()>,
+    /// How it was made, if that is not what its type says itself.
+    provenance: Option<fn(&Dynamic) -> Option<String>>,
+}
+
+inventory::collect!(Presenter);
+
+impl Presenter {
+    /// A presenter that leaves a value of type `T` as its text.
+    const fn of<T: 'static>() -> Self {
+        Self { id: TypeId::of::<T>, figure: |_| Ok(None), extend: |_, _| Ok(()), provenance: None }
+    }
+}
+
+/// Makes a function of a value's own type one of any value, with what is returned for other types; or such a function that
+/// extends an output.
+macro_rules! on_type {
+    ($type:ty, $extend:expr) => {
+        |value, output| value.read_lock::<$type>().map_or(Ok(()), |value| $extend(&*value, output))
+    };
+    ($type:ty, $function:expr, $otherwise:expr) => {
+        |value| match value.read_lock::<$type>() {
+            Some(value) => $function(&value),
+            None => $otherwise,
+        }
+    };
+}
+use on_type;
+
+fn find(value: &Dynamic) -> Option<&'static Presenter> {
+    let id = value.type_id();
+    inventory::iter::<Presenter>().find(|presenter| (presenter.id)() == id)
+}
+
+/// A value in every form that suits it.
+pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
+    let mut output = Output { title: title.map(str::to_owned), text: bounded(text(value)), ..Output::default() };
+    if let Some(presenter) = find(value) {
+        (presenter.extend)(value, &mut output)?;
+    }
+    output.provenance = made_by(value);
+    if let Some(mut figure) = figure(value)? {
+        if let Some(title) = title {
+            figure.title = Some(title.to_owned());
+        }
+        output.title = output.title.or_else(|| figure.title.clone());
+        output.figure = Some(figure);
+    }
+    Ok(output)
+}
+
+/// The figure that shows a value, if it can be seen.
+pub(super) fn figure(value: &Dynamic) -> Result<Option<Figure>> {
+    find(value).map_or(Ok(None), |presenter| (presenter.figure)(value))
+}
+
+/// How a value was made, if it is known.
+fn made_by(value: &Dynamic) -> Option<String> {
+    match find(value).and_then(|presenter| presenter.provenance) {
+        Some(own) => own(value),
+        None => provenance(value),
+    }
+}
+
+/// A text that a person can read: of a longer one, its beginning.
+fn bounded(text: String) -> String {
+    match text.char_indices().nth(MOST_CHARACTERS) {
+        None => text,
+        Some((end, _)) => format!(
+            "{}…\n({} characters, of which these are the first {MOST_CHARACTERS})",
+            &text[..end],
+            text.chars().count()
+        ),
+    }
+}
+
+/// A text with its first letter in upper case.
+fn capital(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_values_are_cut_and_say_so() {
+        let long = present(&Dynamic::from("é".repeat(30_000)), None).unwrap().text;
+        assert!(long.chars().count() < MOST_CHARACTERS + 100);
+        assert!(
+            long.ends_with("(30002 characters, of which these are the first 20000)"),
+            "{}",
+            &long[long.len() - 90..]
+        );
+    }
+
+    #[test]
+    fn every_type_has_at_most_one_presenter() {
+        let ids: Vec<TypeId> = inventory::iter::<Presenter>().map(|presenter| (presenter.id)()).collect();
+        assert!(!ids.is_empty());
+        for (index, id) in ids.iter().enumerate() {
+            assert!(!ids[..index].contains(id));
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Pages of documentation.
+
+use super::{Presenter, on_type};
+use crate::error::Result;
+use crate::session::Output;
+use crate::session::builtins::Page;
+use crate::session::help::plain;
+
+inventory::submit! {
+    Presenter {
+        extend: on_type!(Page, extend),
+        ..Presenter::of::<Page>()
+    }
+}
+
+fn extend(page: &Page, output: &mut Output) -> Result<()> {
+    output.text = plain(&page.0);
+    output.markdown = Some(page.0.clone());
+    Ok(())
+}
