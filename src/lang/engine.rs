@@ -349,6 +349,8 @@ fn keyword_arguments(engine: &mut Engine, roles: Roles) {
             (Some(Role::Equals), Token::Equals) => Token::Custom(Box::new(PAIR.into())),
             (Some(Role::Comma), Token::Comma) => Token::Custom(Box::new(JOIN.into())),
             (Some(Role::Last), Token::Underscore) => Token::Identifier(Box::new("_".into())),
+            // Rhai reserves the name without using it
+            (_, Token::Reserved(name)) if *name == "var" => Token::Identifier(name),
             (Some(Role::Eval), Token::Identifier(_) | Token::Reserved(_)) => Token::Custom(Box::new(EVAL.into())),
             (_, token) => token,
         }

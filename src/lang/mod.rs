@@ -1,6 +1,7 @@
 //! The language: Rhai with keyword arguments, and the registry of its words. No word is defined here.
 
 mod arguments;
+mod choices;
 mod completer;
 mod context;
 mod engine;
@@ -13,6 +14,7 @@ mod table;
 mod value;
 
 pub use arguments::Arguments;
+pub(crate) use choices::{choices, choose};
 pub use completer::{Clues, Completer, Other};
 pub use context::{Context, Host, Interrupt, Preview, Progress, Report};
 pub use engine::{Extension, Interpreter, Native, ScriptFunction};
