@@ -14,8 +14,8 @@ use divan::counter::ItemsCount;
 use percept::job::Interrupt;
 use percept::model::{Builder, Conv2d, Executor, Linear, Op, Planned, Rules, Run, Weights};
 use percept::tensor::{
-    Activation, Conv2dParams, FftNorm, LocalResponseNorm, Padding, Pool2dParams, ResizeFilter, gaussian_blur, pad,
-    resize, rfft2, roll,
+    Activation, Conv2dParams, FftNorm, InterpolateMode, LocalResponseNorm, Padding, Pool2dParams, gaussian_blur,
+    interpolate, pad, rfft2, roll,
 };
 use pulp::{Arch, Simd, WithSimd};
 
@@ -184,9 +184,11 @@ type Plane = fn(&Tensor) -> Tensor;
 /// Operations on planes, over an RGB image of 512².
 fn planes() -> [(&'static str, Plane); 7] {
     [
-        ("resize bilinear to 365", |x| resize(x, 365, 365, ResizeFilter::Bilinear, false).unwrap()),
-        ("resize bicubic to 365, antialiased", |x| resize(x, 365, 365, ResizeFilter::Bicubic, true).unwrap()),
-        ("resize nearest to 700", |x| resize(x, 700, 700, ResizeFilter::Nearest, false).unwrap()),
+        ("interpolate bilinear to 365", |x| interpolate(x, [365, 365], InterpolateMode::Bilinear, false).unwrap()),
+        ("interpolate bicubic to 365, antialiased", |x| {
+            interpolate(x, [365, 365], InterpolateMode::Bicubic, true).unwrap()
+        }),
+        ("interpolate nearest to 700", |x| interpolate(x, [700, 700], InterpolateMode::Nearest, false).unwrap()),
         ("roll", |x| roll(x, [17, -23]).unwrap()),
         ("pad reflect 12", |x| pad(x, [12; 4], Padding::Reflect).unwrap()),
         ("gaussian blur, sigma 2", |x| gaussian_blur(x, 2.0, None).unwrap()),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use candle_core::{Device, Tensor, Var};
 use percept::error::Result;
-use percept::tensor::{FftNorm, Padding, ResizeFilter, gaussian_blur, irfft2, pad, resize, rfft2, roll};
+use percept::tensor::{FftNorm, InterpolateMode, Padding, gaussian_blur, interpolate, irfft2, pad, rfft2, roll};
 
 /// The operations, in the script's order.
 const OPERATIONS: [&str; 11] = [
@@ -57,15 +57,15 @@ fn input_shape(name: &str, case: &[i16]) -> Vec<usize> {
 
 fn run(name: &str, x: &Tensor, case: &[i16]) -> Result<Tensor> {
     let size = |at: usize| case[at] as usize;
-    let interpolate = |filter, antialias| resize(x, size(3), size(4), filter, antialias);
+    let resized = |mode, antialias| interpolate(x, [size(3), size(4)], mode, antialias);
     let margins = || [size(3), size(4), size(5), size(6)];
     let norm = || if case[3] == 1 { FftNorm::Ortho } else { FftNorm::Backward };
     match name {
-        "bilinear" => interpolate(ResizeFilter::Bilinear, false),
-        "bilinear_antialias" => interpolate(ResizeFilter::Bilinear, true),
-        "bicubic" => interpolate(ResizeFilter::Bicubic, false),
-        "bicubic_antialias" => interpolate(ResizeFilter::Bicubic, true),
-        "nearest" => interpolate(ResizeFilter::Nearest, false),
+        "bilinear" => resized(InterpolateMode::Bilinear, false),
+        "bilinear_antialias" => resized(InterpolateMode::Bilinear, true),
+        "bicubic" => resized(InterpolateMode::Bicubic, false),
+        "bicubic_antialias" => resized(InterpolateMode::Bicubic, true),
+        "nearest" => resized(InterpolateMode::Nearest, false),
         "roll" => roll(x, [case[3].into(), case[4].into()]),
         "pad_constant" => pad(x, margins(), Padding::Constant(f32::from(case[7]) / 8.0)),
         "pad_reflect" => pad(x, margins(), Padding::Reflect),

@@ -62,3 +62,23 @@ fn a_longer_dream_needs_no_more() {
     println!("{} MiB for 2 steps, {} MiB for 12", short >> 20, long >> 20);
     assert!(long <= short + (1 << 20), "{short} bytes for 2 steps, {long} for 12");
 }
+
+#[test]
+fn gradient_steps_keep_nothing() {
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    // losses that the function leaves in a list must not keep their steps either
+    let descent = |steps: usize| {
+        peak(&format!(
+            "let x = rand([3, 227, 227], seed=1);
+             let losses = [];
+             for step in 0..{steps} {{
+                 x -= grad(|x| {{ let loss = (x * x + abs(x[0]) * 0.1).mean(); losses.push(loss); loss }}, x) * 1000;
+             }}
+             if losses.len() != {steps} || losses[{steps} - 1] >= losses[0] {{ throw \"no descent\"; }}"
+        ))
+    };
+    descent(2);
+    let (short, long) = (descent(10), descent(400));
+    println!("{} MiB for 10 steps, {} MiB for 400", short >> 20, long >> 20);
+    assert!(long <= short + (1 << 20), "{short} bytes for 10 steps, {long} for 400");
+}

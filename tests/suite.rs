@@ -90,6 +90,7 @@ suite! {
     images
     keyword_arguments
     layers
+    linear_algebra
     memory
     modules
     npy

@@ -1,6 +1,7 @@
 //! The language: Rhai with keyword arguments, and the registry of its functions. No function is defined here.
 
 mod arguments;
+mod choices;
 mod compile;
 mod completer;
 mod context;
@@ -18,6 +19,7 @@ mod value;
 mod variables;
 
 pub use arguments::{Arguments, Options, default_value};
+pub(crate) use choices::{choices, choose};
 pub use completer::{Completer, CompletionContext, OtherArgument};
 pub use context::{Context, Host};
 pub use engine::{Extension, Interpreter};

@@ -8,6 +8,7 @@ use super::scale::{Range, Span, check_plane};
 use super::scene::Scene;
 use crate::error::Result;
 use crate::image::Image;
+use crate::tensor::sum_of;
 
 /// Between the picture and the map beside it, and between a map and its bar.
 const GAP: f32 = 14.0;
@@ -116,7 +117,7 @@ impl Heatmap {
         let values = smooth(&self.values, (self.width, self.height), (width, height))?;
         let lights = self.base.as_ref().map(|base| show_picture(base, room)).transpose()?.as_ref().map(lights);
         let strength = 1.0 - self.opacity;
-        let mean = lights.as_ref().map_or(0.0, |lights| lights.iter().sum::<f32>() / lights.len().max(1) as f32);
+        let mean = lights.as_ref().map_or(0.0, |lights| sum_of(lights, f64::from) / lights.len().max(1) as f64) as f32;
         let most = lights.as_ref().map_or(0.0, |lights| lights.iter().copied().fold(1.0, f32::max));
         Ok(Raster::from_fn(width, height, |x, y| {
             let at = y * width + x;

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::cpu::with_values;
 use super::pool2d::Pool2dParams;
+use super::sum::sum_of;
 use super::with_backward;
 use crate::error::{Error, Kind, Result};
 
@@ -54,8 +55,8 @@ fn average(x: &Tensor, rows: Windows, columns: Windows) -> Result<Tensor> {
         let planes = values.par_chunks(height * width);
         means.par_chunks_mut(plane).zip(planes).for_each(|(means, values)| {
             each_window(&rows, &columns, |at, y, x, share| {
-                let row = |y: usize| values[y * width..][x.clone()].iter().sum::<f32>();
-                means[at] = y.map(row).sum::<f32>() * share;
+                let row = |y: usize| sum_of(&values[y * width..][x.clone()], f64::from);
+                means[at] = (y.map(row).sum::<f64>() * f64::from(share)) as f32;
             });
         });
     })?;

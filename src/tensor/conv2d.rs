@@ -5,6 +5,7 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use super::im2col::Geometry;
+use super::sum::sum;
 use super::window::positions;
 use super::{Rule, with_backwards};
 use crate::error::{Error, Result};
@@ -113,7 +114,7 @@ impl Convolved {
 
 /// The sum over images and pixels: `[N, O, H′, W′]` to `[O]`.
 fn for_bias(above: &Tensor) -> Result<Tensor> {
-    Ok(above.flatten_from(2)?.sum(2)?.sum(0)?)
+    sum(above, &[0, 2, 3], false)
 }
 
 /// candle's convolution knows one stride, padding and dilation: for others the kernel is spread out with zeros to

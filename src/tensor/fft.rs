@@ -8,11 +8,10 @@ use realfft::num_complex::Complex;
 use realfft::{FftError, RealFftPlanner};
 use rustfft::FftPlanner;
 
-use super::choice::choose;
 use super::planes::{compute, plane_size, with_last};
 use super::{TensorValue, with_backward};
 use crate::error::{Error, Kind, Result};
-use crate::lang::{Dynamic, FromValue, Reject, define};
+use crate::lang::{choices, define};
 
 /// Where the factor 1 / (H W) between a transform and its inverse goes, as `norm` in `torch.fft`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,13 +34,7 @@ impl FftNorm {
     }
 }
 
-impl FromValue for FftNorm {
-    const EXPECTED: &'static str = "\"backward\" or \"ortho\"";
-    const CHOICES: &'static [&'static str] = &["backward", "ortho"];
-    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
-        choose(value, Self::CHOICES, &[Self::Backward, Self::Ortho], Self::EXPECTED)
-    }
-}
+choices!(FftNorm { "backward" => Backward, "ortho" => Ortho });
 
 impl From<&str> for FftNorm {
     /// The default of the words.

@@ -2,6 +2,8 @@
 
 use candle_core::Tensor;
 
+use super::softmax::softmax_along;
+use super::sum::sum;
 use super::{Rule, with_backwards};
 use crate::error::{Error, Kind, Result};
 
@@ -61,9 +63,7 @@ pub fn local_response_norm(x: &Tensor, norm: &LocalResponseNorm) -> Result<Tenso
 
 /// e^x / Σ e^x over the channels, `[N, C, …]`.
 pub fn softmax(x: &Tensor) -> Result<Tensor> {
-    // the shift changes nothing but the range, so no gradient passes through it
-    let shifted = x.broadcast_sub(&x.detach().max_keepdim(1)?)?.exp()?;
-    Ok(shifted.broadcast_div(&shifted.sum_keepdim(1)?)?)
+    softmax_along(x, 1)
 }
 
 /// `x` `[N, K]` times the transpose of `weight` `[O, K]`, plus `bias` `[O]`: `[N, O]`.
@@ -80,7 +80,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     let for_weight: Rule = Box::new(move |above| Ok(above.t()?.contiguous()?.matmul(&input)?));
     let mut inputs = vec![(x, for_input), (weight, for_weight)];
     if let Some(bias) = bias {
-        inputs.push((bias, Box::new(|above| Ok(above.sum(0)?))));
+        inputs.push((bias, Box::new(|above| sum(above, &[0], false))));
     }
     with_backwards(inputs, y)
 }

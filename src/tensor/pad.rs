@@ -3,11 +3,10 @@
 use candle_core::Tensor;
 use rayon::prelude::*;
 
-use super::choice::choose;
 use super::planes::{compute, plane_size, with_last};
 use super::{TensorValue, with_backward};
 use crate::error::{Error, Kind, Result};
-use crate::lang::{Dynamic, FromValue, Reject, define};
+use crate::lang::{choices, define};
 
 /// What [`pad`] puts around a plane.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,7 +32,7 @@ pub fn pad(x: &Tensor, margins: [usize; 4], padding: Padding) -> Result<Tensor> 
     }
     let side = |size: usize, before: usize, after: usize| size.saturating_add(before).saturating_add(after);
     let (to_height, to_width) = (side(height, top, bottom), side(width, left, right));
-    let shape = with_last(x, 2, &[to_height, to_width], "pad").map_err(|error| error.at_argument("margins"))?;
+    let shape = with_last(x, 2, &[to_height, to_width], "pad").map_err(|error| error.at_argument("pad"))?;
 
     let y = compute(x, shape, |from, to| {
         to.par_chunks_mut(to_width).enumerate().for_each(|(row, to)| {
@@ -67,7 +66,7 @@ fn check_mirror(name: &str, size: usize, margin: usize) -> Result<()> {
     }
     let message = format!("pad: a margin of {margin} cannot mirror a tensor whose {name} is {size}");
     let hint = format!("at most {} there, or mode=\"constant\"", size - 1);
-    Err(Error::new(Kind::Argument, message).with_hint(hint).at_argument("margins"))
+    Err(Error::new(Kind::Argument, message).with_hint(hint).at_argument("pad"))
 }
 
 /// Where along an axis of `size` a padded place has its value from; none if from outside.
@@ -124,13 +123,7 @@ enum PadMode {
     Reflect,
 }
 
-impl FromValue for PadMode {
-    const EXPECTED: &'static str = "\"constant\" or \"reflect\"";
-    const CHOICES: &'static [&'static str] = &["constant", "reflect"];
-    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
-        choose(value, Self::CHOICES, &[Self::Constant, Self::Reflect], Self::EXPECTED)
-    }
-}
+choices!(PadMode { "constant" => Constant, "reflect" => Reflect });
 
 impl From<&str> for PadMode {
     /// The default of the word.
@@ -139,18 +132,19 @@ impl From<&str> for PadMode {
     }
 }
 
-/// A tensor with more rows and columns around its last two dimensions.
+/// A tensor with more rows and columns around its last two dimensions. Differentiable.
 ///
 /// ```rhai
-/// tensor([[1, 2, 3], [4, 5, 6]]).pad([1, 1, 0, 2]);
-/// pad(tensor([[1, 2, 3], [4, 5, 6]]), [1, 1, 2, 2], mode="reflect")
+/// tensor([[1, 2, 3], [4, 5, 6]]).pad([0, 2, 1, 1]);
+/// pad(tensor([[1, 2, 3], [4, 5, 6]]), [2, 2], mode="reflect")
 /// ```
 #[define(name = "pad")]
-fn pad_word(
+fn pad_function(
     /// The tensor, [..., H, W].
     tensor: TensorValue,
-    /// How many rows and columns, [top, bottom, left, right].
-    margins: Vec<usize>,
+    /// How many columns and rows, [left, right, top, bottom], or [left, right] alone; each at least 0, and with
+    /// `"reflect"` less than the side that is mirrored.
+    pad: Vec<usize>,
     /// What is put there: `"constant"` is one value, `"reflect"` mirrors the tensor at its outermost rows and
     /// columns.
     #[default("constant")]
@@ -159,10 +153,14 @@ fn pad_word(
     #[default]
     value: Option<f64>,
 ) -> Result<TensorValue> {
-    let &[top, bottom, left, right] = margins.as_slice() else {
-        let message = format!("pad: `margins` must hold 4 numbers, not {}", margins.len());
-        let hint = "it is [top, bottom, left, right]";
-        return Err(Error::new(Kind::Argument, message).with_hint(hint).at_argument("margins"));
+    let (left, right, top, bottom) = match *pad.as_slice() {
+        [left, right] => (left, right, 0, 0),
+        [left, right, top, bottom] => (left, right, top, bottom),
+        _ => {
+            let message = format!("pad: `pad` must hold 2 or 4 numbers, not {}", pad.len());
+            let hint = "it is [left, right] or [left, right, top, bottom]";
+            return Err(Error::new(Kind::Argument, message).with_hint(hint).at_argument("pad"));
+        }
     };
     let padding = match (mode, value) {
         (PadMode::Constant, value) => Padding::Constant(value.unwrap_or(0.0) as f32),
@@ -172,7 +170,7 @@ fn pad_word(
             return Err(Error::new(Kind::Argument, message).with_hint("mode=\"constant\" does").at_argument("value"));
         }
     };
-    Ok(pad(tensor.inner(), [top, bottom, left, right], padding)?.into())
+    Ok(self::pad(tensor.inner(), [top, bottom, left, right], padding)?.into())
 }
 
 #[cfg(test)]

@@ -1,173 +1,242 @@
 //! Reductions: many numbers become one, or one for each place of the other dimensions.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
-use super::TensorValue;
+use super::dims::{Dims, dimension, dimensions, reduced_shape};
+use super::sum::{self, reduce, sum_to};
+use super::{TensorValue, with_backward};
 use crate::error::{Error, Kind, Result};
 use crate::lang::{Dynamic, IntoValue, define};
 
-/// A dimension counted from the front; negative ones count from the back.
-pub(super) fn dimension(tensor: &TensorValue, dim: i64, function: &str) -> Result<usize> {
-    let rank = tensor.inner().rank();
-    let found = if dim < 0 { rank as i64 + dim } else { dim };
-    usize::try_from(found).ok().filter(|dim| *dim < rank).ok_or_else(|| {
-        let message =
-            format!("{function}: there is no dimension {dim} in a tensor of shape {:?}", tensor.inner().dims());
-        Error::new(Kind::Argument, message).at_argument("dim")
-    })
-}
-
-fn reduce(
-    tensor: &TensorValue,
-    dim: Option<i64>,
-    function: &str,
-    operation: impl Fn(&Tensor, usize) -> candle_core::Result<Tensor>,
-) -> Result<TensorValue> {
-    if tensor.inner().elem_count() == 0 {
-        let message = format!("{function}: a tensor of shape {:?} has no numbers", tensor.inner().dims());
+/// The dimensions to reduce, of a tensor that has numbers.
+pub(super) fn reduced(tensor: &TensorValue, dims: Option<&Dims>, function: &str) -> Result<Vec<usize>> {
+    let dims = dimensions(tensor, dims, function)?;
+    if dims.iter().any(|dim| tensor.inner().dims()[*dim] == 0) {
+        let message = format!("{function}: a tensor of shape {:?} has no numbers to reduce", tensor.inner().dims());
         return Err(Error::new(Kind::Tensor, message).at_argument("tensor"));
     }
-    match dim {
-        Some(dim) => Ok(operation(tensor.inner(), dimension(tensor, dim, function)?)?.into()),
-        None => Ok(operation(&tensor.inner().flatten_all()?, 0)?.into()),
-    }
+    Ok(dims)
 }
 
-/// The sum of all numbers, or along one dimension.
+/// The sum of all numbers, or along dimensions. Differentiable.
+///
+/// Sums are taken in double precision.
 ///
 /// ```rhai
 /// ones([2, 3]).sum(dim=1)
 /// ```
-#[define]
-fn sum(
-    /// The tensor.
+#[define(name = "sum")]
+fn sum_function(
+    /// The tensor, of any shape.
     tensor: TensorValue,
-    /// The dimension to reduce; -1 is the last. Without it, all.
+    /// The dimension to reduce, or a list of them; -1 is the last. Without it, all.
     #[default]
-    dim: Option<i64>,
+    dim: Option<Dims>,
+    /// Whether reduced dimensions stay, with size 1.
+    #[default(false)]
+    keepdim: bool,
 ) -> Result<TensorValue> {
-    reduce(&tensor, dim, "sum", |tensor, dim| tensor.sum(dim))
+    Ok(sum::sum(tensor.inner(), &dimensions(&tensor, dim.as_ref(), "sum")?, keepdim)?.into())
 }
 
-/// The mean of all numbers, or along one dimension.
+/// The mean of all numbers, or along dimensions. Differentiable.
 ///
 /// ```rhai
 /// tensor([1, 2, 6]).mean()
 /// ```
 #[define]
 fn mean(
-    /// The tensor.
+    /// The tensor; it has at least one number.
     tensor: TensorValue,
-    /// The dimension to reduce; -1 is the last. Without it, all.
+    /// The dimension to reduce, or a list of them; -1 is the last. Without it, all.
     #[default]
-    dim: Option<i64>,
+    dim: Option<Dims>,
+    /// Whether reduced dimensions stay, with size 1.
+    #[default(false)]
+    keepdim: bool,
 ) -> Result<TensorValue> {
-    reduce(&tensor, dim, "mean", |tensor, dim| tensor.mean(dim))
+    Ok(sum::mean(tensor.inner(), &reduced(&tensor, dim.as_ref(), "mean")?, keepdim)?.into())
 }
 
-/// The greatest number, or the greatest along one dimension.
+/// The greatest number, or the greatest along dimensions. Differentiable; equal ones share the gradient.
+///
+/// A NaN among the numbers makes the result NaN.
 ///
 /// ```rhai
 /// tensor([1, 6, 2]).max()
 /// ```
 #[define]
 fn max(
-    /// The tensor.
+    /// The tensor; it has at least one number.
     tensor: TensorValue,
-    /// The dimension to reduce; -1 is the last. Without it, all.
+    /// The dimension to reduce, or a list of them; -1 is the last. Without it, all.
     #[default]
-    dim: Option<i64>,
+    dim: Option<Dims>,
+    /// Whether reduced dimensions stay, with size 1.
+    #[default(false)]
+    keepdim: bool,
 ) -> Result<TensorValue> {
-    reduce(&tensor, dim, "max", |tensor, dim| tensor.max(dim))
+    let dims = reduced(&tensor, dim.as_ref(), "max")?;
+    Ok(extreme(tensor.inner(), &dims, keepdim, |a, b| a > b)?.into())
 }
 
-/// The least number, or the least along one dimension.
+/// The least number, or the least along dimensions. Differentiable; equal ones share the gradient.
+///
+/// A NaN among the numbers makes the result NaN.
 ///
 /// ```rhai
 /// tensor([1, 6, 2]).min()
 /// ```
 #[define]
 fn min(
-    /// The tensor.
+    /// The tensor; it has at least one number.
     tensor: TensorValue,
-    /// The dimension to reduce; -1 is the last. Without it, all.
+    /// The dimension to reduce, or a list of them; -1 is the last. Without it, all.
     #[default]
-    dim: Option<i64>,
+    dim: Option<Dims>,
+    /// Whether reduced dimensions stay, with size 1.
+    #[default(false)]
+    keepdim: bool,
 ) -> Result<TensorValue> {
-    reduce(&tensor, dim, "min", |tensor, dim| tensor.min(dim))
+    let dims = reduced(&tensor, dim.as_ref(), "min")?;
+    Ok(extreme(tensor.inner(), &dims, keepdim, |a, b| a < b)?.into())
 }
 
-/// The standard deviation of all numbers (divided by n).
-///
-/// ```rhai
-/// std(tensor([1, 3]))
-/// ```
-#[define]
-fn std(
-    /// The tensor.
-    tensor: TensorValue,
-) -> Result<TensorValue> {
-    reduce(&tensor, None, "std", |tensor, dim| {
-        tensor.broadcast_sub(&tensor.mean_keepdim(dim)?)?.sqr()?.mean(dim)?.sqrt()
+/// As `torch.amax` and `torch.amin`.
+fn extreme(x: &Tensor, dims: &[usize], keepdim: bool, is_better: fn(f32, f32) -> bool) -> Result<Tensor> {
+    let best = |a: f32, b: f32| if is_better(b, a) || b.is_nan() { b } else { a };
+    let y = reduce(x, dims, keepdim, |row| row.iter().copied().reduce(best).unwrap_or(f32::NAN))?;
+    let kept = reduced_shape(x.dims(), dims, true);
+    let (input, output) = (x.detach(), y.clone());
+    with_backward(x, y, move |gradient| {
+        let is_best = input.broadcast_eq(&output.reshape(kept.as_slice())?)?.to_dtype(DType::F32)?;
+        let share = gradient.reshape(kept.as_slice())?.div(&sum_to(&is_best, &kept)?)?;
+        Ok(is_best.broadcast_mul(&share)?)
     })
 }
 
-/// The Euclidean length of all numbers taken as one vector.
-///
-/// ```rhai
-/// norm(tensor([3, 4]))
-/// ```
-#[define]
-fn norm(
-    /// The tensor.
-    tensor: TensorValue,
-) -> Result<TensorValue> {
-    reduce(&tensor, None, "norm", |tensor, dim| tensor.sqr()?.sum(dim)?.sqrt())
-}
-
-/// Where the greatest number is: its place in row-major order, or along one dimension.
+/// Where the greatest number is: its place in row-major order, or along one dimension. Of equal ones, the first.
 ///
 /// ```rhai
 /// argmax(tensor([1, 6, 2]))
 /// ```
 #[define]
 fn argmax(
-    /// The tensor.
+    /// The tensor; it has at least one number and no NaN.
     tensor: TensorValue,
     /// The dimension to reduce; -1 is the last. Without it, all: then the result is an integer.
     #[default]
     dim: Option<i64>,
+    /// Whether the reduced dimension stays, with size 1.
+    #[default(false)]
+    keepdim: bool,
 ) -> Result<Dynamic> {
-    extreme(&tensor, dim, "argmax", |tensor, dim| tensor.argmax(dim))
+    place_of_extreme(&tensor, dim, keepdim, "argmax", |a, b| a > b)
 }
 
-/// Where the least number is: its place in row-major order, or along one dimension.
+/// Where the least number is: its place in row-major order, or along one dimension. Of equal ones, the first.
 ///
 /// ```rhai
 /// argmin(tensor([1, 6, 2]))
 /// ```
 #[define]
 fn argmin(
-    /// The tensor.
+    /// The tensor; it has at least one number and no NaN.
     tensor: TensorValue,
     /// The dimension to reduce; -1 is the last. Without it, all: then the result is an integer.
     #[default]
     dim: Option<i64>,
+    /// Whether the reduced dimension stays, with size 1.
+    #[default(false)]
+    keepdim: bool,
 ) -> Result<Dynamic> {
-    extreme(&tensor, dim, "argmin", |tensor, dim| tensor.argmin(dim))
+    place_of_extreme(&tensor, dim, keepdim, "argmin", |a, b| a < b)
 }
 
-fn extreme(
+fn place_of_extreme(
     tensor: &TensorValue,
     dim: Option<i64>,
+    keepdim: bool,
     function: &str,
-    operation: impl Fn(&Tensor, usize) -> candle_core::Result<Tensor>,
+    is_better: fn(f32, f32) -> bool,
 ) -> Result<Dynamic> {
-    if tensor.values()?.iter().any(|value| value.is_nan()) {
-        let error =
-            Error::new(Kind::Tensor, format!("{function}: the tensor holds NaN, which is neither more nor less"));
-        return Err(error.at_argument("tensor"));
+    let fault = |message: String| Error::new(Kind::Tensor, format!("{function}: {message}")).at_argument("tensor");
+    let values = tensor.values()?;
+    if values.iter().any(|value| value.is_nan()) {
+        return Err(fault("the tensor holds NaN, which is neither more nor less".into()));
     }
-    let places = reduce(tensor, dim, function, operation)?;
-    Ok(if dim.is_none() { (places.number()? as i64).into_value() } else { places.into_value() })
+    let place = |row: &[f32]| {
+        let places = row.iter().enumerate();
+        places.reduce(|best, next| if is_better(*next.1, *best.1) { next } else { best }).map_or(0, |(place, _)| place)
+    };
+    match dim {
+        None if values.is_empty() => {
+            Err(fault(format!("a tensor of shape {:?} has no numbers to reduce", tensor.inner().dims())))
+        }
+        None => Ok(place(&values).into_value()),
+        Some(dim) => {
+            let dim = dimension(tensor, dim, function)?;
+            match tensor.inner().dims()[dim] {
+                0 => Err(fault(format!("the dimension {dim} of shape {:?} is empty", tensor.inner().dims()))),
+                size => {
+                    super::order::check_places(size, function)?;
+                    let places = reduce(tensor.inner(), &[dim], keepdim, |row| place(row) as f32)?;
+                    Ok(TensorValue::from(places).into_value())
+                }
+            }
+        }
+    }
+}
+
+/// Is any number other than 0? Of all numbers, or along dimensions.
+///
+/// ```rhai
+/// any(tensor([1, 6, 2]) > 5)
+/// ```
+#[define]
+fn any(
+    /// The tensor, for example the result of a comparison.
+    tensor: TensorValue,
+    /// The dimension to reduce, or a list of them; -1 is the last. Without it, all: then the result is true or false.
+    #[default]
+    dim: Option<Dims>,
+    /// Whether reduced dimensions stay, with size 1.
+    #[default(false)]
+    keepdim: bool,
+) -> Result<Dynamic> {
+    test(&tensor, dim.as_ref(), keepdim, "any", |row| row.iter().any(|value| *value != 0.0))
+}
+
+/// Are all numbers other than 0? Of all numbers, or along dimensions.
+///
+/// ```rhai
+/// all(tensor([1, 6, 2]) > 0)
+/// ```
+#[define]
+fn all(
+    /// The tensor, for example the result of a comparison.
+    tensor: TensorValue,
+    /// The dimension to reduce, or a list of them; -1 is the last. Without it, all: then the result is true or false.
+    #[default]
+    dim: Option<Dims>,
+    /// Whether reduced dimensions stay, with size 1.
+    #[default(false)]
+    keepdim: bool,
+) -> Result<Dynamic> {
+    test(&tensor, dim.as_ref(), keepdim, "all", |row| row.iter().all(|value| *value != 0.0))
+}
+
+fn test(
+    tensor: &TensorValue,
+    dims: Option<&Dims>,
+    keepdim: bool,
+    function: &str,
+    holds: fn(&[f32]) -> bool,
+) -> Result<Dynamic> {
+    let reduced = dimensions(tensor, dims, function)?;
+    let outcome = reduce(tensor.inner(), &reduced, keepdim, |row| f32::from(u8::from(holds(row))))?;
+    Ok(match dims {
+        None if !keepdim => outcome.to_scalar::<f32>().map(|found| found != 0.0)?.into_value(),
+        _ => TensorValue::mask(outcome).into_value(),
+    })
 }

@@ -1,88 +1,13 @@
-//! Shapes: looking at them, changing them, taking parts.
-
-use std::ops::{Range, RangeInclusive};
+//! Shapes: looking at them and changing them.
 
 use candle_core::Tensor;
-use rhai::{Array, Engine, EvalAltResult, Position};
 
 use super::TensorValue;
-use super::create::Shape;
-use super::reduce::dimension;
+use super::create::LARGEST;
+use super::dims::{dimension, dimension_at};
+use super::indexing::part;
 use crate::error::{Error, Kind, Result};
-use crate::lang::{Dynamic, Extension, define, describe};
-
-inventory::submit! { Extension(indexing) }
-
-/// `t[i]`, `t[a..b]` and `t[[i, a..b, ()]]`, one entry for each dimension.
-fn indexing(engine: &mut Engine) {
-    engine.register_indexer_get(|tensor: &mut TensorValue, index: i64| index_by(tensor, &[Dynamic::from(index)]));
-    engine
-        .register_indexer_get(|tensor: &mut TensorValue, range: Range<i64>| index_by(tensor, &[Dynamic::from(range)]));
-    engine.register_indexer_get(|tensor: &mut TensorValue, range: RangeInclusive<i64>| {
-        index_by(tensor, &[Dynamic::from(range)])
-    });
-    engine.register_indexer_get(|tensor: &mut TensorValue, indices: Array| index_by(tensor, &indices));
-}
-
-fn index_by(tensor: &TensorValue, indices: &[Dynamic]) -> Result<TensorValue, Box<EvalAltResult>> {
-    take(tensor, indices).map_err(|error| Box::new(EvalAltResult::ErrorRuntime(Dynamic::from(error), Position::NONE)))
-}
-
-/// Integers drop their dimension, ranges and `()` keep it.
-fn take(tensor: &TensorValue, indices: &[Dynamic]) -> Result<TensorValue> {
-    let dims = tensor.inner().dims().to_vec();
-    if indices.len() > dims.len() {
-        let message = format!("{} indices for a tensor of shape {dims:?}", indices.len());
-        return Err(Error::new(Kind::Argument, message));
-    }
-    let mut part: Tensor = tensor.inner().clone();
-    let mut at = 0;
-    for (index, size) in indices.iter().zip(&dims) {
-        if index.is_unit() {
-            at += 1;
-        } else if let Ok(number) = index.as_int() {
-            let place = within(number, *size, &dims)?;
-            part = part.narrow(at, place, 1)?.squeeze(at)?;
-        } else {
-            let (start, end) = bounds(index)?;
-            let start = within_end(start, *size, &dims)?;
-            let end = within_end(end, *size, &dims)?;
-            if start >= end {
-                return Err(Error::new(Kind::Argument, format!("the range {start}..{end} is empty")));
-            }
-            part = part.narrow(at, start, end - start)?;
-            at += 1;
-        }
-    }
-    Ok(part.into())
-}
-
-fn bounds(index: &Dynamic) -> Result<(i64, i64)> {
-    if let Some(range) = index.clone().try_cast::<Range<i64>>() {
-        return Ok((range.start, range.end));
-    }
-    if let Some(range) = index.clone().try_cast::<RangeInclusive<i64>>() {
-        return Ok((*range.start(), range.end().saturating_add(1)));
-    }
-    let message = format!("a tensor is indexed by an integer, a range or (), not {}", describe(index));
-    Err(Error::new(Kind::Argument, message))
-}
-
-fn within(index: i64, size: usize, dims: &[usize]) -> Result<usize> {
-    let found = if index < 0 { size as i64 + index } else { index };
-    usize::try_from(found).ok().filter(|place| *place < size).ok_or_else(|| {
-        let message = format!("the index {index} is outside a tensor of shape {dims:?}");
-        Error::new(Kind::Argument, message).with_hint(format!("it goes from 0 to {}", size as i64 - 1))
-    })
-}
-
-fn within_end(index: i64, size: usize, dims: &[usize]) -> Result<usize> {
-    let found = if index < 0 { size as i64 + index } else { index };
-    usize::try_from(found).ok().filter(|place| *place <= size).ok_or_else(|| {
-        let message = format!("the range ends at {index}, outside a tensor of shape {dims:?}");
-        Error::new(Kind::Argument, message).with_hint(format!("it goes up to {size}"))
-    })
-}
+use crate::lang::{Dynamic, FromValue, Reject, define};
 
 /// The sizes of a tensor, one for each dimension.
 ///
@@ -110,7 +35,7 @@ fn item(
     tensor.number().map_err(|error| error.at_argument("tensor"))
 }
 
-/// The numbers of a tensor as a flat list.
+/// The numbers of a tensor as nested lists, one level for each dimension; a tensor without dimensions is its number.
 ///
 /// ```rhai
 /// tensor([[1, 2], [3, 4]]).to_list()
@@ -119,30 +44,170 @@ fn item(
 fn to_list(
     /// The tensor.
     tensor: TensorValue,
-) -> Result<Vec<f64>> {
-    Ok(tensor.values()?.into_iter().map(f64::from).collect())
+) -> Result<Dynamic> {
+    Ok(nested(&tensor.values()?, tensor.inner().dims()))
 }
 
-/// The same numbers in another shape.
+fn nested(values: &[f32], shape: &[usize]) -> Dynamic {
+    let Some((size, inner)) = shape.split_first() else {
+        return Dynamic::from(values.first().copied().map(f64::from).unwrap_or_default());
+    };
+    let length = inner.iter().product::<usize>();
+    Dynamic::from_array((0..*size).map(|i| nested(&values[i * length..(i + 1) * length], inner)).collect())
+}
+
+/// Sizes, of which one may be -1: it is what the others leave over.
+struct NewShape(Vec<i64>);
+
+impl FromValue for NewShape {
+    const EXPECTED: &'static str = "a list of sizes";
+    const TYPES: &'static [&'static str] = &["list", "integer"];
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        let sizes = if value.is_int() { vec![i64::from_value(value)?] } else { Vec::<i64>::from_value(value)? };
+        let bad = sizes.iter().find(|size| **size < -1);
+        if let Some(size) = bad {
+            return Err(Reject::Because(format!("holds the size {size}"), Some("sizes are at least 0, or -1".into())));
+        }
+        if sizes.iter().filter(|size| **size == -1).count() > 1 {
+            return Err(Reject::Because("holds -1 more than once".into(), Some("only one size can be found".into())));
+        }
+        Ok(Self(sizes))
+    }
+}
+
+impl NewShape {
+    /// The sizes for a number of numbers, if they fit.
+    fn resolve(&self, count: usize) -> Option<Vec<usize>> {
+        let mut known = self.0.iter().filter(|size| **size >= 0);
+        let known = known.try_fold(1usize, |product, size| product.checked_mul(*size as usize))?;
+        let found = count.checked_div(known).filter(|found| found * known == count);
+        let is_open = self.0.contains(&-1);
+        let sizes = self.0.iter().map(|size| usize::try_from(*size).ok().or(found)).collect::<Option<Vec<_>>>()?;
+        (is_open || known == count).then_some(sizes).filter(|_| count <= LARGEST)
+    }
+}
+
+/// The same numbers in another shape. Differentiable.
 ///
 /// ```rhai
-/// tensor([1, 2, 3, 4]).reshape([2, 2])
+/// tensor([1, 2, 3, 4]).reshape([2, -1])
 /// ```
 #[define]
 fn reshape(
     /// The tensor.
     tensor: TensorValue,
-    /// The new sizes.
-    shape: Shape,
+    /// The new sizes, whose product is the count of the numbers; one of them may be -1, which stands for what is left.
+    shape: NewShape,
 ) -> Result<TensorValue> {
-    tensor.inner().reshape(shape.0.as_slice()).map(TensorValue::from).map_err(|_| {
-        let (have, count) = (tensor.inner().dims(), tensor.inner().elem_count());
+    let (have, count) = (tensor.inner().dims(), tensor.inner().elem_count());
+    let Some(sizes) = shape.resolve(count) else {
         let message = format!("reshape: the {count} numbers of shape {have:?} do not fill {:?}", shape.0);
-        Error::new(Kind::Tensor, message).at_argument("shape")
-    })
+        return Err(Error::new(Kind::Tensor, message).at_argument("shape"));
+    };
+    Ok(tensor.with(tensor.inner().reshape(sizes)?))
 }
 
-/// Two dimensions swapped.
+/// All numbers in a row, or some dimensions joined to one, as `torch.flatten`. Differentiable.
+///
+/// ```rhai
+/// zeros([2, 3, 4]).flatten(start_dim=1).shape
+/// ```
+#[define]
+fn flatten(
+    /// The tensor.
+    tensor: TensorValue,
+    /// The first dimension that is joined.
+    #[default(0)]
+    start_dim: i64,
+    /// The last dimension that is joined; -1 is the last.
+    #[default(-1)]
+    end_dim: i64,
+) -> Result<TensorValue> {
+    if tensor.inner().rank() == 0 {
+        return Ok(tensor.with(tensor.inner().reshape(1)?));
+    }
+    let start = dimension_at(&tensor, start_dim, "flatten", "start_dim")?;
+    let end = dimension_at(&tensor, end_dim, "flatten", "end_dim")?;
+    if start > end {
+        let message = format!("flatten: `start_dim` ({start_dim}) is behind `end_dim` ({end_dim})");
+        return Err(Error::new(Kind::Argument, message).at_argument("start_dim"));
+    }
+    Ok(tensor.with(tensor.inner().flatten(start, end)?))
+}
+
+/// Without dimensions of size 1, or without one of them. Differentiable.
+///
+/// ```rhai
+/// zeros([1, 3, 1]).squeeze().shape
+/// ```
+#[define]
+fn squeeze(
+    /// The tensor.
+    tensor: TensorValue,
+    /// The dimension to leave out, of size 1; -1 is the last. Without it, all of size 1.
+    #[default]
+    dim: Option<i64>,
+) -> Result<TensorValue> {
+    let dims = tensor.inner().dims();
+    let Some(dim) = dim else {
+        let kept: Vec<usize> = dims.iter().copied().filter(|size| *size != 1).collect();
+        return Ok(tensor.with(tensor.inner().reshape(kept)?));
+    };
+    let dim = dimension(&tensor, dim, "squeeze")?;
+    if dims[dim] != 1 {
+        let message = format!("squeeze: the dimension {dim} of shape {dims:?} has the size {}, not 1", dims[dim]);
+        return Err(Error::new(Kind::Argument, message).at_argument("dim"));
+    }
+    Ok(tensor.with(tensor.inner().squeeze(dim)?))
+}
+
+/// With a new dimension of size 1. Differentiable.
+///
+/// ```rhai
+/// zeros([2, 3]).unsqueeze(0).shape
+/// ```
+#[define]
+fn unsqueeze(
+    /// The tensor.
+    tensor: TensorValue,
+    /// Where the new dimension stands in the result; -1 is the last place.
+    dim: i64,
+) -> Result<TensorValue> {
+    let rank = tensor.inner().rank() as i64;
+    let place = if dim < 0 { dim + rank + 1 } else { dim };
+    if !(0..=rank).contains(&place) {
+        let message = format!("unsqueeze: there is no place {dim} in a shape like {:?}", tensor.inner().dims());
+        let hint = format!("they go from 0 to {rank}, or from -{} to -1", rank + 1);
+        return Err(Error::new(Kind::Argument, message).with_hint(hint).at_argument("dim"));
+    }
+    Ok(tensor.with(tensor.inner().unsqueeze(place as usize)?))
+}
+
+/// The dimensions in another order. Differentiable.
+///
+/// ```rhai
+/// zeros([2, 3, 4]).permute([2, 0, 1]).shape
+/// ```
+#[define]
+fn permute(
+    /// The tensor.
+    tensor: TensorValue,
+    /// Which dimension of the tensor stands at each place, each once.
+    dims: Vec<i64>,
+) -> Result<TensorValue> {
+    let found: Result<Vec<usize>> = dims.iter().map(|dim| dimension_at(&tensor, *dim, "permute", "dims")).collect();
+    let found = found?;
+    let mut sorted = found.clone();
+    sorted.sort_unstable();
+    if !sorted.iter().copied().eq(0..tensor.inner().rank()) {
+        let message =
+            format!("permute: {dims:?} does not name each dimension of shape {:?} once", tensor.inner().dims());
+        return Err(Error::new(Kind::Argument, message).at_argument("dims"));
+    }
+    Ok(tensor.with(tensor.inner().permute(found)?.contiguous()?))
+}
+
+/// Two dimensions swapped. Differentiable.
 ///
 /// ```rhai
 /// zeros([2, 3]).transpose(0, 1).shape
@@ -151,17 +216,17 @@ fn reshape(
 fn transpose(
     /// The tensor.
     tensor: TensorValue,
-    /// One dimension.
-    first: i64,
-    /// The other.
-    second: i64,
+    /// One dimension; -1 is the last.
+    dim0: i64,
+    /// The other dimension.
+    dim1: i64,
 ) -> Result<TensorValue> {
-    let first = dimension(&tensor, first, "transpose").map_err(|error| error.at_argument("first"))?;
-    let second = dimension(&tensor, second, "transpose").map_err(|error| error.at_argument("second"))?;
-    Ok(tensor.inner().transpose(first, second)?.contiguous()?.into())
+    let first = dimension_at(&tensor, dim0, "transpose", "dim0")?;
+    let second = dimension_at(&tensor, dim1, "transpose", "dim1")?;
+    Ok(tensor.with(tensor.inner().transpose(first, second)?.contiguous()?))
 }
 
-/// A part of a tensor along one dimension.
+/// A part of a tensor along one dimension. Differentiable.
 ///
 /// ```rhai
 /// tensor([[1, 2, 3], [4, 5, 6]]).slice(1, 0, 2)
@@ -170,61 +235,61 @@ fn transpose(
 fn slice(
     /// The tensor.
     tensor: TensorValue,
-    /// The dimension.
+    /// The dimension; -1 is the last.
     dim: i64,
-    /// The first place.
+    /// The first place; negative ones count from the back.
     start: i64,
-    /// The place behind the last.
+    /// The place behind the last, above `start`.
     end: i64,
 ) -> Result<TensorValue> {
     let dim = dimension(&tensor, dim, "slice")?;
     let mut indices = vec![Dynamic::UNIT; dim];
     indices.push(Dynamic::from(start..end));
-    take(&tensor, &indices).map_err(|error| error.context("slice").at_argument("start"))
+    part(&tensor, &indices).map_err(|error| error.context("slice").at_argument("start"))
 }
 
-/// Tensors joined along a dimension they already have.
+/// Tensors joined along a dimension they already have. Differentiable.
 ///
 /// ```rhai
 /// concat([ones([1, 2]), zeros([1, 2])])
 /// ```
 #[define]
 fn concat(
-    /// The tensors.
+    /// The tensors, at least one, of equal sizes in all other dimensions.
     tensors: Vec<TensorValue>,
     /// The dimension; -1 is the last.
     #[default(0)]
     dim: i64,
 ) -> Result<TensorValue> {
-    joined(&tensors, dim, "concat", |tensors, dim| Tensor::cat(tensors, dim))
+    joined(&tensors, dim, "concat", &tensors)
 }
 
-/// Tensors of one shape joined along a new first dimension.
+/// Tensors of one shape joined along a new dimension. Differentiable.
 ///
 /// ```rhai
 /// stack([ones([2]), zeros([2])]).shape
 /// ```
 #[define]
 fn stack(
-    /// The tensors.
+    /// The tensors, at least one, all of one shape.
     tensors: Vec<TensorValue>,
+    /// Where the new dimension stands in the result; -1 is the last place.
+    #[default(0)]
+    dim: i64,
 ) -> Result<TensorValue> {
-    joined(&tensors, 0, "stack", |tensors, _| Tensor::stack(tensors, 0))
+    let raised: Result<Vec<TensorValue>> = tensors.iter().map(|tensor| unsqueeze(tensor.clone(), dim)).collect();
+    joined(&raised?, dim, "stack", &tensors)
 }
 
-fn joined(
-    tensors: &[TensorValue],
-    dim: i64,
-    function: &str,
-    join: impl Fn(&[&Tensor], usize) -> candle_core::Result<Tensor>,
-) -> Result<TensorValue> {
+/// Joins tensors along a dimension; `given` are the ones that an error mentions.
+fn joined(tensors: &[TensorValue], dim: i64, function: &str, given: &[TensorValue]) -> Result<TensorValue> {
     let Some(first) = tensors.first() else {
         return Err(Error::new(Kind::Argument, format!("{function}: the list is empty")).at_argument("tensors"));
     };
     let dim = dimension(first, dim, function)?;
     let inner: Vec<&Tensor> = tensors.iter().map(TensorValue::inner).collect();
-    join(&inner, dim).map(TensorValue::from).map_err(|_| {
-        let shapes: Vec<String> = inner.iter().take(8).map(|tensor| format!("{:?}", tensor.dims())).collect();
+    Tensor::cat(&inner, dim).map(TensorValue::from).map_err(|_| {
+        let shapes: Vec<String> = given.iter().take(8).map(|tensor| format!("{:?}", tensor.inner().dims())).collect();
         let message = format!("{function}: the shapes {} do not fit", shapes.join(", "));
         Error::new(Kind::Tensor, message).at_argument("tensors")
     })

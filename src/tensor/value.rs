@@ -4,12 +4,17 @@ use std::fmt;
 
 use candle_core::{DType, Device, Tensor};
 
+use super::display;
 use crate::error::{Error, Kind, Result};
 use crate::lang::value_type;
 
-/// A tensor of 32-bit floats on the CPU. Copying it copies no data; nothing changes it.
+/// A tensor of 32-bit floats on the CPU. Copying it copies no data.
 #[derive(Clone, Debug)]
-pub struct TensorValue(Tensor);
+pub struct TensorValue {
+    tensor: Tensor,
+    /// Is it the result of a comparison? Then it picks, as an index, the places where it is not 0.
+    is_mask: bool,
+}
 
 value_type!(
     TensorValue,
@@ -29,12 +34,27 @@ impl TensorValue {
             let message = format!("{} numbers do not make a tensor of shape {shape:?}", values.len());
             return Err(Error::new(Kind::Tensor, message).with_hint(format!("it has {expected}")));
         }
-        Ok(Self(Tensor::from_vec(values, shape, &Device::Cpu)?))
+        Ok(Tensor::from_vec(values, shape, &Device::Cpu)?.into())
     }
 
     /// The candle tensor.
     pub fn inner(&self) -> &Tensor {
-        &self.0
+        &self.tensor
+    }
+
+    /// A tensor of 0 and 1 that says where something holds.
+    pub(super) fn mask(tensor: Tensor) -> Self {
+        Self { is_mask: true, ..tensor.into() }
+    }
+
+    /// Does the tensor say where something holds?
+    pub(super) fn is_mask(&self) -> bool {
+        self.is_mask
+    }
+
+    /// Another tensor made of the same numbers: a mask if this one is.
+    pub(super) fn with(&self, tensor: Tensor) -> Self {
+        Self { is_mask: self.is_mask, ..tensor.into() }
     }
 
     /// The numbers in row-major order.
@@ -42,7 +62,7 @@ impl TensorValue {
     /// # Errors
     /// The tensor cannot be read.
     pub fn values(&self) -> Result<Vec<f32>> {
-        Ok(self.0.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+        Ok(self.tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
     }
 
     /// The only number of a tensor that has one.
@@ -53,7 +73,7 @@ impl TensorValue {
         match self.values()?.as_slice() {
             [number] => Ok(f64::from(*number)),
             values => {
-                let message = format!("a tensor of shape {:?} is not a number", self.0.dims());
+                let message = format!("a tensor of shape {:?} is not a number", self.tensor.dims());
                 Err(Error::new(Kind::Tensor, message)
                     .with_hint(format!("it has {}: reduce it, for example with .mean()", values.len())))
             }
@@ -64,34 +84,13 @@ impl TensorValue {
 impl From<Tensor> for TensorValue {
     fn from(tensor: Tensor) -> Self {
         // the language has one number type for tensors; conversion only fails for unsupported types
-        Self(tensor.to_dtype(DType::F32).unwrap_or(tensor))
+        Self { tensor: tensor.to_dtype(DType::F32).unwrap_or(tensor), is_mask: false }
     }
 }
-
-/// How many numbers of a row, and how many rows, are shown.
-const SHOWN: usize = 6;
 
 impl fmt::Display for TensorValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let values = self.values().map_err(|_| fmt::Error)?;
-        if self.0.rank() == 0 {
-            return write!(f, "{}", values.first().copied().unwrap_or_default());
-        }
-        let low = values.iter().copied().fold(f32::INFINITY, f32::min);
-        let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / values.len().max(1) as f64;
-        write!(f, "tensor {:?} {}", self.0.dims(), self.0.dtype().as_str())?;
-        if values.is_empty() {
-            return Ok(());
-        }
-        write!(f, "  min {low:.4}  mean {mean:.4}  max {high:.4}")?;
-        let width = self.0.dims().last().copied().unwrap_or(1);
-        let rows = values.chunks(width.max(1));
-        let more = rows.len() > SHOWN;
-        for row in rows.take(SHOWN) {
-            let cells: Vec<String> = row.iter().take(SHOWN).map(|value| format!("{value:>9.4}")).collect();
-            write!(f, "\n {}{}", cells.join(" "), if row.len() > SHOWN { " …" } else { "" })?;
-        }
-        if more { write!(f, "\n         …") } else { Ok(()) }
+        f.write_str(&display::text(&values, self.tensor.dims(), self.is_mask))
     }
 }

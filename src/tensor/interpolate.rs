@@ -4,39 +4,32 @@ use candle_core::Tensor;
 
 use super::TensorValue;
 use super::banded::{Banded, separable};
-use super::choice::choose;
 use super::planes::{plane_size, with_last};
 use crate::error::{Error, Kind, Result};
-use crate::lang::{Dynamic, FromValue, Reject, define};
+use crate::lang::{Dynamic, FromValue, Reject, choices, define};
 
-/// How [`resize`] finds values between the given ones.
+/// How [`interpolate`] finds values between the given ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ResizeFilter {
-    /// Straight lines between neighbours: never leaves their range.
+pub enum InterpolateMode {
+    /// The value whose cell holds the place, rounded down.
     #[default]
+    Nearest,
+    /// Straight lines between neighbours: never leaves their range.
     Bilinear,
     /// Cubic convolution (Keys, 1981), a = −0.75, or −0.5 when antialiased: sharp, and may overshoot at edges.
     Bicubic,
-    /// The value whose cell holds the place, rounded down.
-    Nearest,
 }
 
-impl FromValue for ResizeFilter {
-    const EXPECTED: &'static str = "\"bilinear\", \"bicubic\" or \"nearest\"";
-    const CHOICES: &'static [&'static str] = &["bilinear", "bicubic", "nearest"];
-    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
-        choose(value, Self::CHOICES, &[Self::Bilinear, Self::Bicubic, Self::Nearest], Self::EXPECTED)
-    }
-}
+choices!(InterpolateMode { "nearest" => Nearest, "bilinear" => Bilinear, "bicubic" => Bicubic });
 
-impl From<&str> for ResizeFilter {
-    /// The default of the word.
+impl From<&str> for InterpolateMode {
+    /// The default of the function.
     fn from(_: &str) -> Self {
-        Self::Bilinear
+        Self::Nearest
     }
 }
 
-/// `[..., H, W]` to `[..., height, width]`, as `torch.nn.functional.interpolate(x, (height, width), mode=filter,
+/// `[..., H, W]` to `[..., height, width]`, as `torch.nn.functional.interpolate(x, (height, width), mode=mode,
 /// align_corners=False, antialias=antialias)`: pixels are squares, and their middles keep their places.
 ///
 /// With `antialias`, a filter that shrinks is stretched over all the pixels that become one, as in Pillow; without
@@ -44,34 +37,34 @@ impl From<&str> for ResizeFilter {
 ///
 /// # Errors
 /// `x` has fewer than two axes or is empty, a size is 0 or the result too large, or `antialias` with
-/// [`ResizeFilter::Nearest`].
-pub fn resize(x: &Tensor, height: usize, width: usize, filter: ResizeFilter, antialias: bool) -> Result<Tensor> {
-    let (from_height, from_width) = plane_size(x, "resize")?;
+/// [`InterpolateMode::Nearest`].
+pub fn interpolate(x: &Tensor, [height, width]: [usize; 2], mode: InterpolateMode, antialias: bool) -> Result<Tensor> {
+    let (from_height, from_width) = plane_size(x, "interpolate")?;
     for (name, size) in [("height", height), ("width", width)] {
         if size == 0 {
-            let message = format!("resize: `{name}` must be at least 1, not 0");
-            return Err(Error::new(Kind::Argument, message).at_argument(name));
+            let message = format!("interpolate: the {name} must be at least 1, not 0");
+            return Err(Error::new(Kind::Argument, message).at_argument("size"));
         }
     }
-    if antialias && filter == ResizeFilter::Nearest {
-        let message = "resize: the filter \"nearest\" cannot be antialiased";
-        let hint = "\"bilinear\" and \"bicubic\" can";
+    if antialias && mode == InterpolateMode::Nearest {
+        let message = "interpolate: the mode \"nearest\" cannot be antialiased";
+        let hint = "mode=\"bilinear\" and mode=\"bicubic\" can";
         return Err(Error::new(Kind::Argument, message).with_hint(hint).at_argument("antialias"));
     }
     // before the matrices are made: a side may be absurd
-    with_last(x, 2, &[height, width], "resize").map_err(|error| error.at_argument("height"))?;
-    let vertical = matrix(from_height, height, filter, antialias);
-    let horizontal = matrix(from_width, width, filter, antialias);
-    separable(x, vertical, horizontal, "resize")
+    with_last(x, 2, &[height, width], "interpolate").map_err(|error| error.at_argument("size"))?;
+    let vertical = matrix(from_height, height, mode, antialias);
+    let horizontal = matrix(from_width, width, mode, antialias);
+    separable(x, vertical, horizontal, "interpolate")
 }
 
 /// What each of `to` values along an axis takes from the `from` there are.
-fn matrix(from: usize, to: usize, filter: ResizeFilter, antialias: bool) -> Banded {
-    let (support, kernel): (f64, fn(f64) -> f64) = match (filter, antialias) {
-        (ResizeFilter::Nearest, _) => return nearest(from, to),
-        (ResizeFilter::Bilinear, _) => (1.0, |x| (1.0 - x.abs()).max(0.0)),
-        (ResizeFilter::Bicubic, false) => (2.0, |x| cubic(x, -0.75)),
-        (ResizeFilter::Bicubic, true) => (2.0, |x| cubic(x, -0.5)),
+fn matrix(from: usize, to: usize, mode: InterpolateMode, antialias: bool) -> Banded {
+    let (support, kernel): (f64, fn(f64) -> f64) = match (mode, antialias) {
+        (InterpolateMode::Nearest, _) => return nearest(from, to),
+        (InterpolateMode::Bilinear, _) => (1.0, |x| (1.0 - x.abs()).max(0.0)),
+        (InterpolateMode::Bicubic, false) => (2.0, |x| cubic(x, -0.75)),
+        (InterpolateMode::Bicubic, true) => (2.0, |x| cubic(x, -0.5)),
     };
     let scale = from as f64 / to as f64;
     let stretch = if antialias { scale.max(1.0) } else { 1.0 };
@@ -119,32 +112,49 @@ fn cubic(x: f64, a: f64) -> f64 {
     }
 }
 
+/// Height and width as an argument: one integer for both, or a list of the two.
+struct Size([usize; 2]);
+
+impl FromValue for Size {
+    const EXPECTED: &'static str = "an integer or a list [height, width]";
+    const TYPES: &'static [&'static str] = &["integer", "list"];
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        if value.is_int() {
+            return usize::from_value(value).map(|side| Self([side, side]));
+        }
+        match *Vec::<usize>::from_value(value)?.as_slice() {
+            [height, width] => Ok(Self([height, width])),
+            ref sizes => Err(Reject::Because(
+                format!("must hold 2 sizes, not {}", sizes.len()),
+                Some("it is [height, width]".into()),
+            )),
+        }
+    }
+}
+
 /// A tensor in another size: its last two dimensions are the height and the width.
 ///
-/// The numbers are those of PyTorch's `interpolate` with `align_corners=False`.
+/// The numbers are those of PyTorch's `interpolate` with `align_corners=False`. Differentiable.
 ///
 /// ```rhai
-/// tensor([[0, 1], [2, 3]]).resize(3, 5);
-/// resize(randn([3, 8, 8], seed=1), 2, 2, filter="bicubic", antialias=true)
+/// tensor([[0, 1], [2, 3]]).interpolate([3, 5], mode="bilinear");
+/// interpolate(randn([3, 8, 8], seed=1), 2, mode="bicubic", antialias=true)
 /// ```
-#[define(name = "resize")]
-fn resize_word(
+#[define(name = "interpolate")]
+fn interpolate_function(
     /// The tensor, [..., H, W].
     tensor: TensorValue,
-    /// The new height.
-    #[range(1..)]
-    height: usize,
-    /// The new width.
-    #[range(1..)]
-    width: usize,
-    /// How values between the given ones are found.
-    #[default("bilinear")]
-    filter: ResizeFilter,
+    /// The new size, [height, width], each at least 1; one integer for both.
+    size: Size,
+    /// How values between the given ones are found: `"nearest"` repeats them, `"bilinear"` and `"bicubic"` blend 2
+    /// or 4 of them in each direction.
+    #[default("nearest")]
+    mode: InterpolateMode,
     /// Whether a filter that shrinks looks at all the numbers that become one; not for `"nearest"`.
     #[default(false)]
     antialias: bool,
 ) -> Result<TensorValue> {
-    Ok(resize(tensor.inner(), height, width, filter, antialias)?.into())
+    Ok(interpolate(tensor.inner(), size.0, mode, antialias)?.into())
 }
 
 #[cfg(test)]
@@ -156,17 +166,17 @@ mod tests {
     use crate::tensor::testing::{Entry, assert_linear, pick, random, rng, stacked};
 
     /// The definition along one axis: the share of input pixel `j` in output pixel `i`.
-    fn share(i: usize, j: usize, from: usize, to: usize, filter: ResizeFilter, antialias: bool) -> f64 {
+    fn share(i: usize, j: usize, from: usize, to: usize, filter: InterpolateMode, antialias: bool) -> f64 {
         let scale = from as f64 / to as f64;
         let source = (i as f64 + 0.5) * scale - 0.5;
-        if filter == ResizeFilter::Nearest {
+        if filter == InterpolateMode::Nearest {
             let source = (i as f32 * (from as f32 / to as f32)) as usize;
             return f64::from(u8::from(source.min(from - 1) == j));
         }
         let kernel = |x: f64| {
             let (x, a) = (x.abs(), if antialias { -0.5 } else { -0.75 });
             match (filter, x) {
-                (ResizeFilter::Bilinear, _) => (1.0 - x).max(0.0),
+                (InterpolateMode::Bilinear, _) => (1.0 - x).max(0.0),
                 (_, 0.0..1.0) => (a + 2.0) * x.powi(3) - (a + 3.0) * x.powi(2) + 1.0,
                 (_, 1.0..2.0) => a * x.powi(3) - 5.0 * a * x.powi(2) + 8.0 * a * x - 4.0 * a,
                 _ => 0.0,
@@ -183,7 +193,7 @@ mod tests {
             .sum()
     }
 
-    fn slow(from: (usize, usize), to: (usize, usize), filter: ResizeFilter, antialias: bool) -> Vec<Entry> {
+    fn slow(from: (usize, usize), to: (usize, usize), filter: InterpolateMode, antialias: bool) -> Vec<Entry> {
         let mut entries = vec![];
         for (y, x) in (0..to.0).flat_map(|y| (0..to.1).map(move |x| (y, x))) {
             for (v, u) in (0..from.0).flat_map(|v| (0..from.1).map(move |u| (v, u))) {
@@ -197,7 +207,7 @@ mod tests {
 
     #[test]
     fn forward_and_gradient_equal_the_definition() {
-        use ResizeFilter::{Bicubic, Bilinear, Nearest};
+        use InterpolateMode::{Bicubic, Bilinear, Nearest};
         let mut rng = rng(71);
         for (filter, antialias) in
             [(Bilinear, false), (Bilinear, true), (Bicubic, false), (Bicubic, true), (Nearest, false)]
@@ -208,7 +218,7 @@ mod tests {
                 let x = stacked(&mut rng, &[from.0, from.1]);
                 let what = format!("{filter:?} antialias {antialias} {from:?} to {to:?}");
                 assert_linear(&mut rng, &x, (2, &[to.0, to.1]), &slow(from, to, filter, antialias), 0.0, &what, |x| {
-                    resize(x, to.0, to.1, filter, antialias)
+                    interpolate(x, [to.0, to.1], filter, antialias)
                 });
             }
         }
@@ -218,8 +228,8 @@ mod tests {
     fn a_flat_image_stays_flat_at_any_size() {
         let x = (Tensor::ones((1, 37, 53), DType::F32, &Device::Cpu).unwrap() * 0.25).unwrap();
         for antialias in [false, true] {
-            for filter in [ResizeFilter::Bilinear, ResizeFilter::Bicubic] {
-                let y = resize(&x, 7, 400, filter, antialias).unwrap();
+            for filter in [InterpolateMode::Bilinear, InterpolateMode::Bicubic] {
+                let y = interpolate(&x, [7, 400], filter, antialias).unwrap();
                 assert!(crate::tensor::testing::values(&y).iter().all(|v| (v - 0.25).abs() < 1e-6));
             }
         }
@@ -228,21 +238,21 @@ mod tests {
     #[test]
     fn impossible_sizes_are_refused() {
         let x = random(&mut rng(1), (2, 3, 4));
-        let run = |height, width| resize(&x, height, width, ResizeFilter::Bilinear, false).unwrap_err();
-        assert_eq!(run(0, 3).argument(), Some("height"));
-        assert_eq!(run(3, 0).argument(), Some("width"));
+        let run = |height, width| interpolate(&x, [height, width], InterpolateMode::Bilinear, false).unwrap_err();
+        assert_eq!(run(0, 3).argument(), Some("size"));
+        assert_eq!(run(3, 0).argument(), Some("size"));
         assert!(run(1 << 40, 1 << 40).message().contains("too large"));
-        let error = resize(&x, 2, 2, ResizeFilter::Nearest, true).unwrap_err();
+        let error = interpolate(&x, [2, 2], InterpolateMode::Nearest, true).unwrap_err();
         assert_eq!(error.argument(), Some("antialias"));
         let line = random(&mut rng(1), 4);
-        let error = resize(&line, 2, 2, ResizeFilter::Bilinear, false).unwrap_err();
+        let error = interpolate(&line, [2, 2], InterpolateMode::Bilinear, false).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "resize: a tensor of shape [4] has no height and width (it takes [..., height, width])"
+            "interpolate: a tensor of shape [4] has no height and width (it takes [..., height, width])"
         );
         let empty = Tensor::zeros((2, 0, 3), DType::F32, &Device::Cpu).unwrap();
-        assert!(resize(&empty, 2, 2, ResizeFilter::Bilinear, false).is_err());
+        assert!(interpolate(&empty, [2, 2], InterpolateMode::Bilinear, false).is_err());
         let none = Tensor::zeros((0, 2, 3), DType::F32, &Device::Cpu).unwrap();
-        assert_eq!(resize(&none, 4, 5, ResizeFilter::Bilinear, false).unwrap().dims(), [0, 4, 5]);
+        assert_eq!(interpolate(&none, [4, 5], InterpolateMode::Bilinear, false).unwrap().dims(), [0, 4, 5]);
     }
 }

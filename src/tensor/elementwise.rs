@@ -7,10 +7,11 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::cpu::with_values;
+use super::sum::sum_of;
 use super::with_backward;
 use crate::error::Result;
 
-/// Numbers of one part of the work; parts are summed in order, so sums don't depend on the number of threads.
+/// Numbers of one part of the work at least: less would not be worth sending it to another thread.
 const PART: usize = 1 << 14;
 
 /// `f` of each pair of numbers of two tensors of one shape, off the tape.
@@ -32,16 +33,8 @@ pub fn zip(a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f32 + Sync) -> Result
 /// The tensor holds no float32 values.
 pub fn map(x: &Tensor, f: impl Fn(f32) -> f32 + Sync) -> Result<Tensor> {
     let values =
-        with_values(&x.detach(), |x| -> Vec<f32> { x.par_iter().with_min_len(PART).map(|value| f(*value)).collect() })?;
+        with_values(&x.detach(), |x| -> Vec<f32> { x.par_iter().with_min_len(PART).map(|x| f(*x)).collect() })?;
     Ok(Tensor::from_vec(values, x.shape(), &Device::Cpu)?.to_device(x.device())?)
-}
-
-/// The sum of `f` over all numbers.
-fn sum(x: &Tensor, f: impl Fn(f32) -> f64 + Sync) -> Result<f64> {
-    with_values(&x.detach(), |values| {
-        let parts: Vec<f64> = values.par_chunks(PART).map(|part| part.iter().map(|v| f(*v)).sum()).collect();
-        parts.iter().sum()
-    })
 }
 
 /// The mean of the magnitudes; 0 of no numbers.
@@ -49,7 +42,8 @@ fn sum(x: &Tensor, f: impl Fn(f32) -> f64 + Sync) -> Result<f64> {
 /// # Errors
 /// `x` holds no float32 values.
 pub fn mean_abs(x: &Tensor) -> Result<f64> {
-    Ok(sum(x, |v| f64::from(v.abs()))? / x.elem_count().max(1) as f64)
+    let sum = with_values(&x.detach(), |values| sum_of(values, |value| f64::from(value.abs())))?;
+    Ok(sum / x.elem_count().max(1) as f64)
 }
 
 /// Images `[N, C, …]` whose channel `c` is channel `sources[c]` of `x`, with `value(c, v)` of its numbers; `slope(c)`
