@@ -96,6 +96,7 @@ suite! {
     occlusion
     onnx
     planes
+    plots
     reductions
     saliency
     seeds

@@ -5,6 +5,7 @@ mod commands;
 mod complete;
 mod help;
 mod manual;
+mod naming;
 mod output;
 mod present;
 mod sink;
@@ -20,6 +21,7 @@ pub use sink::{Preview, Sink};
 use crate::error::{Error, Kind, Result};
 use crate::lang::{Dynamic, Host, Interpreter, Interrupt, Report};
 pub use crate::lang::{Look, Piece};
+pub(crate) use crate::render::escape;
 
 /// An interpreter with its variables and its output.
 ///

@@ -4,12 +4,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::Output;
-use super::builtins::{Lettered, Page};
+use super::builtins::{Captioned, Page};
 use crate::error::Result;
 use crate::image::Image;
 use crate::lang::{Dynamic, Table, provenance, text};
 use crate::model::{Model, layer_table};
-use crate::render::{Bar, Bars, Body, Colormap, Figure, Grid, Heatmap, Range, Raster, Tile, percent, to_png};
+use crate::plot::Plot;
+use crate::render::{Bar, Bars, Body, Colormap, Figure, Grid, Heatmap, Range, Raster, Tile, escape, percent, to_png};
 use crate::vis::Classification;
 use crate::vis::attribution::{Attribution, Sign};
 use crate::vis::representation::{Activations, Filters};
@@ -43,6 +44,7 @@ pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
         output.html = Some(bars(&value, title.unwrap_or(CLASSIFIED))?);
     }
     output.provenance = told(value);
+    output.name = output.title.clone().or_else(|| super::naming::name(value));
     if let Some(mut figure) = figure(value)? {
         if let Some(title) = title {
             figure.title = Some(title.to_owned());
@@ -67,8 +69,8 @@ fn bounded(text: String) -> String {
 
 /// How a value was made; of several side by side, each.
 fn told(value: &Dynamic) -> Option<String> {
-    if let Some(lettered) = value.clone().try_cast::<Lettered>() {
-        return told(&lettered.value);
+    if let Some(captioned) = value.clone().try_cast::<Captioned>() {
+        return told(&captioned.value);
     }
     if let Some(items) = value.read_lock::<rhai::Array>() {
         let all: Vec<String> = items.iter().filter_map(told).collect();
@@ -82,6 +84,9 @@ fn figure(value: &Dynamic) -> Result<Option<Figure>> {
     if let Some(image) = value.clone().try_cast::<Image>() {
         return Ok(Some(Figure::new(Body::Picture(image))));
     }
+    if let Some(plot) = value.clone().try_cast::<Plot>() {
+        return Ok(Some(self::plot(plot)));
+    }
     if let Some(value) = value.clone().try_cast::<Classification>() {
         return Ok(Some(classification(&value)));
     }
@@ -94,10 +99,16 @@ fn figure(value: &Dynamic) -> Result<Option<Figure>> {
     if let Some(value) = value.clone().try_cast::<Attribution>() {
         return attribution(&value).map(Some);
     }
-    if let Some(lettered) = value.clone().try_cast::<Lettered>() {
-        let Some(mut inner) = figure(&lettered.value)? else { return Ok(None) };
-        inner.title = lettered.title.or(inner.title);
-        inner.caption = lettered.caption.or(inner.caption);
+    if let Some(captioned) = value.clone().try_cast::<Captioned>() {
+        let Some(mut inner) = figure(&captioned.value)? else { return Ok(None) };
+        inner.title = captioned.title.or(inner.title);
+        inner.caption = captioned.caption.or(inner.caption);
+        inner.theme = captioned.theme.unwrap_or(inner.theme);
+        match &mut inner.body {
+            Body::Row(row) => row.columns = captioned.columns.or(row.columns),
+            Body::Grid(grid) => *grid = captioned.columns.map_or(grid.clone(), |columns| grid.clone().columns(columns)),
+            _ => {}
+        }
         return Ok(Some(inner));
     }
     if let Some(items) = value.read_lock::<rhai::Array>() {
@@ -120,7 +131,15 @@ fn row(items: &[Dynamic]) -> Result<Option<Figure>> {
         }));
     }
     let figures = items.iter().map(figure).collect::<Result<Option<Vec<_>>>>()?;
-    Ok(figures.filter(|figures| !figures.is_empty()).map(|figures| Figure::new(Body::Row(figures))))
+    Ok(figures.filter(|figures| !figures.is_empty()).map(|figures| Figure::new(Body::Row(figures.into()))))
+}
+
+/// A plot, with what was left out of it said in the caption.
+fn plot(plot: Plot) -> Figure {
+    let said = plot.caption.iter().map(ToString::to_string).chain(plot.notes()).collect::<Vec<_>>().join(" ");
+    let title = plot.title.as_ref().map(ToString::to_string);
+    let figure = Figure { title, ..Figure::new(Body::Plot(plot)) };
+    if said.is_empty() { figure } else { figure.captioned(said) }
 }
 
 fn classification(value: &Classification) -> Figure {
@@ -238,10 +257,6 @@ fn bars(value: &Classification, title: &str) -> Result<String> {
          <img alt=\"the image as the network saw it\" style=\"width:160px\" src=\"data:image/png;base64,{png}\">\
          <table style=\"border:none;margin:0\"><tbody>{rows}</tbody></table></div>"
     ))
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// A table for notebooks.
