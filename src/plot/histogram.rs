@@ -57,7 +57,7 @@ impl FromValue for Sample {
 /// Without `bins` there are as many as NumPy's "auto" makes: by Freedman and Diaconis, or by Sturges if those are more.
 ///
 /// ```rhai
-/// histogram(layer("conv1").filters().to_tensor(), x_label="weight")
+/// histogram(layer("conv1").weights(), x_label="weight")
 /// ```
 #[define]
 fn histogram(

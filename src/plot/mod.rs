@@ -225,13 +225,15 @@ impl Plot {
         for series in &self.series {
             let missing = |values: &Values| values.iter().filter(|value| value.is_nan()).count();
             let (count, what) = match &series.data {
-                Data::Line { y, .. } => (missing(y), "The line has a gap where its value is NaN"),
-                Data::Matrix(matrix) => (missing(&matrix.values), "Blank cells are NaN"),
-                _ => (0, ""),
+                Data::Line { y, .. } => {
+                    let name = series.label.as_deref().unwrap_or("The line");
+                    (missing(y), format!("{name} has gaps where its values are NaN"))
+                }
+                Data::Matrix(matrix) => (missing(&matrix.values), "Grey cells are NaN".to_owned()),
+                _ => continue,
             };
             if count > 0 {
-                let name = series.label.as_ref().map(|label| format!("{label}: ")).unwrap_or_default();
-                notes.push(format!("{name}{what} ({count})."));
+                notes.push(format!("{what} ({count})."));
             }
         }
         notes
@@ -239,14 +241,19 @@ impl Plot {
 
     /// What it is called in a sentence and in a file's name: its title, or what its axes measure.
     pub fn name(&self) -> String {
-        let kind = self.series.first().map_or("plot", |series| series.data.name());
-        let named = [&self.y.title, &self.x.title].into_iter().flatten().map(|title| &**title);
-        let labels = self.series.iter().filter_map(|series| series.label.as_deref());
-        match (&self.title, named.chain(labels).next()) {
-            (Some(title), _) => title.to_string(),
-            (None, Some(what)) => format!("{kind} of {what}"),
-            (None, None) => kind.to_owned(),
+        if let Some(title) = &self.title {
+            return title.to_string();
         }
+        let first = self.series.first().map(|series| &series.data);
+        let kind = first.map_or("plot", Data::name);
+        let labels = self.series.iter().find_map(|series| series.label.as_ref());
+        let measured = match first {
+            // what a histogram counts stands along x
+            Some(Data::Histogram { .. }) => self.x.title.as_ref().or(labels),
+            Some(Data::Matrix(matrix)) => matrix.label.as_ref(),
+            _ => self.y.title.as_ref().or(labels).or(self.x.title.as_ref()),
+        };
+        measured.map_or_else(|| kind.to_owned(), |what| format!("{kind} of {what}"))
     }
 }
 

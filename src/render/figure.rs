@@ -216,27 +216,36 @@ fn row(Row { figures, columns }: &Row, room: f32, theme: Theme) -> Result<Scene>
     let even = figures.len().div_ceil(figures.len().div_ceil(fit));
     let columns = columns.map_or(even, |columns| columns.clamp(1, fit));
     let width = ((room + ROW_GAP) / columns as f32 - ROW_GAP).floor();
-    let mut line: Vec<Parts> = Vec::new();
+    let mut lines: Vec<Vec<Parts>> = vec![Vec::new()];
     for figure in figures {
         let part = figure.layout(width, theme)?;
+        let Some(line) = lines.last_mut() else { continue };
         let taken: f32 = line.iter().map(|part| part.width() + ROW_GAP).sum();
         // a table of very many kernels may be wider than it should
         if line.len() == columns || (!line.is_empty() && taken + part.width() > room) {
-            place_line(&mut scene, std::mem::take(&mut line));
+            lines.push(vec![part]);
+        } else {
+            line.push(part);
         }
-        line.push(part);
     }
-    place_line(&mut scene, line);
+    // the columns of several lines are aligned, if they are not too wide for that
+    let widest = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(Parts::width).fold(0.0, f32::max);
+    let widths: Vec<f32> = (0..columns).map(widest).collect();
+    let aligned = widths.iter().map(|width| width + ROW_GAP).sum::<f32>() - ROW_GAP <= room + 1.0;
+    for line in lines {
+        place_line(&mut scene, line, if aligned { &widths } else { &[] });
+    }
     Ok(scene)
 }
 
-/// Puts figures side by side beneath what the scene has, with the tops of their bodies aligned.
-fn place_line(scene: &mut Scene, parts: Vec<Parts>) {
+/// Puts figures side by side beneath what the scene has, with the tops of their bodies aligned; each takes at least the
+/// width of its column, if that is given.
+fn place_line(scene: &mut Scene, parts: Vec<Parts>, widths: &[f32]) {
     let title_height = parts.iter().map(|part| part.title.height).fold(0.0, f32::max);
     let top = if scene.height > 0.0 { (scene.height + ROW_GAP).round() } else { 0.0 };
     let mut left = 0.0;
-    for part in parts {
-        let width = part.width();
+    for (column, part) in parts.into_iter().enumerate() {
+        let width = part.width().max(widths.get(column).copied().unwrap_or_default());
         scene.place(left, top, part.stack_below(title_height));
         left = (left + width + ROW_GAP).floor();
     }

@@ -426,9 +426,9 @@ mod tests {
         let grid = Grid::new(tiles);
         assert_eq!(grid.span().unwrap(), Span { low: -1.0, high: 3.0 });
         assert!(grid.has_bar() && !grid.clone().per_tile_scale().has_bar());
-        let raster = grid.tiles_only(500.0).unwrap();
+        let raster = grid.tiles_only(500.0, Theme::Light).unwrap();
         assert_eq!(raster.pixel(0, 0), Some([0; 3]));
         assert_eq!(raster.pixel(raster.width() - 1, 0), Some([255; 3]));
-        assert_eq!(grid.per_tile_scale().tiles_only(500.0).unwrap().pixel(0, 0), Some([128; 3]));
+        assert_eq!(grid.per_tile_scale().tiles_only(500.0, Theme::Light).unwrap().pixel(0, 0), Some([128; 3]));
     }
 }

@@ -76,11 +76,11 @@ impl Axis {
                 Data::Points { y, .. } => y.iter().for_each(|y| extent.include(*y)),
                 Data::Bars { heights, error } => {
                     extent.with_errors(heights, error.as_deref(), plot.y.log);
-                    extent.from_zero(plot.y.log);
+                    extent.start_at_zero(plot.y.log);
                 }
                 Data::Histogram { counts, .. } => {
                     counts.iter().filter(|count| !plot.y.log || **count > 0.0).for_each(|y| extent.include(*y));
-                    extent.from_zero(plot.y.log);
+                    extent.start_at_zero(plot.y.log);
                     whole = counts.iter().all(|count| count.fract() == 0.0);
                 }
                 Data::HorizontalLine(at) => extent.include(*at),
@@ -91,7 +91,12 @@ impl Axis {
                 Data::VerticalLine(_) | Data::VerticalBand(..) | Data::Matrix(_) => {}
             }
         }
-        Self::over(extent, &plot.y, whole)
+        let mut axis = Self::over(extent, &plot.y, whole);
+        // room below what is never negative would suggest that it could be
+        if plot.y.range.is_none() && axis.low < 0.0 && axis.position(0.0) <= PADDING {
+            axis.low = 0.0;
+        }
+        axis
     }
 
     fn over(extent: Extent, axis: &plot::Axis, whole: bool) -> Self {
@@ -153,7 +158,7 @@ impl Extent {
     }
 
     /// Bars begin at zero, with nothing free behind it.
-    fn from_zero(&mut self, log: bool) {
+    fn start_at_zero(&mut self, log: bool) {
         if !log {
             self.include(0.0);
             self.tight = [self.low >= 0.0, self.high <= 0.0];

@@ -194,8 +194,8 @@ fn weight(style: &impl BackendTextStyle) -> Weight {
 mod tests {
     use plotters::chart::ChartBuilder;
     use plotters::drawing::IntoDrawingArea;
-    use plotters::series::LineSeries;
-    use plotters::style::Color as _;
+    use plotters::element::PathElement;
+    use plotters::style::{Color as _, ShapeStyle};
 
     use super::super::super::scene::Mark;
     use super::super::super::style::SERIES_COLORS;
@@ -225,8 +225,10 @@ mod tests {
             .build_cartesian_2d(0.0..10.0, 0.0..1.0)
             .unwrap();
         chart.configure_mesh().label_style(font(12.0)).draw().unwrap();
-        let points = (0..=100).map(|i| (f64::from(i) * 0.1, (f64::from(i) * 0.1).sin().abs()));
-        chart.draw_series(LineSeries::new(points, color(Color::Series(0), 1.0).stroke_width(units(2.0)))).unwrap();
+        let points: Vec<(f64, f64)> =
+            (0..=100).map(|i| (f64::from(i) * 0.1, (f64::from(i) * 0.1).sin().abs())).collect();
+        let style = ShapeStyle { color: color(Color::Series(0), 1.0), filled: false, stroke_width: units(2.0) };
+        chart.draw_series(std::iter::once(PathElement::new(points, style))).unwrap();
         drop(chart);
         drop(root);
         let texts = scene.marks().iter().filter(|mark| matches!(mark, Mark::Text { .. })).count();

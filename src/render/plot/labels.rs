@@ -1,7 +1,7 @@
 //! Names beside points, where there is room for them.
 
 use super::super::scene::{Align, Line, Scene};
-use super::super::style::{INK, TICK};
+use super::super::style::{BACKGROUND, INK, TICK};
 use super::axis::Axis;
 use super::clip;
 use super::draw::{PAGE, point_size};
@@ -40,6 +40,8 @@ pub fn place(scene: &mut Scene, plot: &Plot, x: &Axis, y: &Axis, size: (f32, f32
             // rounding moves a baseline by half a pixel, and antialiasing reaches one further
             let free_at = |[left, top]: &[f32; 2]| free.has([left - 1.0, top - 1.0, width + 2.0, height + 2.0]);
             if let Some([left, top]) = beside.into_iter().find(free_at) {
+                // no line of the grid runs through it
+                scene.fill(left - 1.0, top, width + 2.0, height, BACKGROUND);
                 scene.text(left, (top + height * 0.8).round(), Align::Left, line);
                 free.take([left - 3.0, top - 1.0, width + 6.0, height + 2.0]);
                 written += 1;

@@ -14,7 +14,7 @@ const ROW: f32 = 19.0;
 const SIGN: f32 = 22.0;
 const GAP: f32 = 7.0;
 /// The longest a name becomes.
-const LONGEST: f32 = 220.0;
+const LONGEST: f32 = 280.0;
 /// Around a legend inside the plot.
 const PADDING: f32 = 8.0;
 /// From a legend to the edges of the plot.

@@ -89,7 +89,7 @@ struct Frame<'a> {
 impl<'a> Frame<'a> {
     /// Chooses ticks and margins so that all fits into `room` pixels of width.
     fn fit(plot: &'a Plot, room: f32) -> Self {
-        let y = Axis::y(plot).with_ticks((HEIGHT / 52.0) as usize);
+        let y = Axis::y(plot).with_ticks((HEIGHT / 40.0) as usize);
         let side = |text: &str| measure(text, TICK, Weight::Regular).min(SIDE);
         let numbers = y.ticks.iter().map(|tick| side(&tick.text)).fold(0.0, f32::max);
         let title = if plot.y.title.is_some() { TITLE } else { 0.0 };
@@ -124,9 +124,9 @@ impl<'a> Frame<'a> {
             area.place(x, y, legend);
         }
         let mut scene = Scene::default();
+        self.x_axis(&mut scene, top + HEIGHT);
         scene.place(left, top, area);
         self.y_axis(&mut scene, top);
-        self.x_axis(&mut scene, top + HEIGHT);
         if let Some((span, map, label)) = draw::point_colors(self.plot)? {
             let y = scene.height + 12.0;
             scene.place(left, y, colorbar(width.min(420.0), |t| map.at(t), span, &label));

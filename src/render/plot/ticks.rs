@@ -92,7 +92,7 @@ impl Writing {
     fn of_steps(step: f64, magnitude: f64) -> Self {
         // 0.2 has one decimal although its logarithm is a hair below −0.7
         let decimals = -(step.log10() + 1e-9).floor();
-        if magnitude >= 1e7 || magnitude < 1e-3 {
+        if !(1e-3..1e7).contains(&magnitude) {
             let digits = (magnitude.log10() + 1e-9).floor() + decimals;
             return Self::Scientific(digits.clamp(0.0, 15.0) as usize);
         }
