@@ -49,7 +49,7 @@ fn figures() -> Result<Vec<(&'static str, Figure)>> {
             heatmap(&koala, 25, 17, Range::Auto, Colormap::Magma)?.titled("saliency"),
             heatmap(&koala, 25, 17, Range::Auto, Colormap::Inferno)?.titled("occlusion, with a title that takes two lines"),
             Figure::new(Body::Picture(koala.clone())).titled("input").captioned("A koala on grass."),
-        ])).titled("Three ways of asking the same question")),
+        ].into())).titled("Three ways of asking the same question")),
         ("filters", Figure::new(Body::Grid(Grid::new(filters(64)?))).titled("conv1: 64 filters of 3×3").captioned("Each filter is scaled by its own greatest weight; grey is zero.")),
         ("kernels_1x1", kernels(16, 64, 1)?.titled("fire2/squeeze1x1: 16 × 64 kernels of 1×1")),
         ("kernels_3x3", kernels(64, 64, 3)?.titled("64 × 64 kernels of 3×3")),
@@ -61,7 +61,7 @@ fn figures() -> Result<Vec<(&'static str, Figure)>> {
         ("dreams", Figure::new(Body::Grid(Grid::new(["china", "coffee", "rocket"].iter().map(|n| Ok(Tile::image(photo(n)?).label(*n))).collect::<Result<_>>()?))).titled("three photos")),
         ("noise", Figure::new(Body::Picture(noise(224, 224, 7)?)).titled("noise")),
         ("bars", bars()?.titled("What is in chelsea?")),
-        ("row_of_bars", Figure::new(Body::Row(vec![bars()?.titled("before"), bars()?.titled("after")]))),
+        ("row_of_bars", Figure::new(Body::Row(vec![bars()?.titled("before"), bars()?.titled("after")].into()))),
     ])
 }
 

@@ -17,6 +17,8 @@ use crate::session::{Ask, Outcome, Output, Preview, Session, Sink};
 const PATIENCE: Duration = Duration::from_millis(500);
 /// A picture in the making is drawn no more often than this.
 const REDRAW: Duration = Duration::from_millis(100);
+/// No file's name has more characters of what it shows; the last word that has no room is left out.
+const LONGEST_NAME: usize = 48;
 /// Columns and lines of a picture in the making.
 const PREVIEW: [usize; 2] = [60, 22];
 
@@ -95,7 +97,7 @@ impl Console {
     fn keep(&self, folder: &Path, output: &Output) -> Result<()> {
         let Some(png) = output.png()? else { return Ok(()) };
         self.written.set(self.written.get() + 1);
-        let name = slug(output.title.as_deref().unwrap_or("picture"));
+        let name = slug(output.name.as_deref().unwrap_or("picture"));
         let path = folder.join(format!("{:02}-{name}.png", self.written.get()));
         write_file(&path, &png)?;
         self.write(&format!("{}\n", path.display()));
@@ -220,7 +222,7 @@ fn wrapped(page: &str, columns: usize) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A title as part of a file name: lower case, words joined by dashes.
+/// What a picture shows as part of a file name: lower case, words joined by dashes.
 fn slug(title: &str) -> String {
     let words: Vec<String> = title
         .to_lowercase()
@@ -228,9 +230,18 @@ fn slug(title: &str) -> String {
         .filter(|word| !word.is_empty())
         .map(str::to_owned)
         .collect();
-    let name: String = words.join("-").chars().take(48).collect();
-    let name = name.trim_end_matches('-');
-    if name.is_empty() { "picture".into() } else { name.into() }
+    let mut name = String::new();
+    for word in words {
+        let longer = if name.is_empty() { word } else { format!("{name}-{word}") };
+        if longer.chars().count() > LONGEST_NAME {
+            if name.is_empty() {
+                name = longer.chars().take(LONGEST_NAME).collect();
+            }
+            break;
+        }
+        name = longer;
+    }
+    if name.is_empty() { "picture".into() } else { name }
 }
 
 /// Prints an error to standard error: the report with its caret, if there is one.
@@ -330,5 +341,7 @@ mod tests {
     fn titles_become_file_names() {
         assert_eq!(slug("The 64 filters of conv1 (features.0)"), "the-64-filters-of-conv1-features-0");
         assert_eq!(slug("…"), "picture");
+        assert_eq!(slug(&"dream ".repeat(20)), "dream-dream-dream-dream-dream-dream-dream-dream");
+        assert_eq!(slug(&"x".repeat(90)), "x".repeat(48));
     }
 }

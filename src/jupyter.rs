@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::error::{Error, Kind, Result};
 use crate::job::Report;
-use crate::session::{self, Ask, Outcome, Output, Preview, Session, Sink};
+use crate::session::{self, Ask, Outcome, Output, Preview, Session, Sink, escape};
 
 /// Progress is drawn no more often than this.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -171,10 +171,6 @@ fn ended_bundle(report: &Report, took: Duration, line: &Line) -> MimeBundle {
     }
     let html = format!("<div style=\"font-size:small;opacity:0.65\">{}</div>", escape(&text));
     MimeBundle::text(text).with("text/html", html)
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// An output in the forms that a notebook shows.

@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each folder or file of `src/`, and what it may name.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("error", &[]),
     ("lang", &["error"]),
     ("tensor", &["error", "lang"]),
     ("image", &["error", "lang", "tensor"]),
+    ("plot", &["error", "lang", "tensor", "image"]),
     ("model", &["error", "lang", "tensor", "image"]),
-    ("vis", &["error", "lang", "tensor", "image", "model"]),
-    ("render", &["error", "lang", "tensor", "image"]),
-    ("session", &["error", "lang", "tensor", "image", "model", "vis", "render"]),
+    ("vis", &["error", "lang", "tensor", "image", "plot", "model"]),
+    ("render", &["error", "lang", "tensor", "image", "plot"]),
+    ("session", &["error", "lang", "tensor", "image", "plot", "model", "vis", "render"]),
     ("console", &["error", "lang", "render", "session"]),
     ("repl", &["error", "session", "console"]),
     ("jupyter", &["error", "lang", "session"]),
@@ -21,7 +22,8 @@ const LAYERS: [(&str, &[&str]); 12] = [
 ];
 
 /// What only one place may name.
-const ONLY_IN: [(&str, &str); 3] = [("rustyline", "repl"), ("percept_kernel", "jupyter"), ("indicatif", "console")];
+const ONLY_IN: [(&str, &str); 4] =
+    [("rustyline", "repl"), ("percept_kernel", "jupyter"), ("indicatif", "console"), ("plotters", "render")];
 
 /// The source without comments and without the test module at its end.
 fn code(text: &str) -> String {

@@ -102,7 +102,7 @@ fn a_script_writes_numbered_pictures() {
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     let pictures = files(&elsewhere.path().join("made/pictures"));
     let names: Vec<&str> = pictures.keys().map(String::as_str).collect();
-    assert_eq!(names, ["01-a-cup.png", "02-the-64-filters-of-conv1-features-0.png", "03-picture.png"]);
+    assert_eq!(names, ["01-a-cup.png", "02-filters-conv1.png", "03-plain.png"]);
     for (name, bytes) in &pictures {
         let decoded = image::load_from_memory_with_format(bytes, image::ImageFormat::Png);
         let decoded = decoded.unwrap_or_else(|error| panic!("{name}: {error}"));

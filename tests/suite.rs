@@ -97,6 +97,7 @@ suite! {
     occlusion
     onnx
     planes
+    plots
     reductions
     saliency
     seeds

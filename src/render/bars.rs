@@ -1,6 +1,6 @@
 //! Names with their shares, as horizontal bars; beside them the picture they are about.
 
-use super::figure::show_picture;
+use super::picture::show_picture;
 use super::scene::{Align, Line, Scene, paragraph};
 use super::style::{ACCENT, ACCENT_PALE, INK, LABEL, QUIET, TRACK};
 use super::text::{Weight, measure};

@@ -61,15 +61,15 @@ fn outline(color: Rgb) -> Rgb {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::render::Colormap;
+    use crate::render::{Colormap, Theme};
 
     #[test]
     fn the_ends_have_the_colours_of_the_ends() {
         let span = Span { low: -2.0, high: 5.0 };
-        let raster = colorbar(200.0, |t| Colormap::Viridis.at(t), span, "").paint();
+        let raster = colorbar(200.0, |t| Colormap::Viridis.at(t), span, "").paint(Theme::Light);
         assert_eq!(raster.pixel(0, 5), Some(outline(Colormap::Viridis.at(0.0))));
         assert_eq!(raster.pixel(199, 5), Some(outline(Colormap::Viridis.at(1.0))));
         // zero stands two sevenths from the left
-        assert_eq!(raster.pixel((200.0 * 2.0 / 7.0) as usize, 14), Some(LINE));
+        assert_eq!(raster.pixel((200.0 * 2.0 / 7.0) as usize, 14), Some(Theme::Light.rgb(LINE)));
     }
 }

@@ -3,21 +3,22 @@
 use super::bars::Bars;
 use super::grid::Grid;
 use super::heatmap::Heatmap;
+use super::picture::show_picture;
+use super::plot;
 use super::raster::Raster;
 use super::scene::{Line, Scene, paragraph};
+use super::style::Theme;
 use super::style::{CAPTION_GAP, INK, LABEL, MARGIN, MAX_WIDTH, MIN_TEXT_WIDTH, QUIET, ROW_GAP, TITLE, TITLE_GAP};
 use super::svg;
 use crate::error::{Error, Kind, Result};
-use crate::image::{Filter, Image, resample};
+use crate::image::Image;
+use crate::plot::Plot;
 
 /// The most pixels a figure may have.
 const MAX_PIXELS: f32 = 150e6;
 
 /// The least width that a figure in a row is squeezed to before the row is broken.
 const MIN_ROW_WIDTH: f32 = 280.0;
-
-/// Below this, a picture is shown with each pixel as a square: there is nothing to smooth.
-const TINY: usize = 64;
 
 /// Something to look at.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Figure {
     pub caption: Option<String>,
     /// What it shows.
     pub body: Body,
+    /// For which page it is drawn.
+    pub theme: Theme,
 }
 
 /// What a figure shows.
@@ -42,14 +45,31 @@ pub enum Body {
     Heatmap(Heatmap),
     /// Names with their shares.
     Bars(Bars),
-    /// Figures side by side, to be compared; broken into several lines if they are many.
-    Row(Vec<Figure>),
+    /// Lines, points, bars, a histogram or a matrix of numbers.
+    Plot(Plot),
+    /// Figures side by side, to be compared.
+    Row(Row),
+}
+
+/// Figures side by side, broken into several lines if they are many.
+#[derive(Clone, Debug, Default)]
+pub struct Row {
+    /// The figures, from left to right and from top to bottom.
+    pub figures: Vec<Figure>,
+    /// How many stand in a line; as many as have room if not given.
+    pub columns: Option<usize>,
+}
+
+impl From<Vec<Figure>> for Row {
+    fn from(figures: Vec<Figure>) -> Self {
+        Self { figures, columns: None }
+    }
 }
 
 impl Figure {
     /// A figure without a title or caption.
     pub fn new(body: Body) -> Self {
-        Self { title: None, caption: None, body }
+        Self { title: None, caption: None, body, theme: Theme::default() }
     }
 
     /// The same figure with a title.
@@ -64,6 +84,12 @@ impl Figure {
         Self { caption: Some(caption.into()), ..self }
     }
 
+    /// The same figure for another page.
+    #[must_use]
+    pub fn themed(self, theme: Theme) -> Self {
+        Self { theme, ..self }
+    }
+
     /// The figure in pixels.
     ///
     /// A picture with neither title nor caption is given as it is, pixel by pixel and without a margin.
@@ -71,7 +97,7 @@ impl Figure {
         if let (Body::Picture(image), None, None) = (&self.body, &self.title, &self.caption) {
             return Ok(Raster::from_image(image));
         }
-        Ok(self.page()?.paint())
+        Ok(self.page()?.paint(self.theme))
     }
 
     /// The figure as SVG, if it is a plot: a picture is better off in pixels.
@@ -80,14 +106,22 @@ impl Figure {
     /// The figure is too large to draw.
     pub fn svg(&self) -> Result<Option<String>> {
         match self.body {
-            Body::Bars(_) => svg::encode(&self.page()?).map(Some),
+            Body::Bars(_) | Body::Plot(_) => self.to_svg().map(Some),
             _ => Ok(None),
         }
     }
 
+    /// The figure as SVG, its pictures embedded.
+    ///
+    /// # Errors
+    /// The figure is too large to draw.
+    pub fn to_svg(&self) -> Result<String> {
+        svg::encode(&self.page()?, self.theme)
+    }
+
     /// The figure with its margins.
     fn page(&self) -> Result<Scene> {
-        let content = self.layout(MAX_WIDTH - 2.0 * MARGIN)?.stack();
+        let content = self.layout(MAX_WIDTH - 2.0 * MARGIN, self.theme)?.stack();
         let (width, height) = (content.width + 2.0 * MARGIN, content.height + 2.0 * MARGIN);
         if width * height > MAX_PIXELS {
             let message = format!("a figure of {width:.0}×{height:.0} pixels is too large to draw");
@@ -105,18 +139,20 @@ impl Figure {
             Body::Heatmap(heatmap) => heatmap.least_width(),
             Body::Bars(_) => 520.0,
             Body::Grid(_) | Body::Row(_) => 400.0,
+            Body::Plot(_) => plot::LEAST_WIDTH,
             Body::Picture(_) => MIN_ROW_WIDTH,
         }
     }
 
     /// Lays the figure out in at most `room` pixels of width, if its body can be that narrow.
-    fn layout(&self, room: f32) -> Result<Parts> {
+    fn layout(&self, room: f32, theme: Theme) -> Result<Parts> {
         let body = match &self.body {
             Body::Picture(image) => picture(image, room)?,
-            Body::Grid(grid) => grid.layout(room)?,
+            Body::Grid(grid) => grid.layout(room, theme)?,
             Body::Heatmap(heatmap) => heatmap.layout(room)?,
             Body::Bars(bars) => bars.layout(room)?,
-            Body::Row(figures) => row(figures, room)?,
+            Body::Plot(plot) => plot::layout(plot, room)?,
+            Body::Row(figures) => row(figures, room, theme)?,
         };
         let text_width = body.width.max(MIN_TEXT_WIDTH.min(room));
         let text = |text: &Option<String>, line: Line| {
@@ -169,39 +205,7 @@ fn picture(image: &Image, room: f32) -> Result<Scene> {
     Ok(scene)
 }
 
-/// A picture at the size it is looked at: small ones enlarged, wide ones shrunk to `room` pixels.
-pub fn show_picture(image: &Image, room: f32) -> Result<Raster> {
-    let (width, height) = shown_size(image.width(), image.height(), room);
-    if image.width().max(image.height()) <= TINY && width % image.width() == 0 {
-        return Ok(Raster::from_image(image).enlarge(width / image.width()));
-    }
-    // a cut-out is put on white first: its own edge is then resized with what it is seen on
-    Ok(Raster::from_image(&image.flatten(crate::image::WHITE).resize(width, height)?))
-}
-
-/// How large a picture of this size is shown: about 450 pixels, or as it is if that is more and fits.
-pub fn shown_size(width: usize, height: usize, room: f32) -> (usize, usize) {
-    const COMFORTABLE: f32 = 454.0;
-    let longest = width.max(height) as f32;
-    let most = (room / width as f32).min(900.0 / longest);
-    let mut factor = (COMFORTABLE / longest).max(1.0).min(most);
-    if width.max(height) <= TINY {
-        // whole pixels, and no giant squares for a picture of a few
-        factor = factor.min(24.0).floor().max(1.0).min(most);
-    }
-    let scaled = |length: usize| ((length as f32 * factor).round() as usize).max(1);
-    (scaled(width), scaled(height))
-}
-
-/// A plane of numbers at another size, smooth, and within its own range.
-pub fn smooth(values: &[f32], from: (usize, usize), to: (usize, usize)) -> Result<Vec<f32>> {
-    if to.0 < from.0 || to.1 < from.1 {
-        return resample(values, from, to, Filter::Bilinear);
-    }
-    resample(values, from, to, Filter::Bicubic)
-}
-
-fn row(figures: &[Figure], room: f32) -> Result<Scene> {
+fn row(Row { figures, columns }: &Row, room: f32, theme: Theme) -> Result<Scene> {
     let mut scene = Scene::default();
     if figures.is_empty() {
         return Ok(scene);
@@ -209,29 +213,39 @@ fn row(figures: &[Figure], room: f32) -> Result<Scene> {
     let least = figures.iter().map(Figure::least_width).fold(MIN_ROW_WIDTH, f32::max);
     let fit = (((room + ROW_GAP) / (least + ROW_GAP)) as usize).clamp(1, figures.len());
     // as even lines as can be: 5 are 3 and 2, not 4 and 1
-    let columns = figures.len().div_ceil(figures.len().div_ceil(fit));
+    let even = figures.len().div_ceil(figures.len().div_ceil(fit));
+    let columns = columns.map_or(even, |columns| columns.clamp(1, fit));
     let width = ((room + ROW_GAP) / columns as f32 - ROW_GAP).floor();
-    let mut line: Vec<Parts> = Vec::new();
+    let mut lines: Vec<Vec<Parts>> = vec![Vec::new()];
     for figure in figures {
-        let part = figure.layout(width)?;
+        let part = figure.layout(width, theme)?;
+        let Some(line) = lines.last_mut() else { continue };
         let taken: f32 = line.iter().map(|part| part.width() + ROW_GAP).sum();
         // a table of very many kernels may be wider than it should
         if line.len() == columns || (!line.is_empty() && taken + part.width() > room) {
-            place_line(&mut scene, std::mem::take(&mut line));
+            lines.push(vec![part]);
+        } else {
+            line.push(part);
         }
-        line.push(part);
     }
-    place_line(&mut scene, line);
+    // the columns of several lines are aligned, if they are not too wide for that
+    let widest = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(Parts::width).fold(0.0, f32::max);
+    let widths: Vec<f32> = (0..columns).map(widest).collect();
+    let aligned = widths.iter().map(|width| width + ROW_GAP).sum::<f32>() - ROW_GAP <= room + 1.0;
+    for line in lines {
+        place_line(&mut scene, line, if aligned { &widths } else { &[] });
+    }
     Ok(scene)
 }
 
-/// Puts figures side by side beneath what the scene has, with the tops of their bodies aligned.
-fn place_line(scene: &mut Scene, parts: Vec<Parts>) {
+/// Puts figures side by side beneath what the scene has, with the tops of their bodies aligned; each takes at least the
+/// width of its column, if that is given.
+fn place_line(scene: &mut Scene, parts: Vec<Parts>, widths: &[f32]) {
     let title_height = parts.iter().map(|part| part.title.height).fold(0.0, f32::max);
     let top = if scene.height > 0.0 { (scene.height + ROW_GAP).round() } else { 0.0 };
     let mut left = 0.0;
-    for part in parts {
-        let width = part.width();
+    for (column, part) in parts.into_iter().enumerate() {
+        let width = part.width().max(widths.get(column).copied().unwrap_or_default());
         scene.place(left, top, part.stack_below(title_height));
         left = (left + width + ROW_GAP).floor();
     }
@@ -242,9 +256,10 @@ fn place_line(scene: &mut Scene, parts: Vec<Parts>) {
 mod tests {
     use super::*;
     use crate::image::photo;
-    use crate::render::style::BACKGROUND;
+    use crate::render::style::Rgb;
     use crate::render::{Bar, Range, Tile};
 
+    const WHITE: Rgb = [255; 3];
     const LONG: &str = "a very long title of a figure, which says at length what can be seen in it and what cannot";
 
     fn kinds() -> Vec<(&'static str, Body)> {
@@ -281,7 +296,7 @@ mod tests {
             ),
             ("bars", Body::Bars(bars().thumbnail(image.clone()))),
             ("no bars", Body::Bars(Bars::new(vec![]))),
-            ("no row", Body::Row(vec![])),
+            ("no row", Body::Row(Row::default())),
         ]
     }
 
@@ -292,12 +307,12 @@ mod tests {
         // the margin is free all around: nothing is cropped
         for x in 0..width {
             for y in (0..8).chain(height - 8..height) {
-                assert_eq!(raster.pixel(x, y), Some(BACKGROUND), "{name}: {x}, {y} of {width}×{height}");
+                assert_eq!(raster.pixel(x, y), Some(WHITE), "{name}: {x}, {y} of {width}×{height}");
             }
         }
         for y in 0..height {
             for x in (0..8).chain(width - 8..width) {
-                assert_eq!(raster.pixel(x, y), Some(BACKGROUND), "{name}: {x}, {y} of {width}×{height}");
+                assert_eq!(raster.pixel(x, y), Some(WHITE), "{name}: {x}, {y} of {width}×{height}");
             }
         }
     }
@@ -314,13 +329,14 @@ mod tests {
         for count in [2, 3, 5] {
             for (name, body) in kinds().into_iter().filter(|(name, _)| *name != "2×900") {
                 let figures = vec![Figure::new(body).titled(LONG).captioned(LONG); count];
-                check(name, &Figure::new(Body::Row(figures)).titled(LONG));
+                check(name, &Figure::new(Body::Row(figures.into())).titled(LONG));
             }
         }
-        let row =
-            Figure::new(Body::Row(kinds().into_iter().map(|(name, body)| Figure::new(body).titled(name)).collect()));
+        let row = Figure::new(Body::Row(
+            kinds().into_iter().map(|(name, body)| Figure::new(body).titled(name)).collect::<Vec<_>>().into(),
+        ));
         check("all", &row);
-        check("nested", &Figure::new(Body::Row(vec![row.clone(), row])));
+        check("nested", &Figure::new(Body::Row(vec![row.clone(), row].into())));
     }
 
     #[test]
@@ -336,7 +352,7 @@ mod tests {
         let square = |color| Figure::new(Body::Picture(Image::filled(300, 300, color).unwrap()));
         let red = square([1.0, 0.0, 0.0]).titled("one line");
         let blue = square([0.0, 0.0, 1.0]).titled(LONG);
-        let raster = Figure::new(Body::Row(vec![red, blue])).render().unwrap();
+        let raster = Figure::new(Body::Row(vec![red, blue].into())).render().unwrap();
         let first = |color| (0..raster.width() * raster.height()).find(|i| raster.pixels()[3 * i..3 * i + 3] == color);
         assert_eq!(first([255, 0, 0]).unwrap() / raster.width(), first([0, 0, 255]).unwrap() / raster.width());
     }
@@ -345,6 +361,6 @@ mod tests {
     fn what_cannot_be_drawn_says_so() {
         assert!(Figure::new(Body::Grid(Grid::new(vec![]))).render().is_err());
         let tall = Figure::new(Body::Picture(Image::filled(1, 60_000, [0.0; 3]).unwrap()));
-        assert!(Figure::new(Body::Row(vec![tall.titled("t"); 3])).render().is_ok());
+        assert!(Figure::new(Body::Row(vec![tall.titled("t"); 3].into())).render().is_ok());
     }
 }

@@ -2,11 +2,11 @@
 
 use super::colorbar::colorbar;
 use super::colormap::Colormap;
-use super::figure::smooth;
+use super::picture::smooth;
 use super::raster::Raster;
 use super::scale::{Range, Span, check_plane};
 use super::scene::{Align, Line, Scene};
-use super::style::{INK, LABEL, QUIET, TICK, TRACK};
+use super::style::{INK, LABEL, QUIET, TICK, TRACK, Theme};
 use super::text::{Weight, measure, shorten};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, WHITE};
@@ -144,8 +144,8 @@ impl Grid {
         self.range.span(self.tiles.iter().flat_map(|tile| tile.values().iter().copied()))
     }
 
-    pub(super) fn layout(&self, room: f32) -> Result<Scene> {
-        let (mut scene, left) = self.arrange(room)?;
+    pub(super) fn layout(&self, room: f32, theme: Theme) -> Result<Scene> {
+        let (mut scene, left) = self.arrange(room, theme)?;
         if self.has_bar() {
             let width = (scene.width - left).clamp(200.0, BAR_WIDTH);
             let y = scene.height + 16.0;
@@ -155,18 +155,18 @@ impl Grid {
     }
 
     /// The tiles without lettering and without a bar.
-    pub(super) fn tiles_only(&self, room: f32) -> Result<Raster> {
-        Ok(self.arrange(room)?.0.paint_pictures())
+    pub(super) fn tiles_only(&self, room: f32, theme: Theme) -> Result<Raster> {
+        Ok(self.arrange(room, theme)?.0.paint_pictures())
     }
 
     /// The tiles in place, and how far from the left they begin.
-    fn arrange(&self, room: f32) -> Result<(Scene, f32)> {
+    fn arrange(&self, room: f32, theme: Theme) -> Result<(Scene, f32)> {
         let largest = |side: fn((usize, usize)) -> usize| self.tiles.iter().map(|tile| side(tile.size())).max();
         let (Some(width), Some(height)) = (largest(|size| size.0), largest(|size| size.1)) else {
             return Err(Error::new(Kind::Argument, "there is nothing to show: the grid has no tiles"));
         };
         match &self.matrix {
-            Some((rows_are, columns_are)) => self.table(room, (width, height), rows_are, columns_are),
+            Some(sides) => self.table(room, (width, height), sides, theme),
             None => Ok((self.sheet(room, (width, height))?, 0.0)),
         }
     }
@@ -234,7 +234,13 @@ impl Grid {
     /// Kernels, row by column, with numbers at the edges; and how far from the left they begin.
     ///
     /// A tall table is cut into blocks side by side, where that lets its kernels be larger.
-    fn table(&self, room: f32, size: (usize, usize), rows_are: &str, columns_are: &str) -> Result<(Scene, f32)> {
+    fn table(
+        &self,
+        room: f32,
+        size: (usize, usize),
+        (rows_are, columns_are): &(String, String),
+        theme: Theme,
+    ) -> Result<(Scene, f32)> {
         let columns = self.columns.unwrap_or(1);
         let rows = self.tiles.len().div_ceil(columns);
         let number_width = measure(&(rows - 1).to_string(), TICK, Weight::Regular);
@@ -253,9 +259,10 @@ impl Grid {
         let (factor, gap) = cut(blocks);
 
         let mut scene = Scene::default();
+        let kernels = Kernels { size: (size.0 * factor, size.1 * factor), gap, left };
         let rows_each = rows.div_ceil(blocks);
         for (index, tiles) in self.tiles.chunks(rows_each * columns).enumerate() {
-            let mut block = self.block(tiles, index * rows_each, size, factor, gap, left)?;
+            let mut block = self.block(tiles, index * rows_each, kernels, theme)?;
             block.text(left, LABEL, Align::Left, columns_line.clone());
             let rows_line = Line::new(format!("← {rows_are}"), LABEL, INK);
             let top = HEAD + TICK + 6.0;
@@ -269,21 +276,13 @@ impl Grid {
     }
 
     /// Some whole rows of a table, the first of which has the number `first_row`.
-    fn block(
-        &self,
-        tiles: &[Tile],
-        first_row: usize,
-        size: (usize, usize),
-        factor: usize,
-        gap: usize,
-        left: f32,
-    ) -> Result<Scene> {
+    fn block(&self, tiles: &[Tile], first_row: usize, kernels: Kernels, theme: Theme) -> Result<Scene> {
+        let Kernels { size: (width, height), gap, left } = kernels;
         let columns = self.columns.unwrap_or(1);
         let rows = tiles.len().div_ceil(columns);
         let top = (HEAD + TICK + 6.0).round();
-        let (width, height) = (size.0 * factor, size.1 * factor);
         let shared = self.span()?;
-        let mut sheet = Raster::new(columns * (width + gap) + gap, rows * (height + gap) + gap, TRACK);
+        let mut sheet = Raster::new(columns * (width + gap) + gap, rows * (height + gap) + gap, theme.rgb(TRACK));
         for (index, tile) in tiles.iter().enumerate() {
             let (x, y) = (index % columns * (width + gap) + gap, index / columns * (height + gap) + gap);
             sheet.blit(x as i64, y as i64, &self.paint(tile, (width, height), shared)?);
@@ -332,6 +331,17 @@ impl Grid {
             }
         }
     }
+}
+
+/// How the kernels of a table are laid out, in pixels.
+#[derive(Clone, Copy)]
+struct Kernels {
+    /// Of one kernel.
+    size: (usize, usize),
+    /// Between two of them.
+    gap: usize,
+    /// What stands left of them.
+    left: f32,
 }
 
 /// The number of columns that makes a sheet about 1.4 times as wide as tall, with a last row that is full
@@ -416,9 +426,9 @@ mod tests {
         let grid = Grid::new(tiles);
         assert_eq!(grid.span().unwrap(), Span { low: -1.0, high: 3.0 });
         assert!(grid.has_bar() && !grid.clone().per_tile_scale().has_bar());
-        let raster = grid.tiles_only(500.0).unwrap();
+        let raster = grid.tiles_only(500.0, Theme::Light).unwrap();
         assert_eq!(raster.pixel(0, 0), Some([0; 3]));
         assert_eq!(raster.pixel(raster.width() - 1, 0), Some([255; 3]));
-        assert_eq!(grid.per_tile_scale().tiles_only(500.0).unwrap().pixel(0, 0), Some([128; 3]));
+        assert_eq!(grid.per_tile_scale().tiles_only(500.0, Theme::Light).unwrap().pixel(0, 0), Some([128; 3]));
     }
 }

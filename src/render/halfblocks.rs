@@ -6,11 +6,14 @@
 use std::fmt::Write as _;
 
 use super::bars::{Bars, percent};
-use super::figure::{Body, Figure, show_picture};
+use super::figure::{Body, Figure};
+use super::picture::show_picture;
+use super::plot::{self, Small};
 use super::raster::Raster;
 use super::scale::Span;
-use super::style::{ACCENT, ACCENT_PALE, Rgb};
+use super::style::{ACCENT, ACCENT_PALE, Rgb, Theme};
 use crate::error::Result;
+use crate::plot::Plot;
 
 /// How wide a figure is drawn before it is shrunk to characters, in pixels.
 const ROOM: f32 = 900.0;
@@ -24,7 +27,13 @@ const PLAIN: &str = "\x1b[0m";
 
 /// A figure in at most `columns` characters of width, and its pictures in at most `rows` lines.
 pub fn draw(figure: &Figure, columns: usize, rows: usize, true_color: bool) -> Result<String> {
-    let mut canvas = Canvas { text: String::new(), columns, rows: rows.saturating_sub(OTHER_LINES).max(8), true_color };
+    let mut canvas = Canvas {
+        text: String::new(),
+        columns,
+        rows: rows.saturating_sub(OTHER_LINES).max(8),
+        true_color,
+        theme: figure.theme,
+    };
     canvas.figure(figure)?;
     Ok(canvas.text)
 }
@@ -34,6 +43,7 @@ struct Canvas {
     columns: usize,
     rows: usize,
     true_color: bool,
+    theme: Theme,
 }
 
 impl Canvas {
@@ -44,7 +54,7 @@ impl Canvas {
         match &figure.body {
             Body::Picture(image) => self.picture(&show_picture(image, ROOM)?)?,
             Body::Grid(grid) => {
-                self.picture(&grid.tiles_only(ROOM)?)?;
+                self.picture(&grid.tiles_only(ROOM, self.theme)?)?;
                 if grid.has_bar() {
                     self.colorbar(|t| grid.colors().at(t), grid.span()?, grid.measures());
                 }
@@ -54,8 +64,9 @@ impl Canvas {
                 self.colorbar(|t| heatmap.colors().at(t), heatmap.span()?, heatmap.measures());
             }
             Body::Bars(bars) => self.bars(bars)?,
-            Body::Row(figures) => {
-                for (index, figure) in figures.iter().enumerate() {
+            Body::Plot(plot) => self.plot(plot)?,
+            Body::Row(row) => {
+                for (index, figure) in row.figures.iter().enumerate() {
                     if index > 0 {
                         self.text.push('\n');
                     }
@@ -78,7 +89,14 @@ impl Canvas {
     /// A picture, two of its rows to a line.
     fn picture(&mut self, picture: &Raster) -> Result<()> {
         let picture = picture.shrink_to(self.columns, 2 * self.rows)?;
+        self.pixels(&picture, |_| String::new());
+        Ok(())
+    }
+
+    /// A picture as it is, with a text before each line.
+    fn pixels(&mut self, picture: &Raster, before: impl Fn(usize) -> String) {
         for y in (0..picture.height()).step_by(2) {
+            self.text += &before(y / 2);
             let mut colors = None;
             for x in 0..picture.width() {
                 let (upper, lower) = (picture.pixel(x, y).unwrap_or_default(), picture.pixel(x, y + 1));
@@ -90,6 +108,31 @@ impl Canvas {
             }
             self.text += PLAIN;
             self.text.push('\n');
+        }
+    }
+
+    /// A plot: its area in pixels, its lettering as text.
+    fn plot(&mut self, plot: &Plot) -> Result<()> {
+        let Small { picture, left, below, legend, bar } = plot::small(plot, self.columns, self.rows, self.theme)?;
+        let side = left.iter().map(|(_, text)| text.chars().count()).max().unwrap_or(0);
+        if let Some(title) = &plot.y.title {
+            self.line(DIM, &format!("↑ {title}"));
+        }
+        self.pixels(&picture, |line| {
+            let text = left.iter().find(|(at, _)| *at == line).map_or("", |(_, text)| text);
+            format!("{DIM}{text:>side$}{PLAIN} ")
+        });
+        self.line(DIM, &labels_below(&below, side + 1, self.columns));
+        if let Some(title) = &plot.x.title {
+            self.line(DIM, &format!("{:side$} → {title}", ""));
+        }
+        for (color, name) in legend {
+            let _ = write!(self.text, "{:side$} ", "");
+            self.paint_with(color, None);
+            let _ = writeln!(self.text, "■{PLAIN} {name}");
+        }
+        if let Some((span, map, label)) = bar {
+            self.colorbar(|t| map.at(t), span, &label);
         }
         Ok(())
     }
@@ -140,13 +183,28 @@ impl Canvas {
             let first = bar.value == best;
             let style = if first { BOLD } else { "" };
             let _ = write!(self.text, "{style}{name:names$}{PLAIN}  ");
-            self.paint_with(if first { ACCENT } else { ACCENT_PALE }, None);
+            self.paint_with(self.theme.rgb(if first { ACCENT } else { ACCENT_PALE }), None);
             let filled = eighths(bar.value, length);
             let rest = length - filled.chars().count();
             let _ = writeln!(self.text, "{filled}{PLAIN}{:rest$} {style}{:>8}{PLAIN}", "", percent(bar.value));
         }
         Ok(())
     }
+}
+
+/// Labels around the columns of their middles, those left out that would touch the one before.
+fn labels_below(labels: &[(usize, String)], indent: usize, columns: usize) -> String {
+    let mut line = String::new();
+    let mut written = 0;
+    for (middle, label) in labels {
+        let length = label.chars().count();
+        let start = (indent + middle).saturating_sub(length / 2).min(columns.saturating_sub(length));
+        if start >= written + usize::from(written > 0) * 2 {
+            line += &format!("{:1$}{label}", "", start - written);
+            written = start + length;
+        }
+    }
+    line
 }
 
 /// A bar of blocks, exact to an eighth of a character; a full one is `length` long.
@@ -196,7 +254,7 @@ mod tests {
     #[test]
     fn two_rows_to_a_line() {
         let image = Image::from_planes(1, 3, [1.0, 0.0, 0.5].repeat(3), None).unwrap();
-        let mut canvas = Canvas { text: String::new(), columns: 80, rows: 20, true_color: true };
+        let mut canvas = Canvas { text: String::new(), columns: 80, rows: 20, true_color: true, theme: Theme::Light };
         canvas.picture(&Raster::from_image(&image)).unwrap();
         let expected = "\x1b[38;2;255;255;255;48;2;0;0;0m▀\x1b[0m\n\x1b[38;2;128;128;128;49m▀\x1b[0m\n";
         assert_eq!(canvas.text, expected);
@@ -216,7 +274,7 @@ mod tests {
             Figure::new(Body::Heatmap(Heatmap::new(4, 3, (0..12).map(|i| i as f32).collect()).unwrap().over(photo))),
             Figure::new(Body::Bars(bars)).captioned("caption"),
         ];
-        let row = Figure::new(Body::Row(figures));
+        let row = Figure::new(Body::Row(figures.into()));
         for (columns, rows, true_color) in [(79, 24, true), (40, 10, false)] {
             let lines = visible(&draw(&row, columns, rows, true_color).unwrap());
             assert!(lines.iter().all(|line| line.chars().count() <= columns), "{lines:#?}");

@@ -2,7 +2,7 @@
 
 use super::colorbar::colorbar;
 use super::colormap::Colormap;
-use super::figure::{show_picture, shown_size, smooth};
+use super::picture::{show_picture, shown_size, smooth};
 use super::raster::Raster;
 use super::scale::{Range, Span, check_plane};
 use super::scene::Scene;

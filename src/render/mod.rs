@@ -1,5 +1,6 @@
+//! Figures: what a value looks like, in pixels, as SVG and in a terminal.
 //!
-//! A [`Figure`] is laid out as a scene of marks (`scene`), which is painted into a [`Raster`] and encoded
+//! A [`Figure`] is laid out as a scene of marks (`scene`), which is painted into a [`Raster`] and encoded.
 
 mod bars;
 mod colorbar;
@@ -9,9 +10,12 @@ mod figure;
 mod grid;
 mod halfblocks;
 mod heatmap;
+mod picture;
+mod plot;
 mod raster;
 mod scale;
 mod scene;
+mod shape;
 mod sixel;
 mod style;
 mod svg;
@@ -21,10 +25,11 @@ mod text;
 pub use bars::{Bar, Bars, percent};
 pub use colormap::Colormap;
 pub use encode::to_png;
-pub use figure::{Body, Figure};
+pub use figure::{Body, Figure, Row};
 pub use grid::{Grid, Tile};
 pub use heatmap::Heatmap;
 pub use raster::Raster;
 pub use scale::{Range, Span};
-pub use style::Rgb;
+pub use style::{Rgb, Theme};
+pub use svg::escape;
 pub use terminal::{Protocol, Terminal};

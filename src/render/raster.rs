@@ -64,10 +64,15 @@ impl Raster {
             return Ok(self.clone());
         }
         let scaled = |length: usize| ((length as f32 * factor).round() as usize).max(1);
+        self.resize(scaled(self.width), scaled(self.height))
+    }
+
+    /// The raster at another size, its pixels averaged or blended.
+    pub fn resize(&self, width: usize, height: usize) -> Result<Self> {
         let plane = |channel: usize| self.pixels.iter().skip(channel).step_by(3).map(|&v| f32::from(v) / 255.0);
         let planes = (0..3).flat_map(plane).collect();
         let image = Image::from_planes(self.width, self.height, planes, None)?;
-        Ok(Self::from_image(&image.resize(scaled(self.width), scaled(self.height))?))
+        Ok(Self::from_image(&image.resize(width, height)?))
     }
 
     /// Each pixel as a square of `factor` pixels.

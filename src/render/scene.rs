@@ -4,7 +4,8 @@
 //! [`Scene::paint`] for pixels, `svg` for SVG.
 
 use super::raster::Raster;
-use super::style::{BACKGROUND, LABEL, LEADING, Rgb};
+use super::shape::Shape;
+use super::style::{Color, LABEL, LEADING, Theme};
 use super::text::{self, Direction, Weight};
 
 /// One line of text.
@@ -13,7 +14,7 @@ pub struct Line {
     pub text: String,
     pub size: f32,
     pub weight: Weight,
-    pub color: Rgb,
+    pub color: Color,
     pub direction: Direction,
 }
 
@@ -25,8 +26,9 @@ pub(super) enum Mark {
         y: f32,
         width: f32,
         height: f32,
-        color: Rgb,
+        color: Color,
     },
+    Shape(Shape),
     Picture {
         x: f32,
         y: f32,
@@ -58,9 +60,17 @@ pub enum Align {
 
 impl Scene {
     /// A filled rectangle.
-    pub fn fill(&mut self, x: f32, y: f32, width: f32, height: f32, color: Rgb) {
+    pub fn fill(&mut self, x: f32, y: f32, width: f32, height: f32, color: Color) {
         self.grow(x + width, y + height);
         self.marks.push(Mark::Fill { x, y, width, height, color });
+    }
+
+    /// A line, polygon or circle.
+    pub fn shape(&mut self, shape: Shape) {
+        if let Some([_, _, right, bottom]) = shape.bounds() {
+            self.grow(right, bottom);
+            self.marks.push(Mark::Shape(shape));
+        }
     }
 
     /// A picture, pixel by pixel.
@@ -119,17 +129,21 @@ impl Scene {
                 pictures.picture(x - left, y - top, raster.clone());
             }
         }
-        pictures.paint()
+        pictures.paint(Theme::Light)
     }
 
     /// The scene in pixels, on the background.
-    pub fn paint(&self) -> Raster {
-        let mut raster = Raster::new(self.width.ceil() as usize, self.height.ceil() as usize, BACKGROUND);
+    pub fn paint(&self, theme: Theme) -> Raster {
+        let background = theme.rgb(Color::Background);
+        let mut raster = Raster::new(self.width.ceil() as usize, self.height.ceil() as usize, background);
         for mark in &self.marks {
             match mark {
-                Mark::Fill { x, y, width, height, color } => raster.fill(*x, *y, *width, *height, *color),
+                Mark::Fill { x, y, width, height, color } => {
+                    raster.fill(*x, *y, *width, *height, theme.rgb(*color));
+                }
+                Mark::Shape(shape) => shape.paint(&mut raster, theme),
                 Mark::Picture { x, y, raster: picture } => raster.blit(x.round() as i64, y.round() as i64, picture),
-                Mark::Text { x, y, line } => text::paint(&mut raster, line, *x, *y),
+                Mark::Text { x, y, line } => text::paint(&mut raster, line, *x, *y, theme),
             }
         }
         raster
@@ -139,6 +153,7 @@ impl Scene {
 impl Mark {
     fn moved(mut self, dx: f32, dy: f32) -> Self {
         match &mut self {
+            Self::Shape(shape) => return Self::Shape(shape.clone().moved(dx, dy)),
             Self::Fill { x, y, .. } | Self::Picture { x, y, .. } | Self::Text { x, y, .. } => {
                 *x += dx;
                 *y += dy;
@@ -150,7 +165,7 @@ impl Mark {
 
 impl Line {
     /// A line of regular weight.
-    pub fn new(text: impl Into<String>, size: f32, color: Rgb) -> Self {
+    pub fn new(text: impl Into<String>, size: f32, color: Color) -> Self {
         Self { text: text.into(), size, weight: Weight::Regular, color, direction: Direction::Across }
     }
 

@@ -7,29 +7,31 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::encode::to_png;
 use super::scene::{Mark, Scene};
-use super::style::{BACKGROUND, Rgb};
+use super::style::{BACKGROUND, Color, SERIES_COLORS, Theme};
 use super::text::{Direction, Weight};
 use crate::error::Result;
 
 /// The scene as one SVG element without references to other files.
-pub(super) fn encode(scene: &Scene) -> Result<String> {
+pub(super) fn encode(scene: &Scene, theme: Theme) -> Result<String> {
     let (width, height) = (scene.width.ceil(), scene.height.ceil());
     // the viewer may lack Inter: each line is then stretched to the width it was laid out for
     let font = "Inter, 'Helvetica Neue', Arial, sans-serif";
+    let style = if theme == Theme::Auto { roles() } else { String::new() };
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} \
-         {height}\" font-family=\"{font}\"><rect width=\"100%\" height=\"100%\" fill=\"{}\"/>",
-        color(BACKGROUND)
+         {height}\" font-family=\"{font}\">{style}<rect width=\"100%\" height=\"100%\" fill=\"{}\"/>",
+        color_value(BACKGROUND, theme)
     );
     for mark in scene.marks() {
         match mark {
-            Mark::Fill { x, y, width, height, color: fill } => {
-                let fill = color(*fill);
+            Mark::Fill { x, y, width, height, color } => {
+                let fill = color_value(*color, theme);
                 let _ = write!(
                     svg,
                     "<rect x=\"{x:.2}\" y=\"{y:.2}\" width=\"{width:.2}\" height=\"{height:.2}\" fill=\"{fill}\"/>"
                 );
             }
+            Mark::Shape(shape) => shape.svg(&mut svg, theme),
             Mark::Picture { x, y, raster } => {
                 let (width, height) = (raster.width(), raster.height());
                 let data = BASE64.encode(to_png(raster, &[])?);
@@ -50,7 +52,7 @@ pub(super) fn encode(scene: &Scene) -> Result<String> {
                     "<text x=\"{x:.2}\" y=\"{y:.2}\" font-size=\"{}\" fill=\"{}\"{weight}{turned} \
                      textLength=\"{:.2}\" lengthAdjust=\"spacingAndGlyphs\" xml:space=\"preserve\">{}</text>",
                     line.size,
-                    color(line.color),
+                    color_value(line.color, theme),
                     line.width(),
                     escape(&line.text)
                 );
@@ -61,10 +63,51 @@ pub(super) fn encode(scene: &Scene) -> Result<String> {
     Ok(svg)
 }
 
-fn color([red, green, blue]: Rgb) -> String {
+/// A colour as a value of SVG: a number, or a role's variable where the page decides.
+pub(super) fn color_value(color: Color, theme: Theme) -> String {
+    match (theme, role(color)) {
+        (Theme::Auto, Some(role)) => format!("var(--{role})"),
+        _ => hex(color, theme),
+    }
+}
+
+fn hex(color: Color, theme: Theme) -> String {
+    let [red, green, blue] = theme.rgb(color);
     format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+/// What the variable of a role is called.
+fn role(color: Color) -> Option<String> {
+    Some(match color {
+        Color::Background => "background".into(),
+        Color::Ink => "ink".into(),
+        Color::Quiet => "quiet".into(),
+        Color::Line => "line".into(),
+        Color::Track => "track".into(),
+        Color::Accent => "accent".into(),
+        Color::AccentPale => "accent-pale".into(),
+        Color::Series(index) => format!("series-{}", usize::from(index) % SERIES_COLORS),
+        Color::Fixed(_) => return None,
+    })
+}
+
+/// The variables of all roles, for light and for dark pages.
+fn roles() -> String {
+    use Color::{Accent, AccentPale, Background, Ink, Line, Quiet, Track};
+    let roles = [Background, Ink, Quiet, Line, Track, Accent, AccentPale].into_iter();
+    let roles: Vec<Color> = roles.chain((0..SERIES_COLORS as u8).map(Color::Series)).collect();
+    let variables = |theme: Theme| {
+        let each = roles.iter().filter_map(|color| Some(format!("--{}:{};", role(*color)?, hex(*color, theme))));
+        each.collect::<String>()
+    };
+    format!(
+        "<style>svg{{{}}}@media(prefers-color-scheme:dark){{svg{{{}}}}}</style>",
+        variables(Theme::Light),
+        variables(Theme::Dark)
+    )
+}
+
+/// Text as HTML and XML want it, also between quotes.
+pub fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

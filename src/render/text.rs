@@ -1,7 +1,7 @@
 //! Text: shaping, measuring, wrapping and painting it, in the embedded Inter.
 //!
-//! plotters' own text is not used: by its source it moves from glyph to glyph by whole pixels, which makes
-//! uneven words at these sizes, and knows only the old `kern` table, which Inter does not have.
+//! Plots too are lettered with it: plotters' own text moves from glyph to glyph by whole pixels, which makes uneven
+//! words at these sizes, and knows only the old `kern` table, which Inter does not have.
 //! rustybuzz shapes (kerning from GPOS), ab_glyph paints the outlines.
 
 use std::sync::LazyLock;
@@ -11,6 +11,7 @@ use rustybuzz::ttf_parser::Tag;
 use rustybuzz::{Face, Feature, UnicodeBuffer};
 
 use super::raster::Raster;
+use super::style::Theme;
 
 /// How heavy the strokes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +125,8 @@ pub enum Direction {
 }
 
 /// Paints one line that starts at (`x`, `y`) on its baseline.
-pub fn paint(raster: &mut Raster, line: &super::scene::Line, x: f32, y: f32) {
+pub fn paint(raster: &mut Raster, line: &super::scene::Line, x: f32, y: f32, theme: Theme) {
+    let color = theme.rgb(line.color);
     let Some(font) = Font::get(line.weight) else {
         return;
     };
@@ -152,7 +154,7 @@ pub fn paint(raster: &mut Raster, line: &super::scene::Line, x: f32, y: f32) {
                 Direction::Across => (start as i64 + right, across + down),
                 Direction::Up => (across + down, start as i64 - right),
             };
-            raster.blend(px, py, line.color, coverage.min(1.0));
+            raster.blend(px, py, color, coverage.min(1.0));
         });
     }
 }

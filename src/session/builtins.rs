@@ -1,34 +1,40 @@
 //! Words that need the session: showing, helping, seeding.
 
 use std::fmt;
+use std::path::Path;
 
-use crate::error::{Error, Kind, Result, did_you_mean};
-use crate::lang::{Context, Dynamic, define, describe, names, value_type};
+use crate::error::{Error, Kind, Result, did_you_mean, write_file};
+use crate::lang::{Context, Dynamic, FromValue, Reject, define, describe, names, type_name, value_type};
+use crate::render::Theme;
 
 /// A value with what is written above and below it.
 #[derive(Clone, Debug)]
-pub struct Lettered {
+pub struct Captioned {
     /// What is shown.
     pub value: Dynamic,
     /// What stands above it.
     pub title: Option<String>,
     /// What stands below it.
     pub caption: Option<String>,
+    /// How many of a list stand side by side.
+    pub columns: Option<usize>,
+    /// For which page it is drawn.
+    pub theme: Option<Theme>,
 }
 
-value_type!(Lettered, "figure", "a figure", "Something to look at, with a title and a caption.");
+value_type!(Captioned, "figure", "a figure", "Something to look at, with a title and a caption.");
 
-impl fmt::Display for Lettered {
+impl fmt::Display for Captioned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "figure of {}", describe(&self.value))?;
         self.title.as_ref().map_or(Ok(()), |title| write!(f, ": {title}"))
     }
 }
 
-/// Something to look at with a title and a caption, to be shown or put side by side in a list.
+/// Something to look at with a title and a caption, to be shown, saved, or put side by side in a list.
 ///
 /// ```rhai
-/// [figure(photo("coffee"), title="a cup"), figure(photo("china"), title="a temple")]
+/// figure([figure(photo("coffee"), title="a cup"), figure(photo("china"), title="a temple")], columns=1)
 /// ```
 #[define]
 fn figure(
@@ -40,8 +46,87 @@ fn figure(
     /// What stands below it.
     #[default]
     caption: Option<String>,
-) -> Result<Lettered> {
-    Ok(Lettered { value, title, caption })
+    /// How many of a list stand side by side, if that many have room; chosen if not given.
+    #[default]
+    #[range(1..)]
+    columns: Option<usize>,
+    /// The page it is drawn for: "light", "dark", or "auto", in SVG as the reader's system asks for.
+    #[default]
+    theme: Option<ThemeName>,
+) -> Result<Captioned> {
+    if columns.is_some() && !value.is_array() {
+        let message = format!("figure: `columns` is for a list, not for {}", describe(&value));
+        return Err(Error::new(Kind::Argument, message).at_argument("columns"));
+    }
+    Ok(Captioned { value, title, caption, columns, theme: theme.map(|ThemeName(theme)| theme) })
+}
+
+/// The name of a theme.
+#[derive(Clone, Copy, Debug)]
+struct ThemeName(Theme);
+
+impl FromValue for ThemeName {
+    const EXPECTED: &'static str = "\"light\", \"dark\" or \"auto\"";
+    const TYPES: &'static [&'static str] = &["string"];
+    const CHOICES: &'static [&'static str] = &["light", "dark", "auto"];
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        let name = String::from_value(value)?;
+        let wrong = || Reject::Because(format!("must be {}, not {name:?}", Self::EXPECTED), None);
+        Theme::named(&name).map(Self).ok_or_else(wrong)
+    }
+}
+
+/// A value that has a figure and no file format of its own, such as a plot or an attribution.
+#[derive(Clone, Debug)]
+struct Shown(Dynamic);
+
+impl FromValue for Shown {
+    const EXPECTED: &'static str = "something that is shown as a figure";
+    const TYPES: &'static [&'static str] =
+        &["figure", "plot", "attribution", "classification", "filters", "activations", "list"];
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        if Self::TYPES.contains(&type_name(value)) { Ok(Self(value.clone())) } else { Err(Reject::Type) }
+    }
+}
+
+/// Writes the figure of a value to a file: .png for pixels, .svg for lines and text that stay sharp at any size.
+///
+/// A PNG holds the call that made the value.
+///
+/// ```rhai
+/// saliency(photo("chelsea")).save("cat.png");
+/// plot([3, 1, 2], title="Loss").save("loss.svg", theme="dark")
+/// ```
+#[define(name = "save")]
+fn save_figure(
+    /// What to draw.
+    value: Shown,
+    /// The file; its name ends in .png or .svg.
+    #[complete(|clues| clues.files(&["png", "svg"]))]
+    path: String,
+    /// The page it is drawn for: "light", "dark", or "auto", in SVG as the reader's system asks for.
+    #[default]
+    theme: Option<ThemeName>,
+) -> Result<()> {
+    let Shown(value) = value;
+    let mut output = super::Output::of(&value)?;
+    let Some(figure) = &mut output.figure else {
+        let message = format!("{} has no figure that could be saved", describe(&value));
+        return Err(Error::new(Kind::Argument, message).at_argument("value"));
+    };
+    if let Some(ThemeName(theme)) = theme {
+        figure.theme = theme;
+    }
+    let file = Path::new(&path);
+    let bytes = match file.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase).as_deref() {
+        Some("png") => output.png()?.unwrap_or_default(),
+        Some("svg") => figure.to_svg()?.into_bytes(),
+        _ => {
+            let error = Error::new(Kind::File, format!("`{path}` does not say how to write a figure"));
+            return Err(error.with_hint("end the name in .png or .svg").at_argument("path"));
+        }
+    };
+    write_file(file, &bytes).map_err(|error| error.at_argument("path"))
 }
 
 /// Shows a value where you are: in the terminal, the notebook, or a numbered file.

@@ -21,6 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::job::{Interrupt, Report, Reporter};
 use crate::lang::{Dynamic, Host, Interpreter};
 pub use crate::lang::{Highlight, TokenKind};
+pub(crate) use crate::render::escape;
 
 /// An interpreter with its variables and its output.
 ///

@@ -7,8 +7,10 @@ use crate::render::{Figure, to_png};
 /// A value in every form that suits it. There is always text.
 #[derive(Clone, Debug, Default)]
 pub struct Output {
-    /// What to call it, for file names.
+    /// What stands above it.
     pub title: Option<String>,
+    /// What it shows, in a few words, for the names of files.
+    pub name: Option<String>,
     /// Plain text.
     pub text: String,
     /// Markdown, for documentation.

@@ -6,7 +6,11 @@ use crate::render::{Body, Colormap, Figure, Grid, Tile};
 use crate::vis::representation::Activations;
 
 inventory::submit! {
-    Presenter { figure: on_type!(Activations, figure, Ok(None)), ..Presenter::of::<Activations>() }
+    Presenter {
+        figure: on_type!(Activations, figure, Ok(None)),
+        name: on_type!(Activations, |value: &Activations| Some(format!("activations {}", value.layer.label())), None),
+        ..Presenter::of::<Activations>()
+    }
 }
 
 fn figure(value: &Activations) -> Result<Option<Figure>> {

@@ -6,7 +6,11 @@ use crate::render::{Body, Colormap, Figure, Heatmap, Range};
 use crate::vis::attribution::{Attribution, Sign};
 
 inventory::submit! {
-    Presenter { figure: on_type!(Attribution, figure, Ok(None)), ..Presenter::of::<Attribution>() }
+    Presenter {
+        figure: on_type!(Attribution, figure, Ok(None)),
+        name: on_type!(Attribution, |value: &Attribution| Some(format!("{} {}", value.method, value.class_name)), None),
+        ..Presenter::of::<Attribution>()
+    }
 }
 
 fn figure(value: &Attribution) -> Result<Option<Figure>> {

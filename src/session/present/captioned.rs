@@ -1,21 +1,28 @@
-//! Figures with a title and a caption of the user's.
+//! Figures with a title, a caption and a layout of the user's.
 
-use super::{Presenter, figure, made_by, on_type};
+use super::{Presenter, figure, made_by, name, on_type};
 use crate::error::Result;
-use crate::render::Figure;
-use crate::session::builtins::Lettered;
+use crate::render::{Body, Figure};
+use crate::session::builtins::Captioned;
 
 inventory::submit! {
     Presenter {
-        figure: on_type!(Lettered, captioned, Ok(None)),
-        provenance: Some(on_type!(Lettered, |value: &Lettered| made_by(&value.value), None)),
-        ..Presenter::of::<Lettered>()
+        figure: on_type!(Captioned, captioned, Ok(None)),
+        name: on_type!(Captioned, |value: &Captioned| value.title.clone().or_else(|| name(&value.value)), None),
+        provenance: Some(on_type!(Captioned, |value: &Captioned| made_by(&value.value), None)),
+        ..Presenter::of::<Captioned>()
     }
 }
 
-fn captioned(value: &Lettered) -> Result<Option<Figure>> {
+fn captioned(value: &Captioned) -> Result<Option<Figure>> {
     let Some(mut inner) = figure(&value.value)? else { return Ok(None) };
     inner.title = value.title.clone().or(inner.title);
     inner.caption = value.caption.clone().or(inner.caption);
+    inner.theme = value.theme.unwrap_or(inner.theme);
+    match &mut inner.body {
+        Body::Row(row) => row.columns = value.columns.or(row.columns),
+        Body::Grid(grid) => *grid = value.columns.map_or(grid.clone(), |columns| grid.clone().columns(columns)),
+        _ => {}
+    }
     Ok(Some(inner))
 }

@@ -3,10 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use super::html::escape;
 use super::{Presenter, on_type};
 use crate::error::Result;
-use crate::render::{Bar, Bars, Body, Figure, Raster, percent, to_png};
+use crate::render::{Bar, Bars, Body, Figure, Raster, escape, percent, to_png};
 use crate::session::Output;
 use crate::vis::Classification;
 
@@ -16,9 +15,14 @@ const TITLE: &str = "What the network says it is";
 inventory::submit! {
     Presenter {
         figure: on_type!(Classification, |value: &Classification| Ok(Some(figure(value))), Ok(None)),
+        name: on_type!(Classification, name, None),
         extend: on_type!(Classification, extend),
         ..Presenter::of::<Classification>()
     }
+}
+
+fn name(value: &Classification) -> Option<String> {
+    Some(format!("classes {}", value.ranked.first().map_or("", |ranked| &ranked.name)))
 }
 
 fn figure(value: &Classification) -> Figure {

@@ -12,7 +12,11 @@ use crate::vis::representation::{Filters, Through};
 const MOST_KERNELS: usize = 64;
 
 inventory::submit! {
-    Presenter { figure: on_type!(Filters, figure, Ok(None)), ..Presenter::of::<Filters>() }
+    Presenter {
+        figure: on_type!(Filters, figure, Ok(None)),
+        name: on_type!(Filters, |value: &Filters| Some(format!("filters {}", value.layer.label())), None),
+        ..Presenter::of::<Filters>()
+    }
 }
 
 fn figure(value: &Filters) -> Result<Option<Figure>> {
@@ -33,7 +37,7 @@ fn figure(value: &Filters) -> Result<Option<Figure>> {
         None => matrix,
         Some(through) => {
             let composed = seen_through(through)?.titled(format!("Through the layers below: what {name} sums up"));
-            Figure::new(Body::Row(vec![composed, matrix]))
+            Figure::new(Body::Row(vec![composed, matrix].into()))
         }
     }))
 }

@@ -2,7 +2,7 @@
 
 use rhai::Array;
 
-use super::{MOST_TILES, Presenter, figure, made_by, on_type};
+use super::{MOST_TILES, Presenter, figure, made_by, name, on_type};
 use crate::error::Result;
 use crate::image::Image;
 use crate::render::{Body, Figure, Grid, Tile};
@@ -10,6 +10,7 @@ use crate::render::{Body, Figure, Grid, Tile};
 inventory::submit! {
     Presenter {
         figure: on_type!(Array, row, Ok(None)),
+        name: on_type!(Array, names, None),
         provenance: Some(on_type!(Array, all_made_by, None)),
         ..Presenter::of::<Array>()
     }
@@ -27,7 +28,17 @@ fn row(items: &Array) -> Result<Option<Figure>> {
         }));
     }
     let figures = items.iter().map(figure).collect::<Result<Option<Vec<_>>>>()?;
-    Ok(figures.filter(|figures| !figures.is_empty()).map(|figures| Figure::new(Body::Row(figures))))
+    Ok(figures.filter(|figures| !figures.is_empty()).map(|figures| Figure::new(Body::Row(figures.into()))))
+}
+
+/// How many things side by side give their names.
+const MOST_NAMES: usize = 3;
+
+fn names(items: &Array) -> Option<String> {
+    let mut names: Vec<String> = items.iter().filter_map(name).collect();
+    names.dedup();
+    names.truncate(MOST_NAMES);
+    (!names.is_empty()).then(|| names.join(" "))
 }
 
 fn all_made_by(items: &Array) -> Option<String> {

@@ -5,11 +5,12 @@ mod attribution;
 mod captioned;
 mod classification;
 mod filters;
-mod html;
 mod image;
 mod list;
 mod model;
+mod naming;
 mod page;
+mod plot;
 mod table;
 
 use std::any::TypeId;
@@ -31,6 +32,8 @@ struct Presenter {
     figure: fn(&Dynamic) -> Result<Option<Figure>>,
     /// Adds other forms, such as HTML, to the text and the figure.
     extend: fn(&Dynamic, &mut Output) -> Result<()>,
+    /// A few words for what it shows, for the names of files: `saliency Egyptian cat`.
+    name: fn(&Dynamic) -> Option<String>,
     /// How it was made, if that is not what its type says itself.
     provenance: Option<fn(&Dynamic) -> Option<String>>,
 }
@@ -40,7 +43,7 @@ inventory::collect!(Presenter);
 impl Presenter {
     /// A presenter that leaves a value of type `T` as its text.
     const fn of<T: 'static>() -> Self {
-        Self { id: TypeId::of::<T>, figure: |_| Ok(None), extend: |_, _| Ok(()), provenance: None }
+        Self { id: TypeId::of::<T>, figure: |_| Ok(None), extend: |_, _| Ok(()), name: |_| None, provenance: None }
     }
 }
 
@@ -71,6 +74,7 @@ pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
         (presenter.extend)(value, &mut output)?;
     }
     output.provenance = made_by(value);
+    output.name = output.title.clone().or_else(|| name(value));
     if let Some(mut figure) = figure(value)? {
         if let Some(title) = title {
             figure.title = Some(title.to_owned());
@@ -84,6 +88,12 @@ pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
 /// The figure that shows a value, if it can be seen.
 pub(super) fn figure(value: &Dynamic) -> Result<Option<Figure>> {
     find(value).map_or(Ok(None), |presenter| (presenter.figure)(value))
+}
+
+/// A few words for what a value shows.
+fn name(value: &Dynamic) -> Option<String> {
+    let own = find(value).and_then(|presenter| (presenter.name)(value));
+    own.or_else(|| made_by(value).map(|call| naming::of_call(&call)))
 }
 
 /// How a value was made, if it is known.

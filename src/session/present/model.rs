@@ -1,9 +1,9 @@
 //! Models: their name and recipe, and the table of their layers.
 
-use super::html::escape;
 use super::{Presenter, on_type, table};
 use crate::error::Result;
 use crate::model::{Model, layer_table};
+use crate::render::escape;
 use crate::session::Output;
 
 inventory::submit! {

@@ -1,9 +1,9 @@
 //! Tables, for notebooks.
 
-use super::html::escape;
 use super::{Presenter, on_type};
 use crate::error::Result;
 use crate::lang::{Dynamic, Table};
+use crate::render::escape;
 use crate::session::Output;
 
 /// How many rows of a table a notebook shows at most.

@@ -1,0 +1,71 @@
+//! Bars.
+
+use super::options::Around;
+use super::{Data, Limits, Log, Names, Numbers, OneOrMore, Plot};
+use crate::error::{Error, Kind, Result};
+use crate::lang::define;
+
+/// Draws a bar from zero for each number; a list of several, or a sum of such plots, as groups of bars.
+///
+/// ```rhai
+/// bar([0.81, 0.62, 0.4], labels=["koala", "wombat", "kangaroo"], y_label="accuracy", y_range=[0, 1])
+/// ```
+#[define]
+fn bar(
+    /// The heights: a list of numbers, a tensor of one dimension, or a list of these, one for each colour of bars.
+    values: OneOrMore,
+    /// A name for each place, below it; 0, 1, 2, … if not given.
+    #[default]
+    labels: Option<Vec<String>>,
+    /// What the legend calls the bars; a list of names for several colours.
+    #[default]
+    label: Option<Names>,
+    /// How far the mark of an error reaches above and below the end of each bar.
+    #[default]
+    error: Option<Numbers>,
+    /// What stands above it.
+    #[default]
+    title: Option<String>,
+    /// What the horizontal axis measures, with its unit.
+    #[default]
+    x_label: Option<String>,
+    /// What the vertical axis measures, with its unit.
+    #[default]
+    y_label: Option<String>,
+    /// Which axes are logarithmic: "x", "y" or "xy".
+    #[default]
+    log: Option<Log>,
+    /// The ends of the vertical axis, [low, high].
+    #[default]
+    y_range: Option<Limits>,
+) -> Result<Plot> {
+    let OneOrMore(groups) = values;
+    if error.is_some() && groups.len() != 1 {
+        let message = format!("`error` is that of one colour of bars, but there are {}", groups.len());
+        let hint = "add plots of one colour each: bar(a, error=e) + bar(b, error=f)";
+        return Err(Error::new(Kind::Argument, message).with_hint(hint).at_argument("error"));
+    }
+    let mut plot = Plot::default();
+    let places = groups.first().map_or(0, |heights| heights.len());
+    for heights in groups {
+        if heights.len() != places {
+            let message = format!("`values` has groups of {places} and of {} bars", heights.len());
+            return Err(Error::new(Kind::Argument, message).at_argument("values"));
+        }
+        let error = error.clone().map(|Numbers(error)| error);
+        plot.series.extend(Plot::new(Data::Bars { heights, error })?.series);
+    }
+    if let Some(labels) = labels {
+        if labels.len() != places {
+            let plural = if places == 1 { "" } else { "s" };
+            let message = format!("`labels` has {} names for {places} bar{plural}", labels.len());
+            return Err(Error::new(Kind::Argument, message).at_argument("labels"));
+        }
+        plot.x.names = Some(labels.into());
+    }
+    if log.is_some_and(|log| log.x) {
+        let error = Error::new(Kind::Argument, "bars stand at 0, 1, 2, …, so their horizontal axis is not logarithmic");
+        return Err(error.at_argument("log"));
+    }
+    Around { label, title, x_label, y_label, log, x_range: None, y_range }.put(plot)
+}

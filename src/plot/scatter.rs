@@ -1,0 +1,122 @@
+//! Points by themselves.
+
+use std::sync::Arc;
+
+use super::options::Around;
+use super::{Data, Limits, Log, Names, Numbers, NumbersOrNames, Plot, Series};
+use crate::error::{Error, Kind, Result};
+use crate::lang::define;
+
+/// Draws points, each with a colour, a size or a name of its own if these are given.
+///
+/// Numbers as `colors` get a colour bar; names, such as classes, a colour each and a place in the legend. A name of
+/// `labels` is left out where it would cover another.
+///
+/// ```rhai
+/// scatter([1, 2, 3], [2.5, 0.5, 1.5], labels=["cat", "dog", "koala"], colors=[0.1, 0.5, 0.9], color_label="score")
+/// ```
+#[define]
+fn scatter(
+    /// Where the points are: a list of numbers, or a tensor of one dimension.
+    x: Numbers,
+    /// Their heights: as many.
+    y: Numbers,
+    /// A number for each point, or the name of its group.
+    #[default]
+    colors: Option<NumbersOrNames>,
+    /// What the numbers of `colors` are.
+    #[default]
+    color_label: Option<String>,
+    /// The diameter of the points in pixels, one for all or one for each.
+    #[default]
+    sizes: Option<Sizes>,
+    /// A name for each point.
+    #[default]
+    labels: Option<Vec<String>>,
+    /// What the legend calls the points.
+    #[default]
+    label: Option<Names>,
+    /// What stands above it.
+    #[default]
+    title: Option<String>,
+    /// What the horizontal axis measures, with its unit.
+    #[default]
+    x_label: Option<String>,
+    /// What the vertical axis measures, with its unit.
+    #[default]
+    y_label: Option<String>,
+    /// Which axes are logarithmic: "x", "y" or "xy".
+    #[default]
+    log: Option<Log>,
+    /// The ends of the horizontal axis, [low, high]; what lies beyond is not drawn.
+    #[default]
+    x_range: Option<Limits>,
+    /// The ends of the vertical axis, [low, high]; what lies beyond is not drawn.
+    #[default]
+    y_range: Option<Limits>,
+) -> Result<Plot> {
+    let (Numbers(x), Numbers(y)) = (x, y);
+    let around = Around { label, title, x_label, y_label, log, x_range, y_range };
+    let sizes = sizes.map(|Sizes(sizes)| sizes);
+    let names: Option<Arc<[String]>> = labels.map(Into::into);
+    let color_label = color_label.map(Into::into);
+    let points = |colors| Data::Points { x, y, colors, color_label, sizes, names };
+    match colors {
+        None => around.put(Plot::new(points(None))?),
+        Some(NumbersOrNames::Numbers(colors)) => around.put(Plot::new(points(Some(colors)))?),
+        Some(NumbersOrNames::Names(groups)) => {
+            if around.label.is_some() {
+                let message = "`label` is one name for all points, `colors` names several groups of them";
+                return Err(Error::new(Kind::Argument, message).at_argument("label"));
+            }
+            around.put(grouped(&Plot::new(points(None))?, &groups)?)
+        }
+    }
+}
+
+/// The points in one series for each group, in the order in which the groups first appear.
+fn grouped(plot: &Plot, groups: &[String]) -> Result<Plot> {
+    let mut found = Plot::default();
+    for series in &plot.series {
+        let Data::Points { x, y, sizes, names, .. } = &series.data else { continue };
+        if groups.len() != y.len() {
+            let message = format!("`colors` has {} names for {} points", groups.len(), y.len());
+            return Err(Error::new(Kind::Argument, message).at_argument("colors"));
+        }
+        let mut order: Vec<&String> = Vec::new();
+        for group in groups {
+            if !order.contains(&group) {
+                order.push(group);
+            }
+        }
+        for group in order {
+            let chosen: Vec<usize> = (0..y.len()).filter(|index| groups[*index] == *group).collect();
+            let take = |values: &Arc<[f64]>| chosen.iter().map(|index| values[*index]).collect::<Arc<[f64]>>();
+            let data = Data::Points {
+                x: take(x),
+                y: take(y),
+                colors: None,
+                color_label: None,
+                sizes: sizes.as_ref().map(|sizes| if sizes.len() == 1 { sizes.clone() } else { take(sizes) }),
+                names: names.as_ref().map(|names| chosen.iter().map(|index| names[*index].clone()).collect()),
+            };
+            found.series.push(Series { label: Some(group.as_str().into()), data });
+        }
+    }
+    Ok(found)
+}
+
+/// One number for all points, or one for each.
+#[derive(Clone, Debug)]
+struct Sizes(Arc<[f64]>);
+
+impl crate::lang::FromValue for Sizes {
+    const EXPECTED: &'static str = "a number, a list of numbers or a tensor of one dimension";
+    const TYPES: &'static [&'static str] = &["number", "integer", "list", "tensor"];
+    fn from_value(value: &crate::lang::Dynamic) -> Result<Self, crate::lang::Reject> {
+        match f64::from_value(value) {
+            Ok(size) => Ok(Self([size].into())),
+            Err(_) => Numbers::from_value(value).map(|Numbers(sizes)| Self(sizes)),
+        }
+    }
+}
