@@ -4,6 +4,7 @@
 //! whose values come back), [`Rules`] (how gradients pass an operation) and an
 //! [`Interrupt`](crate::lang::Interrupt); it stops after the last node that is needed and leaves nothing behind.
 
+mod answer;
 mod arguments;
 mod bounds;
 pub mod budget;
@@ -16,6 +17,7 @@ mod layer;
 mod network;
 mod onnx;
 mod op;
+mod options;
 mod picture;
 mod planned;
 mod receptive_field;
@@ -28,6 +30,7 @@ mod toy;
 mod weights;
 pub mod zoo;
 
+pub use answer::{Answer, AnswerKind, AnswerOf, Scored};
 pub use arguments::{ClassName, Input, LayerName, or_embedded};
 pub use classes::Classes;
 pub use executor::{Executor, Pullback, Run};
@@ -35,11 +38,11 @@ pub use functions::{layer_table, without_weights};
 pub use graph::{Builder, Graph, Node, NodeId};
 pub use layer::{Layer, LayerRow};
 pub use network::Model;
-pub use onnx::OnnxOptions;
 pub use op::{BatchNorm, Conv2d, Linear, Op, Parameter, Scale};
+pub use options::{ModelOptions, Resize};
 pub use planned::Planned;
 pub use receptive_field::ReceptiveField;
-pub use recipe::{ChannelOrder, InputRecipe, ResizeRule};
+pub use recipe::{Channels, FileLayout, InputRecipe, LUMINANCE, Numbers, ResizeRule};
 pub use reference::Reference;
 pub use rules::Rules;
 pub use weights::{Step, Weights};

@@ -40,7 +40,9 @@ pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
         output.text = format!("{}\n{table}", output.text);
     }
     if let Some(value) = value.clone().try_cast::<Classification>() {
-        output.html = Some(bars(&value, title.unwrap_or(CLASSIFIED))?);
+        if !value.is_regression() {
+            output.html = Some(bars(&value, title.unwrap_or(CLASSIFIED))?);
+        }
     }
     output.provenance = told(value);
     if let Some(mut figure) = figure(value)? {
@@ -124,6 +126,13 @@ fn row(items: &[Dynamic]) -> Result<Option<Figure>> {
 }
 
 fn classification(value: &Classification) -> Figure {
+    if value.is_regression() {
+        let values: Vec<String> =
+            value.ranked.iter().map(|ranked| format!("{}: {}", ranked.name, ranked.score)).collect();
+        return Figure::new(Body::Picture(value.image.clone()))
+            .titled("What the network measures")
+            .captioned(values.join("; "));
+    }
     let bars = value.ranked.iter().map(|ranked| Bar { name: ranked.name.clone(), value: ranked.probability }).collect();
     Figure::new(Body::Bars(Bars::new(bars).thumbnail(value.image.clone()))).titled(CLASSIFIED)
 }
@@ -198,14 +207,14 @@ fn attribution(value: &Attribution) -> Result<Figure> {
         .range(range)
         .label(value.measures.clone())
         .show_input(true);
-    let (name, share) = (&value.class_name, value.probability * 100.0);
+    let (name, verdict) = (&value.class_name, &value.verdict);
     let caption = match value.sign {
         Sign::Signed => "Red speaks for the class, blue against it.",
         Sign::Magnitude => "Bright pixels change the score most, in either direction.",
     };
     Ok(Figure::new(Body::Heatmap(heatmap))
         .titled(format!("{} for \"{name}\"", capital(value.method)))
-        .captioned(format!("The network gives \"{name}\" {share:.1} % (logit {:.2}). {caption}", value.score)))
+        .captioned(format!("The network gives \"{name}\" {verdict}. {caption}")))
 }
 
 fn capital(text: &str) -> String {

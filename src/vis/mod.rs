@@ -7,4 +7,4 @@ pub mod representation;
 pub mod synthesis;
 pub mod transform;
 
-pub use classify::{Classification, Ranked};
+pub use classify::Classification;

@@ -25,14 +25,16 @@ fn layers(
 
 /// The layers of a model as the word `layers` lists them.
 pub fn layer_table(model: &Model) -> Table {
-    let mut table = Table::new(&["layer", "counted", "also", "operation", "output", "parameters", "sees"]);
+    let mut table =
+        Table::new(&["layer", "ordinal", "aliases", "operation", "output", "parameters", "receptive_field"]);
     for row in model.layers() {
-        let also: Vec<&str> = row.aliases.iter().filter(|alias| **alias != row.ordinal).map(String::as_str).collect();
+        let aliases: Vec<&str> =
+            row.aliases.iter().filter(|alias| **alias != row.ordinal).map(String::as_str).collect();
         let shape: Vec<String> = row.shape.iter().map(ToString::to_string).collect();
         table.rows.push(vec![
             row.name.into_value(),
             row.ordinal.into_value(),
-            also.join(" ").into_value(),
+            aliases.join(" ").into_value(),
             row.kind.into_value(),
             shape.join("×").into_value(),
             row.parameters.into_value(),
@@ -48,7 +50,7 @@ pub fn layer_table(model: &Model) -> Table {
 /// layer(model("squeezenet1_1"), "conv2")
 /// ```
 #[define(name = "layer")]
-fn layer_word(
+fn layer_by_name(
     /// The model.
     model: Model,
     /// The layer's name; `layers()` lists them.

@@ -10,7 +10,7 @@ use candle_core::Tensor;
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
 use crate::lang::{Context, Provenance, define, value_type};
-use crate::model::{ClassName, Model};
+use crate::model::{ClassName, Model, Scored};
 use crate::tensor::TensorValue;
 
 /// What the numbers of a map mean.
@@ -33,10 +33,12 @@ pub struct Attribution {
     pub class: usize,
     /// Its name.
     pub class_name: String,
-    /// The score that is explained, for the whole image: the logit of the class.
+    /// The score that is explained, for the whole image: the logit of the class where there is one.
     pub score: f32,
-    /// The softmax probability that belongs to it.
+    /// The probability that belongs to it; of a regression, the value.
     pub probability: f32,
+    /// Both in words: "93.1 % (logit 12.30)".
+    pub verdict: String,
     /// Height of the map: the image's.
     pub height: usize,
     /// Width of the map: the image's.
@@ -65,8 +67,8 @@ impl Provenance for Attribution {
 
 impl fmt::Display for Attribution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { method, class_name, score, probability, .. } = self;
-        write!(f, "{method} for \"{class_name}\" (logit {score:.2}, {:.1} %)", probability * 100.0)
+        let Self { method, class_name, verdict, .. } = self;
+        write!(f, "{method} for \"{class_name}\": {verdict}")
     }
 }
 
@@ -88,10 +90,10 @@ pub(super) struct Question {
     pub model: Model,
     /// The image as the network sees it.
     pub view: Image,
-    /// It as network input [1, 3, height, width].
+    /// It as network input [1, channels, height, width].
     pub input: Tensor,
     pub class: usize,
-    /// Logit and probability of the class.
+    /// Score and probability of the class.
     pub score: f32,
     pub probability: f32,
 }
@@ -102,12 +104,22 @@ impl Question {
         let named = class.map(|class| class.resolve(&model)).transpose()?;
         let view = model.view(image)?;
         let input = model.input(&view)?;
-        let logits = model.forward(&input, cx.interrupt())?;
-        let shares: Vec<f32> = super::classify::probabilities(&logits)?.squeeze(0)?.to_vec1()?;
-        let logits: Vec<f32> = logits.squeeze(0)?.to_vec1()?;
-        let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
-        let class = named.or(best).ok_or_else(|| Error::new(Kind::Internal, "the network has no answers"))?;
-        Ok(Self { model, view, input, class, score: logits[class], probability: shares[class] })
+        let scored = model.answer().read(&model.forward(&input, cx.interrupt())?)?;
+        let class = named.or(model.answer().best(&scored));
+        let Some(Scored { class, score, probability, .. }) = class.and_then(|class| scored.get(class)).cloned() else {
+            return Err(Error::new(Kind::Internal, "the network has no answers"));
+        };
+        Ok(Self { model, view, input, class, score, probability })
+    }
+
+    /// The score of the class for each image of an output [N, outputs]: [N]. Gradients pass.
+    pub fn scores(&self, output: &Tensor) -> Result<Tensor> {
+        self.model.answer().score(output, self.class)
+    }
+
+    /// What is explained: `"koala" logit`.
+    pub fn score_name(&self) -> String {
+        format!("\"{}\" {}", self.class_name(), self.model.answer().score_name())
     }
 
     /// The name of the class.
@@ -123,6 +135,7 @@ impl Question {
             class_name: self.class_name(),
             score: self.score,
             probability: self.probability,
+            verdict: self.model.answer().describe(self.score, self.probability),
             height: self.view.height(),
             width: self.view.width(),
             image: self.view,

@@ -109,7 +109,7 @@ fn occlusion(
 
     let falls = falls(cx, &question, &cover, &places, window)?;
     let values = spread(&falls, &places, window, width, height);
-    let measures = format!("fall of the \"{}\" logit", question.class_name());
+    let measures = format!("fall of the {}", question.score_name());
     Ok(question.answer("occlusion", values, Sign::Signed, measures))
 }
 
@@ -152,7 +152,7 @@ fn falls(
         }
         let input = Tensor::from_vec(covered, (chunk.len(), cover.len(), height, width), question.input.device())?;
         let logits = question.model.forward(&input, cx.interrupt())?;
-        let scores: Vec<f32> = logits.narrow(1, question.class, 1)?.flatten_all()?.to_vec1()?;
+        let scores: Vec<f32> = question.scores(&logits)?.to_vec1()?;
         falls.extend(scores.iter().map(|score| question.score - score));
         progress.advance(chunk.len())?;
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::error::Result;
 use crate::lang::{Provenance, define, value_type};
-use crate::model::{ChannelOrder, Layer, without_weights};
+use crate::model::{Channels, Layer, without_weights};
 
 /// The kernels of a convolution.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ fn filters(
     let graph = layer.model().graph();
     let reads_image = layer.node().inputs.iter().any(|id| graph.node(*id).inputs.is_empty());
     let colored = reads_image && inputs == 3;
-    let weight = if colored && layer.model().recipe().order == ChannelOrder::Bgr {
+    let weight = if colored && layer.model().recipe().channels == Channels::Bgr {
         weight.index_select(&candle_core::Tensor::new(&[2u32, 1, 0], weight.device())?, 1)?
     } else {
         weight.clone()

@@ -56,12 +56,13 @@ fn dream(
     #[default]
     model: Option<Model>,
 ) -> Result<Image> {
-    let model = or_embedded(cx, model)?;
+    let model = or_embedded(cx, model.or_else(|| layer.model().cloned()))?;
     let objective = Strength { layer: layer.resolve(&model)? };
     let sizes = sizes(&image, octaves, scale);
     check_smallest(&model, &objective, &sizes, octaves)?;
 
-    let base = image.flatten(crate::image::WHITE);
+    // a grey network dreams in grey
+    let base = model.as_seen(&image.flatten(crate::image::WHITE))?;
     let mut random = ChaCha8Rng::seed_from_u64(cx.seed(seed));
     let progress = cx.progress("dream", octaves * iterations);
     let mut detail: Option<Detail> = None;
@@ -167,7 +168,7 @@ fn ascend(
 ) -> Result<Tensor> {
     let shifted = shift.apply(canvas)?;
     let gradient = objective.gradient(&model.recipe().to_input(&shifted)?, cx.interrupt())?;
-    let gradient = model.recipe().to_rgb_gradient(&gradient)?;
+    let gradient = model.recipe().as_seen(&model.recipe().to_rgb_gradient(&gradient)?)?;
     let mean = mean_abs(&gradient)?;
     // a layer that answers nothing at all has no direction to climb
     let rate = if mean > 0.0 { (step / 255.0 / mean) as f32 } else { 0.0 };
