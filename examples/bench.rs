@@ -11,7 +11,7 @@ use std::time::Instant;
 use candle_core::{Device, Tensor, Var};
 use percept::error::{Error, Kind, Result};
 use percept::job::Interrupt;
-use percept::model::{Model, Rules};
+use percept::model::{Model, ModelOptions, Rules};
 use percept::session::{Session, Silent};
 
 /// The program's.
@@ -94,7 +94,7 @@ impl Bench {
         if let Some(model) = self.models.get(name) {
             return Ok(model.clone());
         }
-        let model = Model::from_file(name, &self.folder.join(format!("{name}.safetensors")))?;
+        let model = Model::from_file(name, &self.folder.join(format!("{name}.safetensors")), &ModelOptions::default())?;
         self.models.insert(name.to_owned(), model.clone());
         Ok(model)
     }

@@ -116,7 +116,7 @@ fn kernels(outputs: usize, inputs: usize, size: usize) -> Result<Figure> {
 }
 
 fn channels(count: usize, side: usize) -> Result<Vec<Tile>> {
-    let photo = photo("chelsea")?.cover(side)?;
+    let photo = photo("chelsea")?.cover(side, side)?;
     let [red, green, blue] = photo.channels();
     (0..count)
         .map(|c| {

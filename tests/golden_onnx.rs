@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor, Var};
 use percept::job::Interrupt;
-use percept::model::{Classes, Model, OnnxOptions};
+use percept::model::{Classes, Model, ModelOptions};
 
 const NETS: [&str; 17] = [
     "alexnet",
@@ -145,34 +145,40 @@ fn number() -> String {
 #[test]
 fn a_network_without_a_fixed_size_takes_any() {
     let bytes = std::fs::read(folder().join("squeezenet.onnx")).unwrap();
-    let load = |size| Model::from_onnx("squeezenet", &bytes, &OnnxOptions { size, ..OnnxOptions::default() }).unwrap();
-    assert_eq!((load(None).recipe().size, load(Some(64)).recipe().size), (224, 64));
+    let load =
+        |size| Model::from_onnx("squeezenet", &bytes, &ModelOptions { size, ..ModelOptions::default() }).unwrap();
+    let size = |model: &Model| [model.recipe().height, model.recipe().width];
+    assert_eq!((size(&load(None)), size(&load(Some([64, 80])))), ([224, 224], [64, 80]));
     assert_eq!(load(None).forward(&pixels(45), &Interrupt::never()).unwrap().dims(), [2, 7]);
-    assert_eq!(model("resnet").recipe().size, 32);
+    assert_eq!(size(&model("resnet")), [32, 32]);
 }
 
 #[test]
 fn the_recipe_and_the_classes_can_be_given() {
     let bytes = std::fs::read(folder().join("resnet.onnx")).unwrap();
-    let load = |options: &OnnxOptions| Model::from_onnx("resnet", &bytes, options);
-    let plain = load(&OnnxOptions::default()).unwrap();
-    assert_eq!((plain.recipe().mean, plain.recipe().std), ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]));
+    let load = |options: &ModelOptions| Model::from_onnx("resnet", &bytes, options);
+    let plain = load(&ModelOptions::default()).unwrap();
+    assert_eq!(plain.recipe().mean, [0.485, 0.456, 0.406]);
+    assert_eq!(plain.recipe().std, [0.229, 0.224, 0.225]);
+    assert!(plain.recipe().assumed);
     assert_eq!(plain.classes().name(3), "class 3");
 
     let days = "mon\ntue\nwed\nthu\nfri\nsat\nsun";
-    let given = load(&OnnxOptions {
+    let given = load(&ModelOptions {
         classes: Some(Classes::from_lines(days)),
         range: Some(255.0),
-        mean: Some([104.0, 117.0, 123.0]),
-        ..OnnxOptions::default()
+        mean: Some(vec![104.0, 117.0, 123.0]),
+        ..ModelOptions::default()
     });
     let given = given.unwrap();
     assert_eq!((given.classes().name(6), given.recipe().range), ("sun".to_owned(), 255.0));
-    assert_eq!((given.recipe().mean, given.recipe().std), ([104.0, 117.0, 123.0], [1.0; 3]));
+    assert_eq!(given.recipe().mean, [104.0, 117.0, 123.0]);
+    assert_eq!(given.recipe().std, [1.0; 3]);
+    assert!(!given.recipe().assumed);
 
-    let few = OnnxOptions { classes: Some(Classes::from_lines("mon\ntue")), ..OnnxOptions::default() };
+    let few = ModelOptions { classes: Some(Classes::from_lines("mon\ntue")), ..ModelOptions::default() };
     assert!(load(&few).unwrap_err().to_string().contains("2 class names, the network has 7 answers"));
-    let flat = OnnxOptions { std: Some([1.0, 0.0, 1.0]), ..OnnxOptions::default() };
+    let flat = ModelOptions { std: Some(vec![1.0, 0.0, 1.0]), ..ModelOptions::default() };
     assert_eq!(load(&flat).unwrap_err().argument(), Some("std"));
 }
 
@@ -192,7 +198,7 @@ fn a_saved_model_is_the_same_bit_for_bit() {
         let ops = |model: &Model| model.graph().nodes().iter().map(|node| node.op.clone()).collect::<Vec<_>>();
         assert_eq!(ops(&again), ops(&model));
         let bits = |model: &Model| {
-            let y = model.forward(&pixels(model.recipe().size.min(64)), &Interrupt::never()).unwrap();
+            let y = model.forward(&pixels(model.recipe().width.min(64)), &Interrupt::never()).unwrap();
             values(&y).into_iter().map(f32::to_bits).collect::<Vec<_>>()
         };
         assert_eq!(bits(&again), bits(&model), "{}", model.name());

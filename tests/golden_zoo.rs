@@ -151,7 +151,7 @@ fn layers_have_torchvisions_names_and_order() {
 fn the_smallest_image_is_pytorchs() {
     for (name, graph, golden) in networks() {
         let least = golden["minimum"].as_u64().unwrap() as usize;
-        assert_eq!(graph.minimum_size(&[graph.output()], 299).unwrap(), (least, least), "{name}");
+        assert_eq!(graph.minimum_size(&[graph.output()], [299; 2]).unwrap(), (least, least), "{name}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use peak_alloc::PeakAlloc;
 use percept::error::{Kind, Result};
-use percept::model::{Model, OnnxOptions};
+use percept::model::{Model, ModelOptions};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -35,7 +35,7 @@ fn measured(bytes: &[u8], read: impl Fn(&[u8]) -> Result<Model>) -> Result<Model
 }
 
 fn onnx(bytes: &[u8]) -> Result<Model> {
-    measured(bytes, |bytes| Model::from_onnx("hostile", bytes, &OnnxOptions::default()))
+    measured(bytes, |bytes| Model::from_onnx("hostile", bytes, &ModelOptions::default()))
 }
 
 fn percept(bytes: &[u8]) -> Result<Model> {
@@ -145,16 +145,16 @@ fn descriptions_that_lie_are_refused() {
         let error = percept(&bytes).unwrap_err().to_string();
         assert!(error.contains(why), "{from} → {to}: {error}");
     };
-    refused(r#"\"version\":1"#, r#"\"version\":2"#, "the file has version 2, this program reads version 1");
+    refused(r#"\"version\":2"#, r#"\"version\":3"#, "the file has version 3, this program reads up to version 2");
     refused(r#"\"inputs\":[0]"#, r#"\"inputs\":[9]"#, "must read nodes that come before it");
     refused(r#"\"inputs\":[0]"#, r#"\"inputs\":[18446744073709551615]"#, "must read nodes that come before it");
     refused(r#"\"stride\":[2,2]"#, r#"\"stride\":[0,2]"#, "its stride is 0");
     refused(r#"\"groups\":1"#, r#"\"groups\":0"#, "groups do not divide");
     refused(r#"\"kernel\":[7,7]"#, r#"\"kernel\":[7,18446744073709551615]"#, "its kernel is");
     refused(r#"\"in_channels\":3"#, r#"\"in_channels\":1000000000"#, "1000000000 channels");
-    refused(r#"\"size\":55"#, r#"\"size\":1000000"#, "`size` is 1000000");
-    refused(r#"\"shorter\":62"#, r#"\"shorter\":1000000"#, "1000000 pixels");
-    refused(r#"\"class 0\","#, "", "it names 6 classes for 7 answers");
+    refused(r#"\"height\":55"#, r#"\"height\":1000000"#, "`size` is 1000000");
+    refused(r#"\"shorter\":55"#, r#"\"shorter\":1000000"#, "1000000 pixels");
+    refused(r#"\"class 0\","#, "", "there are 6 class names, the network has 7 answers");
     refused(r#"\"Conv2d\""#, r#"\"Konv2d\""#, "unknown variant `Konv2d`");
     refused(r#"conv1.weight"#, r#"conv9.weight"#, "`conv9.weight` [8, 3, 7, 7] is missing");
     let deep = format!("{}0{}", "[".repeat(100_000), "]".repeat(100_000));
@@ -305,7 +305,7 @@ fn crafted_tensors_and_windows_are_refused_with_the_reason() {
     refused(&[kernel(&[2, 5, 1, 1]), conv(&[])], "does not take inputs of shape");
     refused(&[tensor("w", &[1, 3, 1, 1], &[f32::NAN; 3]), conv(&[])], "NaN");
     let external = message(5, &[int(1, 2), int(2, 1), message(8, b"w"), int(14, 1)].concat());
-    refused(&[external, conv(&[])], "its values are in another file (export the network into one file");
+    refused(&[external, conv(&[])], "its values are in another file, `` (open the network by its path");
     let eight_bits = message(5, &[int(1, 1 << 20), int(2, 3), message(8, b"w"), message(9, &[1; 1 << 20])].concat());
     refused(&[eight_bits, conv(&[])], "only floating-point weights");
 

@@ -82,6 +82,7 @@ macro_rules! suite {
 
 suite! {
     activations
+    cases
     classify
     compose
     dream

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor, Var};
 use percept::job::Interrupt;
 use percept::model::{
-    BatchNorm, Builder, ChannelOrder, Classes, Conv2d, Executor, Graph, InputRecipe, Linear, Model, Op, Planned,
-    Reference, ResizeRule, Rules, Run, Weights,
+    BatchNorm, Builder, Channels, Classes, Conv2d, Executor, Graph, InputRecipe, Linear, Model, Op, Planned, Reference,
+    Rules, Run, Weights,
 };
 use percept::tensor::{Conv2dParams, Pool2dParams};
 
@@ -60,14 +60,7 @@ fn loss(answers: &Tensor) -> Tensor {
 fn steps_against_the_gradient_lower_the_loss() {
     let graph = graph();
     let variables = variables(&graph);
-    let recipe = InputRecipe {
-        size: 10,
-        order: ChannelOrder::Rgb,
-        range: 1.0,
-        mean: [0.0; 3],
-        std: [1.0; 3],
-        resize: ResizeRule::Stretch,
-    };
+    let recipe = InputRecipe::plain(Channels::Rgb, 10, 10);
     let model = Model::new("small", graph, weights(&variables), Classes::from_lines("a\nb\nc\nd"), recipe).unwrap();
     let x = numbers(50, &[4, 3, 10, 10]);
     let mut losses = Vec::new();

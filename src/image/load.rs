@@ -147,7 +147,7 @@ fn cannot_read(path: &Path, error: &io::Error) -> Error {
 #[define]
 fn load_image(
     /// The file.
-    #[complete(|clues| clues.files(&["png", "jpg", "jpeg", "webp", "gif", "bmp"]))]
+    #[complete(|context| context.files(&["png", "jpg", "jpeg", "webp", "gif", "bmp"]))]
     path: String,
 ) -> Result<Image> {
     Image::load(&path).map_err(|error| error.at_argument("path"))

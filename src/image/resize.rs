@@ -28,32 +28,32 @@ impl Image {
         })
     }
 
-    /// A square of `side` pixels, filled: the shorter side is resized to `side`, the longer one cropped
-    /// around the centre.
-    pub fn cover(&self, side: usize) -> Result<Self> {
-        self.map_planes((side, side), |plane| resample_cover(plane, (self.width, self.height), (side, side)))
+    /// `width × height` pixels, filled: resized with its proportions kept, and cropped around the centre where it is
+    /// longer than that.
+    pub fn cover(&self, width: usize, height: usize) -> Result<Self> {
+        self.map_planes((width, height), |plane| resample_cover(plane, (self.width, self.height), (width, height)))
     }
 
-    /// A square of `side` pixels that holds the whole image: a cut-out is put on `background`, and the
-    /// space beside the longer side is filled with it.
-    pub fn letterbox(&self, side: usize, background: Color) -> Result<Self> {
-        size::check(side, side)?;
-        let longest = self.width.max(self.height) as f32;
-        let fit = |length: usize| ((length as f32 / longest * side as f32).round() as usize).clamp(1, side);
-        let inner = self.flatten(background).resize(fit(self.width), fit(self.height))?;
-        let (left, top) = ((side - inner.width) / 2, (side - inner.height) / 2);
-        let mut planes = Vec::with_capacity(3 * side * side);
+    /// `width × height` pixels that hold the whole image: a cut-out is put on `background`, and the space beside or
+    /// above the image is filled with it.
+    pub fn letterbox(&self, width: usize, height: usize, background: Color) -> Result<Self> {
+        size::check(width, height)?;
+        let scale = (width as f32 / self.width as f32).min(height as f32 / self.height as f32);
+        let fit = |length: usize, most: usize| ((length as f32 * scale).round() as usize).clamp(1, most);
+        let inner = self.flatten(background).resize(fit(self.width, width), fit(self.height, height))?;
+        let (left, top) = ((width - inner.width) / 2, (height - inner.height) / 2);
+        let mut planes = Vec::with_capacity(3 * width * height);
         for (plane, color) in inner.channels().into_iter().zip(background) {
-            let mut square = vec![color; side * side];
-            let rows = square.chunks_exact_mut(side).skip(top);
+            let mut canvas = vec![color; width * height];
+            let rows = canvas.chunks_exact_mut(width).skip(top);
             for (row, line) in rows.zip(plane.chunks_exact(inner.width)) {
                 for (to, &from) in row.iter_mut().skip(left).zip(line) {
                     *to = from;
                 }
             }
-            planes.append(&mut square);
+            planes.append(&mut canvas);
         }
-        let boxed = Self::from_planes(side, side, planes, None)?;
+        let boxed = Self::from_planes(width, height, planes, None)?;
         Ok(Self { provenance: self.provenance.clone(), ..boxed })
     }
 
@@ -166,8 +166,8 @@ mod tests {
         assert_eq!(image.resize(0, 3).unwrap_err().argument(), Some("width"));
         assert!(image.resize(50_000, 50_000).unwrap_err().message().contains("at most 100"));
         assert!(image.resize(usize::MAX, 2).unwrap_err().message().contains("65535"));
-        assert!(image.letterbox(usize::MAX, WHITE).is_err());
-        assert!(image.cover(0).is_err());
+        assert!(image.letterbox(usize::MAX, 1, WHITE).is_err());
+        assert!(image.cover(0, 1).is_err());
     }
 
     #[test]
@@ -186,14 +186,19 @@ mod tests {
     #[test]
     fn cover_fills_and_letterbox_holds_everything() {
         let image = Image::filled(40, 20, [1.0, 0.0, 0.0]).unwrap();
-        let covered = image.cover(10).unwrap();
+        let covered = image.cover(10, 10).unwrap();
         assert!(covered.channels()[0].iter().all(|&r| r == 1.0));
-        let boxed = image.letterbox(10, [0.0, 0.0, 1.0]).unwrap();
+        let boxed = image.letterbox(10, 10, [0.0, 0.0, 1.0]).unwrap();
         assert_eq!((boxed.width(), boxed.height()), (10, 10));
         assert_eq!(boxed.channels()[0].iter().filter(|&&r| r == 1.0).count(), 50);
         assert_eq!(boxed.channels()[2].iter().filter(|&&b| b == 1.0).count(), 50);
+        let wide = image.letterbox(60, 10, [0.0, 0.0, 1.0]).unwrap();
+        let reds: Vec<usize> = (0..600).filter(|i| wide.channels()[0][*i] == 1.0).map(|i| i % 60).collect();
+        assert_eq!((reds.len(), reds[0], reds[199]), (200, 20, 39));
+        let tall = image.cover(5, 20).unwrap();
+        assert_eq!((tall.width(), tall.height()), (5, 20));
         // the middle of the ramp stays in the middle
-        let red = ramp(90, 30).cover(30).unwrap().channels()[0].to_vec();
+        let red = ramp(90, 30).cover(30, 30).unwrap().channels()[0].to_vec();
         assert!((red[0] - 30.0 / 90.0).abs() < 0.01 && (red[29] - 59.0 / 90.0).abs() < 0.01);
     }
 

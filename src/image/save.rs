@@ -87,7 +87,7 @@ fn save_word(
     /// The image.
     image: Image,
     /// The file.
-    #[complete(|clues| clues.files(&["png", "jpg", "jpeg", "webp"]))]
+    #[complete(|context| context.files(&["png", "jpg", "jpeg", "webp"]))]
     path: String,
 ) -> Result<()> {
     image.save(&path).map_err(|error| error.at_argument("path"))

@@ -1,21 +1,38 @@
 //! What functions take that is about a model: inputs, classes and layers by name; and what completes them.
 
-use crate::error::Result;
+use std::path::Path;
+
+use candle_core::Tensor;
+
+use crate::error::{Error, Kind, Result};
 use crate::image::Image;
-use crate::lang::{Completer, CompletionContext, Dynamic, FromValue, Reject};
-use crate::model::{ChannelOrder, Classes, Layer, Model, zoo};
+use crate::lang::{Completer, CompletionContext, Dynamic, FromValue, Reject, choices};
+use crate::model::{AnswerKind, Channels, Classes, Layer, Model, Resize, zoo};
 use crate::tensor::TensorValue;
 
 /// What is given to a network: an image, or a tensor that is already in its input space.
 pub enum Input {
     /// Any picture.
     Image(Image),
-    /// [N, 3, height, width].
+    /// [N, channels, height, width].
     Tensor(TensorValue),
 }
 
+impl Input {
+    /// It as a tensor in the input space of a model: an image is brought to its size.
+    ///
+    /// # Errors
+    /// It is an image, and the network's input is no picture.
+    pub fn tensor(&self, model: &Model) -> Result<Tensor> {
+        match self {
+            Self::Image(image) => model.input(&model.view(image)?),
+            Self::Tensor(tensor) => Ok(tensor.inner().clone()),
+        }
+    }
+}
+
 impl FromValue for Input {
-    const EXPECTED: &'static str = "an image or a tensor [N, 3, height, width]";
+    const EXPECTED: &'static str = "an image or a tensor [N, channels, height, width]";
     const TYPES: &'static [&'static str] = &["image", "tensor"];
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         if let Some(image) = value.clone().try_cast::<Image>() {
@@ -25,7 +42,7 @@ impl FromValue for Input {
     }
 }
 
-/// A class, by number or by name.
+/// A class, by number or by name; of a regression, one of its values.
 #[derive(Clone, Debug)]
 pub struct ClassName(Dynamic);
 
@@ -97,14 +114,89 @@ impl From<usize> for ClassName {
     }
 }
 
-impl FromValue for ChannelOrder {
-    const EXPECTED: &'static str = "\"rgb\" or \"bgr\"";
-    const COMPLETE: Option<Completer> = Some(|_| vec!["rgb".into(), "bgr".into()]);
+impl FromValue for Channels {
+    const EXPECTED: &'static str = "\"rgb\", \"bgr\" or \"grey\"";
+    const CHOICES: &'static [&'static str] = &["rgb", "bgr", "grey"];
+    const COMPLETE: Option<Completer> = Some(|_| ["rgb", "bgr", "grey"].map(str::to_owned).to_vec());
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
-        match value.clone().into_string().map_err(|_| Reject::Type)?.as_str() {
+        match word(value)?.as_str() {
             "rgb" => Ok(Self::Rgb),
             "bgr" => Ok(Self::Bgr),
+            "grey" | "gray" => Ok(Self::Grey),
             other => Err(Reject::Because(format!("must be {}, not {other:?}", Self::EXPECTED), None)),
+        }
+    }
+}
+
+choices!(AnswerKind {
+    "softmax" => Softmax,
+    "sigmoid" => Sigmoid,
+    "probabilities" => Probabilities,
+    "regression" => Regression,
+});
+choices!(Resize { "crop" => Crop, "cover" => Cover, "stretch" => Stretch });
+
+fn word(value: &Dynamic) -> Result<String, Reject> {
+    value.clone().into_string().map_err(|_| Reject::Type)
+}
+
+/// One number for each channel, or one for all.
+#[derive(Clone, Debug)]
+pub(super) struct ByChannel(pub Vec<f32>);
+
+impl FromValue for ByChannel {
+    const EXPECTED: &'static str = "a number, or a list with one for each channel";
+    const TYPES: &'static [&'static str] = &["number", "integer", "list"];
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        let numbers = if value.is_array() { Vec::<f64>::from_value(value)? } else { vec![f64::from_value(value)?] };
+        Ok(Self(numbers.into_iter().map(|number| number as f32).collect()))
+    }
+}
+
+/// The size of an image: the side of a square, or [width, height].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    pub height: usize,
+    pub width: usize,
+}
+
+impl FromValue for Size {
+    const EXPECTED: &'static str = "a side in pixels, or [width, height]";
+    const TYPES: &'static [&'static str] = &["integer", "list"];
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        let sides = if value.is_array() { Vec::<usize>::from_value(value)? } else { vec![usize::from_value(value)?] };
+        match sides[..] {
+            [side] => Ok(Self { height: side, width: side }),
+            [width, height] => Ok(Self { height, width }),
+            _ => Err(Reject::Because(format!("has {} numbers; a size is [width, height]", sides.len()), None)),
+        }
+    }
+}
+
+/// Class names: a list of them, or a file with one a line.
+#[derive(Clone, Debug)]
+pub(super) enum ClassNames {
+    List(Vec<String>),
+    File(String),
+}
+
+impl FromValue for ClassNames {
+    const EXPECTED: &'static str = "a list of names, or a file with one a line";
+    const TYPES: &'static [&'static str] = &["list", "string"];
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        if value.is_array() { Vec::from_value(value).map(Self::List) } else { word(value).map(Self::File) }
+    }
+}
+
+impl ClassNames {
+    /// The names.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read(self) -> Result<Classes> {
+        match self {
+            Self::List(names) => Ok(Classes::from_names(names)),
+            Self::File(path) => Classes::read(Path::new(&path)).map_err(|error| error.at_argument("classes")),
         }
     }
 }

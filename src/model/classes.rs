@@ -15,6 +15,8 @@ pub struct Classes(Arc<[String]>);
 impl Classes {
     /// From a list, one name a line; a name may have parts, `tench, Tinca tinca`.
     pub fn from_lines(text: &str) -> Self {
+        // Windows' editors put a byte order mark first
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         Self(text.lines().map(|line| line.trim().to_owned()).collect())
     }
 
@@ -152,6 +154,14 @@ mod tests {
         assert_eq!(classes.check(386).unwrap(), 386);
         let parts = Classes::from_lines("tench, Tinca tinca\ngoldfish, Carassius auratus");
         assert_eq!(parts.find("tinca TINCA").unwrap(), 0);
+    }
+
+    #[test]
+    fn labels_of_windows_are_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.txt");
+        std::fs::write(&path, "\u{feff}tench\r\ngoldfish\r\n\r\n").unwrap();
+        assert_eq!(Classes::read(&path).unwrap().names(), ["tench", "goldfish"]);
     }
 
     #[test]

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::bounds::check_graph;
 use super::graph::NodeParts;
-use super::{Classes, Graph, InputRecipe, Model, OnnxOptions, Weights};
+use super::{Answer, AnswerKind, Channels, Classes, Graph, InputRecipe, Model, ModelOptions, Weights};
 use crate::error::{Error, Kind, Result, missing_file, write_file};
 
-/// The version of the metadata that is written and read.
-const VERSION: u32 = 1;
+/// The version of the metadata that is written; version 1, which knew colour and squares only, is read too.
+const VERSION: u32 = 2;
 /// The key of the metadata.
 const KEY: &str = "percept";
 /// The longest header of a safetensors file that is read, in bytes.
@@ -29,6 +29,12 @@ struct Description {
     name: String,
     recipe: InputRecipe,
     classes: Vec<String>,
+    /// What the output is; in version 1 what the number of outputs suggests.
+    #[serde(default)]
+    answer: Option<AnswerKind>,
+    /// Of two classes and one output, the one it speaks for.
+    #[serde(default)]
+    positive: usize,
     nodes: Vec<NodeParts>,
 }
 
@@ -37,8 +43,9 @@ impl Model {
     ///
     /// # Errors
     /// The file is missing, damaged or of another kind; or there are options for a `.percept` file, which has its own.
-    pub fn open(path: &Path, options: Option<&OnnxOptions>) -> Result<Self> {
-        let is_onnx = match path.extension().and_then(|ending| ending.to_str()) {
+    pub fn open(path: &Path, options: Option<&ModelOptions>) -> Result<Self> {
+        let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+        let is_onnx = match ending.as_deref() {
             Some("onnx") => true,
             Some("percept") => false,
             _ => return Err(Error::new(Kind::File, "models are read from .onnx and .percept files")),
@@ -50,7 +57,7 @@ impl Model {
         let bytes = read(path)?;
         let model = if is_onnx {
             let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-            Self::from_onnx(&name, &bytes, options.unwrap_or(&OnnxOptions::default()))
+            Self::from_onnx_in(path.parent(), &name, &bytes, options.unwrap_or(&ModelOptions::default()))
         } else {
             Self::from_percept(&bytes)
         };
@@ -64,17 +71,23 @@ impl Model {
     pub fn from_percept(bytes: &[u8]) -> Result<Self> {
         let description = describe(bytes)?;
         let graph = Graph::from_parts(description.nodes)?;
-        description.recipe.check()?;
-        let size = description.recipe.size;
-        check_graph(&graph, [graph.input_channels(), size, size])?;
-        let weights = Weights::from_safetensors(bytes)?;
-        let classes = Classes::from_names(description.classes);
-        let model = Self::new(&description.name, graph, weights, classes, description.recipe)?;
-        let answers = model.nominal_shape(model.graph().output()).first().copied().unwrap_or(0);
-        if answers != model.classes().len() {
-            return Err(damaged(format!("it names {} classes for {answers} answers", model.classes().len())));
+        let mut recipe = description.recipe;
+        let channels = graph.input_channels();
+        if description.version == 1 && channels != 3 {
+            // such a network could not be given images yet
+            let plain = InputRecipe::plain(Channels::of(channels), recipe.height, recipe.width);
+            recipe = InputRecipe { assumed: true, ..plain };
         }
-        Ok(model)
+        recipe.check()?;
+        check_graph(&graph, [channels, recipe.height, recipe.width])?;
+        let shapes = graph.shapes([channels, recipe.height, recipe.width], graph.output())?;
+        let outputs = shapes.last().and_then(|shape| shape.first()).copied().unwrap_or(0);
+        let kind = description.answer.unwrap_or(AnswerKind::of(outputs));
+        let answer = Answer::new(kind, Some(Classes::from_names(description.classes)), outputs)
+            .map_err(|error| damaged(error.message().to_owned()))?
+            .with_positive(description.positive);
+        let weights = Weights::from_safetensors(bytes)?;
+        Self::new(&description.name, graph, weights, answer, recipe)
     }
 
     /// The bytes of a `.percept` file.
@@ -87,6 +100,8 @@ impl Model {
             name: self.name().to_owned(),
             recipe: self.recipe().clone(),
             classes: self.classes().names().to_vec(),
+            answer: Some(self.answer().kind()),
+            positive: self.answer().positive(),
             nodes: self.graph().to_parts(),
         };
         let fault = |error: String| Error::new(Kind::Internal, format!("the model cannot be written: {error}"));
@@ -146,8 +161,8 @@ fn describe(bytes: &[u8]) -> Result<Description> {
         return Err(damaged(format!("its description has {} bytes", text.len())));
     }
     let value: Versioned = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
-    if value.version != VERSION {
-        let message = format!("the file has version {}, this program reads version {VERSION}", value.version);
+    if !(1..=VERSION).contains(&value.version) {
+        let message = format!("the file has version {}, this program reads up to version {VERSION}", value.version);
         return Err(Error::new(Kind::File, message).with_hint("save it again with the program that wrote it"));
     }
     serde_json::from_str(text).map_err(|error| damaged(error.to_string()))

@@ -4,6 +4,7 @@
 //! whose values come back), [`Rules`] (how gradients pass an operation) and an
 //! [`Interrupt`](crate::job::Interrupt); it stops after the last node that is needed and leaves nothing behind.
 
+mod answer;
 mod arguments;
 mod bounds;
 pub mod budget;
@@ -24,12 +25,14 @@ mod receptive_field;
 mod recipe;
 mod reference;
 mod rules;
+mod selection;
 mod shapes;
 #[cfg(test)]
 mod toy;
 mod weights;
 pub mod zoo;
 
+pub use answer::{Answer, AnswerKind, AnswerOf, Scored};
 pub use arguments::{ClassName, Input, LayerName};
 pub use classes::Classes;
 pub use executor::{Executor, Pullback, Run};
@@ -37,12 +40,12 @@ pub use functions::{layer_table, without_weights};
 pub use graph::{Builder, Graph, Node, NodeId};
 pub use layer::{Layer, LayerRow};
 pub use network::Model;
-pub use onnx::OnnxOptions;
 pub use op::{BatchNorm, Conv2d, Linear, Op, Parameter, Scale};
-pub use options::{Network, resolve_layer};
+pub use options::{ModelOptions, Resize};
 pub use planned::Planned;
 pub use receptive_field::ReceptiveField;
-pub use recipe::{ChannelOrder, InputRecipe, ResizeRule};
+pub use recipe::{Channels, FileLayout, InputRecipe, LUMINANCE, Numbers, ResizeRule};
 pub use reference::Reference;
 pub use rules::Rules;
+pub use selection::{Network, resolve_layer};
 pub use weights::{Step, Weights};

@@ -7,10 +7,9 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{DType, Tensor};
 
 use super::{
-    Classes, Executor, Graph, InputRecipe, Layer, LayerRow, NodeId, Planned, Pullback, ReceptiveField, Reference,
-    Rules, Run,
+    Answer, AnswerKind, AnswerOf, Channels, Classes, Executor, Graph, InputRecipe, Layer, LayerRow, ModelOptions,
+    NodeId, Planned, Pullback, ReceptiveField, Reference, Rules, Run, Step, Weights, zoo,
 };
-use super::{Step, Weights, zoo};
 use crate::error::{Error, Kind, Result, did_you_mean};
 use crate::job::Interrupt;
 use crate::lang::value_type;
@@ -24,6 +23,9 @@ value_type!(
     made_by = |model: &Model| Some(model.fingerprint())
 );
 
+/// The most channels that an untrained network can be built with.
+const MOST_CHANNELS: usize = 1024;
+
 /// The weights inside the binary, made lazily.
 const EMBEDDED: &[u8] = include_bytes!("../../assets/squeezenet1_1.safetensors");
 
@@ -35,7 +37,7 @@ struct Inner {
     name: String,
     graph: Arc<Graph>,
     weights: Arc<Weights>,
-    classes: Classes,
+    answer: Answer,
     recipe: InputRecipe,
     /// Shape of every node for one image of the nominal size.
     shapes: Vec<Vec<usize>>,
@@ -50,18 +52,32 @@ impl Model {
     /// The name of the network whose weights are in the program.
     pub const EMBEDDED: &'static str = "squeezenet1_1";
 
-    /// Puts a network together and checks that the parts fit: the weights are the graph's, and the graph can
-    /// take an image of the recipe's size.
-    pub fn new(name: &str, graph: Graph, weights: Weights, classes: Classes, recipe: InputRecipe) -> Result<Self> {
+    /// Puts a network together and checks that the parts fit: the weights are the graph's, the graph can take an input
+    /// of the recipe's channels and size, and the answer or the class names are for as many numbers as it answers with.
+    pub fn new(
+        name: &str,
+        graph: Graph,
+        weights: Weights,
+        answer: impl Into<AnswerOf>,
+        recipe: InputRecipe,
+    ) -> Result<Self> {
         weights.check(&graph)?;
-        let image = [graph.input_channels(), recipe.size, recipe.size];
+        recipe.check()?;
+        let channels = graph.input_channels();
+        if recipe.channels.count() != channels {
+            let message =
+                format!("the recipe is for {} channels, the network takes {channels}", recipe.channels.count());
+            return Err(Error::new(Kind::Argument, message));
+        }
+        let image = [channels, recipe.height, recipe.width];
         let shapes = graph.shapes(image, graph.output())?;
+        let answer = answer.into().fit(shapes.last().and_then(|shape| shape.first()).copied().unwrap_or(0))?;
         let fields = graph.receptive_fields(image)?;
         let (graph, weights) = (Arc::new(graph), Arc::new(weights));
         let planned = Planned::new(graph.clone(), weights.clone());
         let reference = Reference::new(graph.clone(), weights.clone());
         let name = name.to_owned();
-        Ok(Self(Arc::new(Inner { name, graph, weights, classes, recipe, shapes, fields, planned, reference })))
+        Ok(Self(Arc::new(Inner { name, graph, weights, answer, recipe, shapes, fields, planned, reference })))
     }
 
     /// SqueezeNet 1.1 trained on ImageNet, from the binary itself; decoded at first use, then shared.
@@ -86,22 +102,34 @@ impl Model {
     }
 
     /// A network by its name, with the weights in a file: safetensors, or what `torch.save` wrote of a state dict.
-    /// The names are torchvision's, and so is the input.
+    /// The names are torchvision's, and so is the input, if the options say nothing else. The last layer may have any
+    /// number of answers.
     ///
     /// # Errors
-    /// There is no such network, the file cannot be read, or it does not fit: every fault is named.
-    pub fn from_file(name: &str, path: &Path) -> Result<Self> {
-        let fit = network(name)?.model(Weights::from_file(path)?.with_torchvision_names(name)?);
+    /// There is no such network, the file cannot be read, or it does not fit: every fault is named. Or the options do not
+    /// fit the network.
+    pub fn from_file(name: &str, path: &Path, options: &ModelOptions) -> Result<Self> {
+        let fit = network(name)?.model(Weights::from_file(path)?.with_torchvision_names(name)?, options);
         fit.map_err(|error| error.context(format!("`{}`", path.display())))
     }
 
-    /// A network by its name that has learned nothing; see [`Weights::random`]. Its input is torchvision's.
+    /// A network by its name that has learned nothing; see [`Weights::random`]. Its input is torchvision's, if the options
+    /// say nothing else; it has as many answers as there are class names, or 1,000.
     ///
     /// # Errors
-    /// There is no such network.
-    pub fn untrained(name: &str, seed: u64) -> Result<Self> {
+    /// There is no such network, or the options do not fit it.
+    pub fn untrained(name: &str, seed: u64, options: &ModelOptions) -> Result<Self> {
         let network = network(name)?;
-        network.model(Weights::random(&network.graph()?, seed)?)
+        let answers = options.classes.as_ref().map_or(zoo::CLASSES, Classes::len);
+        let channels = options.channels.unwrap_or(3);
+        if answers == 0 {
+            return Err(Error::new(Kind::Argument, "there are no class names").at_argument("classes"));
+        }
+        if !(1..=MOST_CHANNELS).contains(&channels) {
+            let message = format!("`channels` must be 1 to {MOST_CHANNELS}, not {channels}");
+            return Err(Error::new(Kind::Argument, message).at_argument("channels"));
+        }
+        network.model(Weights::random(&network.graph_for(answers, channels)?, seed)?, options)
     }
 
     /// A network by its name, with weights from the hub; see [`Weights::from_hub`].
@@ -110,7 +138,7 @@ impl Model {
     /// There is no such network, or its weights cannot be fetched.
     pub fn from_hub(name: &str, step: Step<'_>) -> Result<Self> {
         let network = network(name)?;
-        network.model(Weights::from_hub(name, step)?)
+        network.model(Weights::from_hub(name, step)?, &ModelOptions::default())
     }
 
     /// Its name, as `model("…")` takes it.
@@ -123,6 +151,11 @@ impl Model {
         format!("{}@{}", self.name(), self.weights().hash().get(..8).unwrap_or_default())
     }
 
+    /// Whether it is the same network with the same weights.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.fingerprint() == other.fingerprint()
+    }
+
     /// What it computes.
     pub fn graph(&self) -> &Graph {
         &self.0.graph
@@ -133,9 +166,14 @@ impl Model {
         &self.0.weights
     }
 
-    /// The names of its answers.
+    /// How its output is read.
+    pub fn answer(&self) -> &Answer {
+        &self.0.answer
+    }
+
+    /// The names of what it can answer; of one logit or probability, both classes.
     pub fn classes(&self) -> &Classes {
-        &self.0.classes
+        self.answer().classes()
     }
 
     /// How images become its input.
@@ -182,15 +220,15 @@ impl Model {
 
     /// The smallest height and width for which `taps` can be computed.
     pub fn minimum_size(&self, taps: &[NodeId]) -> Result<(usize, usize)> {
-        self.graph().minimum_size(taps, self.recipe().size)
+        self.graph().minimum_size(taps, [self.recipe().height, self.recipe().width])
     }
 
     /// An error that names the smallest possible size if an image of `height` × `width` is too small for `taps`.
     pub fn check_size(&self, taps: &[NodeId], height: usize, width: usize) -> Result<()> {
-        self.graph().check_size(taps, height, width, self.recipe().size)
+        self.graph().check_size(taps, [height, width], [self.recipe().height, self.recipe().width])
     }
 
-    /// The values of `taps`, in that order, for `x` `[N, 3, H, W]` in the network's input space.
+    /// The values of `taps`, in that order, for `x` `[N, channels, H, W]` in the network's input space.
     ///
     /// If `x` or weights are on candle's tape, so are the results, and their gradients follow `rules`. An input that is
     /// too small, of the wrong shape or not finite is refused, and so is a rule that would act on nothing.
@@ -231,7 +269,8 @@ impl Model {
         Ok(if x.device().is_cpu() { &self.0.planned } else { &self.0.reference })
     }
 
-    /// The network's answers before softmax, `[N, classes]`, for `x` `[N, 3, H, W]` in its input space.
+    /// The network's output, `[N, outputs]`, for `x` `[N, channels, H, W]` in its input space: logits, where the file ends
+    /// in a softmax or a sigmoid the values before it. [`answer`](Self::answer) says what they mean.
     pub fn forward(&self, x: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
         self.output().activations(x, interrupt)
     }
@@ -282,13 +321,19 @@ fn not_embedded(name: &str) -> Error {
 
 impl fmt::Display for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (size, classes) = (self.recipe().size, self.classes().len());
+        let (recipe, classes) = (self.recipe(), self.classes().len());
         let (layers, count) = (self.graph().nodes().len(), self.weights().count());
-        write!(
-            f,
-            "model {}: {layers} layers, {count} parameters, {size}×{size} pixels to {classes} classes",
-            self.name()
-        )
+        let grey = if recipe.channels == Channels::Grey { " grey" } else { "" };
+        let answers = match (self.answer().kind(), classes) {
+            (AnswerKind::Regression, 1) => "1 value".to_owned(),
+            (AnswerKind::Regression, count) => format!("{count} values"),
+            (_, count) => format!("{count} classes"),
+        };
+        let (width, height) = (recipe.width, recipe.height);
+        let name = self.name();
+        writeln!(f, "model {name}: {layers} layers, {count} parameters, {width}×{height}{grey} pixels to {answers}")?;
+        writeln!(f, "input: {recipe}")?;
+        write!(f, "output: {}", self.answer())
     }
 }
 
@@ -437,7 +482,7 @@ mod tests {
         });
         let inner = &trained.0;
         let parts = (zoo::squeezenet::squeezenet1_1().unwrap(), Weights::new(weights).unwrap());
-        let random = Model::new("random", parts.0, parts.1, inner.classes.clone(), inner.recipe.clone()).unwrap();
+        let random = Model::new("random", parts.0, parts.1, inner.answer.clone(), inner.recipe.clone()).unwrap();
         let x = image(5, 1, 64);
         let run = |layer: Layer| values(&layer.activations(&x, &Interrupt::never()).unwrap());
         assert_ne!(run(random.layer("conv1").unwrap()), run(model().layer("conv1").unwrap()));
@@ -447,21 +492,22 @@ mod tests {
     #[test]
     fn weights_come_from_files_and_seeds() {
         let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
-        let from_file = Model::from_file("squeezenet1_1", &assets.join("squeezenet1_1.safetensors")).unwrap();
-        assert_eq!(from_file.weights().hash(), model().weights().hash());
-        assert_eq!((from_file.recipe(), model().recipe().size), (&zoo::TORCHVISION, 227));
-        let error = Model::from_file("squeezenet1_1", &assets.join("imagenet_classes.txt")).unwrap_err();
+        let from_file = |name: &str, path: &Path| Model::from_file(name, path, &ModelOptions::default());
+        let read = from_file("squeezenet1_1", &assets.join("squeezenet1_1.safetensors")).unwrap();
+        assert_eq!(read.weights().hash(), model().weights().hash());
+        assert_eq!((read.recipe(), model().recipe().width), (&InputRecipe::torchvision(), 227));
+        let error = from_file("squeezenet1_1", &assets.join("imagenet_classes.txt")).unwrap_err();
         assert!(error.message().contains("imagenet_classes.txt`: the file holds neither"), "{error}");
 
-        let untrained = |seed| Model::untrained("squeezenet1_1", seed).unwrap();
+        let untrained = |seed| Model::untrained("squeezenet1_1", seed, &ModelOptions::default()).unwrap();
         assert_eq!(untrained(1).fingerprint(), untrained(1).fingerprint());
         assert_ne!(untrained(1).fingerprint(), untrained(2).fingerprint());
         let logits = untrained(1).forward(&image(8, 1, 64), &Interrupt::never()).unwrap();
         assert_eq!(logits.dims(), [1, 1000]);
 
         for error in [
-            Model::untrained("squeezenet", 1).unwrap_err(),
-            Model::from_file("squeezenet", Path::new("x.pth")).unwrap_err(),
+            Model::untrained("squeezenet", 1, &ModelOptions::default()).unwrap_err(),
+            from_file("squeezenet", Path::new("x.pth")).unwrap_err(),
             Model::from_hub("squeezenet", &mut |_, _| Ok(())).unwrap_err(),
         ] {
             assert_eq!((error.kind(), error.argument()), (Kind::Name, Some("name")));

@@ -141,7 +141,7 @@ mod tests {
     fn field(network: &str, layer: &str) -> usize {
         let entry = zoo::find(network).unwrap();
         let graph = entry.graph().unwrap();
-        let fields = graph.receptive_fields([3, entry.recipe.size, entry.recipe.size]).unwrap();
+        let fields = graph.receptive_fields([3, entry.recipe().height, entry.recipe().width]).unwrap();
         fields[graph.find(layer).unwrap().index()].size
     }
 

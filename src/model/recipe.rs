@@ -1,113 +1,391 @@
 //! How an image becomes a network's input, and how it comes back.
 
+use std::fmt;
+
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 use crate::tensor::channelwise;
 
-/// The order in which a network reads the colour channels.
+/// The luminance of red, green and blue (Rec. 601), by which Pillow, OpenCV, torchvision and TensorFlow turn colours
+/// into greys.
+pub const LUMINANCE: [f32; 3] = [0.299, 0.587, 0.114];
+
+/// The mean that torchvision's ImageNet networks subtract.
+const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// The standard deviation they divide by.
+const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// What the channels of a network's input are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ChannelOrder {
+pub enum Channels {
+    /// One channel: the luminance of the image ([`LUMINANCE`]).
+    Grey,
     /// Red first.
     Rgb,
     /// Blue first, as networks trained with Caffe.
     Bgr,
+    /// So many channels that are not those of a picture. Images are refused; tensors are taken.
+    Other(usize),
+}
+
+impl Channels {
+    /// What an input of so many channels is taken for.
+    pub fn of(count: usize) -> Self {
+        match count {
+            1 => Self::Grey,
+            3 => Self::Rgb,
+            other => Self::Other(other),
+        }
+    }
+
+    /// How many of them are those of a picture.
+    fn colours(self) -> usize {
+        if let Self::Other(_) = self { 0 } else { self.count() }
+    }
+
+    /// How many there are.
+    pub fn count(self) -> usize {
+        match self {
+            Self::Grey => 1,
+            Self::Rgb | Self::Bgr => 3,
+            Self::Other(count) => count,
+        }
+    }
+}
+
+impl fmt::Display for Channels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Grey => f.write_str("grey"),
+            Self::Rgb => f.write_str("RGB"),
+            Self::Bgr => f.write_str("BGR"),
+            Self::Other(count) => write!(f, "{count}-channel"),
+        }
+    }
 }
 
 /// How a picture of any size is brought to the network's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ResizeRule {
-    /// The shorter side becomes `shorter` pixels, keeping the proportions; then the centre is cut out.
+    /// The picture is resized, keeping its proportions, until it covers the network's rectangle enlarged such that its
+    /// shorter side is `shorter` pixels; then the centre is cut out.
     CenterCrop {
-        /// Pixels of the shorter side before the cut, at least the network's size.
+        /// Pixels of the shorter side before the cut, at least the network's own.
         shorter: usize,
     },
-    /// Height and width become the network's size, whatever the proportions were.
+    /// Height and width become the network's, whatever the proportions were.
     Stretch,
+}
+
+/// The type of the numbers that the file of a network takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Numbers {
+    /// Floating-point numbers.
+    #[default]
+    Float,
+    /// Whole numbers from 0 to 255 (uint8). Inputs are rounded; gradients pass as if they were not.
+    Byte,
+}
+
+/// The order of the axes in the network's file. Inside Percept an input is always [N, channels, height, width].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FileLayout {
+    /// [N, channels, height, width], as PyTorch.
+    #[default]
+    ChannelsFirst,
+    /// [N, height, width, channels], as Keras.
+    ChannelsLast,
 }
 
 /// What a network expects of its input: input = (pixel · range − mean) / std, channel by channel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Stored")]
 pub struct InputRecipe {
-    /// Height and width the network was trained on, in pixels.
-    pub size: usize,
-    /// Order of the channels.
-    pub order: ChannelOrder,
+    /// What the channels are.
+    pub channels: Channels,
+    /// Height the network was trained on, in pixels.
+    pub height: usize,
+    /// Width the network was trained on, in pixels.
+    pub width: usize,
     /// What white is before the mean is subtracted: 255 or 1.
     pub range: f64,
-    /// Mean per channel, in the network's channel order and range.
-    pub mean: [f32; 3],
+    /// Mean per channel, in the network's channel order and range; none if the channels are not those of a picture.
+    pub mean: Vec<f32>,
     /// Divisor per channel, in the network's channel order.
-    pub std: [f32; 3],
+    pub std: Vec<f32>,
     /// How pictures get the network's size.
     pub resize: ResizeRule,
+    /// The type of the file's numbers.
+    pub numbers: Numbers,
+    /// The order of the file's axes.
+    pub layout: FileLayout,
+    /// Whether range, mean and std are a guess, because neither the file nor the user said them.
+    pub assumed: bool,
 }
 
 impl InputRecipe {
+    /// Pixels from 0 to 1 as they are; pictures are resized until they cover the rectangle, and the centre is cut out.
+    pub fn plain(channels: Channels, height: usize, width: usize) -> Self {
+        Self {
+            channels,
+            height,
+            width,
+            range: 1.0,
+            mean: vec![0.0; channels.colours()],
+            std: vec![1.0; channels.colours()],
+            resize: ResizeRule::CenterCrop { shorter: height.min(width) },
+            numbers: Numbers::Float,
+            layout: FileLayout::ChannelsFirst,
+            assumed: false,
+        }
+    }
+
+    /// The input of most of torchvision's ImageNet weights: 224×224, RGB.
+    pub fn torchvision() -> Self {
+        Self {
+            mean: IMAGENET_MEAN.to_vec(),
+            std: IMAGENET_STD.to_vec(),
+            resize: ResizeRule::CenterCrop { shorter: 256 },
+            ..Self::plain(Channels::Rgb, 224, 224)
+        }
+    }
+
+    /// The same recipe for pictures of another size; the margin that is cut off stays the same part of the picture.
+    #[must_use]
+    pub fn resized(self, height: usize, width: usize) -> Self {
+        let (old, new) = (self.height.min(self.width).max(1), height.min(width));
+        let resize = match self.resize {
+            ResizeRule::CenterCrop { shorter } => ResizeRule::CenterCrop { shorter: new.saturating_mul(shorter) / old },
+            ResizeRule::Stretch => ResizeRule::Stretch,
+        };
+        Self { height, width, resize, ..self }
+    }
+
     /// Checks numbers that a user or a file gave.
     pub(super) fn check(&self) -> Result<()> {
         let fault = |name: &str, message: String| Err(Error::new(Kind::Argument, message).at_argument(name));
-        if !(1..=4096).contains(&self.size) {
-            return fault("size", format!("`size` is {}; it must be 1 to 4096 pixels", self.size));
+        for side in [self.height, self.width] {
+            if !(1..=4096).contains(&side) {
+                return fault("size", format!("`size` is {side}; it must be 1 to 4096 pixels"));
+            }
         }
         if !self.range.is_finite() || self.range <= 0.0 {
             return fault("range", format!("`range` is {}; it must be above 0, usually 1 or 255", self.range));
         }
+        let count = self.channels.count();
+        for (name, numbers) in [("mean", &self.mean), ("std", &self.std)] {
+            if numbers.len() != self.channels.colours() {
+                let what = if self.channels.colours() == 0 { ", which no image has" } else { "" };
+                let message = format!("`{name}` has {} numbers; the network has {count} channels{what}", numbers.len());
+                return fault(name, message);
+            }
+        }
         if self.mean.iter().any(|mean| !mean.is_finite()) {
-            return fault("mean", format!("`mean` is {:?}; it must be three finite numbers", self.mean));
+            return fault("mean", format!("`mean` is {:?}; it must be finite numbers", self.mean));
         }
         if self.std.iter().any(|std| !std.is_finite() || *std == 0.0) {
-            return fault("std", format!("`std` is {:?}; it must be three numbers other than 0", self.std));
+            return fault("std", format!("`std` is {:?}; it must be numbers other than 0", self.std));
         }
+        let side = self.height.min(self.width);
         match self.resize {
-            ResizeRule::CenterCrop { shorter } if !(self.size..=4 * self.size).contains(&shorter) => {
-                fault("size", format!("images are first brought to {shorter} pixels, then cut to {}", self.size))
+            ResizeRule::CenterCrop { shorter } if !(side..=4 * side).contains(&shorter) => {
+                fault("size", format!("images are first brought to {shorter} pixels, then cut to {side}"))
             }
             _ => Ok(()),
         }
     }
 
-    /// RGB images `[N, 3, H, W]` in [0, 1] as network input of the same shape. Gradients pass.
+    /// An error for a network whose input is no picture.
     ///
     /// # Errors
-    /// `rgb` is not `[N, 3, H, W]`.
-    pub fn to_input(&self, rgb: &Tensor) -> Result<Tensor> {
-        let (mean, std, range) = (self.mean, self.std, self.range as f32);
-        let order = self.sources(rgb)?;
-        channelwise(rgb, order, |c, v| (v * range - mean[c]) / std[c], move |c| range / std[c])
+    /// The network has neither one channel nor three.
+    pub fn check_picture(&self) -> Result<()> {
+        match self.channels {
+            Channels::Other(count) => {
+                let message =
+                    format!("the network takes {count} channels; an image has 3 (colour), or 1 as a grey one");
+                Err(Error::new(Kind::Tensor, message).with_hint(format!(
+                    "give it a tensor [N, {count}, {}, {}] in its own input space",
+                    self.height, self.width
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
-    /// The inverse: network input `[N, 3, H, W]` as RGB images, not clipped to [0, 1]. Gradients pass.
+    /// RGB images `[N, 3, H, W]` in [0, 1] as network input `[N, channels, H, W]`. Gradients pass.
     ///
     /// # Errors
-    /// `input` is not `[N, 3, H, W]`.
+    /// `rgb` is not `[N, 3, H, W]`, or the network's input is no picture.
+    pub fn to_input(&self, rgb: &Tensor) -> Result<Tensor> {
+        let order = self.order(rgb, 3)?;
+        let (range, byte) = (self.range as f32, self.numbers == Numbers::Byte);
+        let level = move |v: f32| if byte { (v * range).round().clamp(0.0, 255.0) } else { v * range };
+        if self.channels == Channels::Grey {
+            let (mean, std) = (first(&self.mean, 0.0), first(&self.std, 1.0));
+            return channelwise(&luminance(rgb)?, [0], |_, v| (level(v) - mean) / std, move |_| range / std);
+        }
+        let (mean, std) = (three(&self.mean, 0.0), three(&self.std, 1.0));
+        channelwise(rgb, order, |c, v| (level(v) - mean[c]) / std[c], move |c| range / std[c])
+    }
+
+    /// The inverse: network input `[N, channels, H, W]` as RGB images `[N, 3, H, W]`, not clipped to [0, 1]; the three
+    /// channels of a grey one are equal. Gradients pass.
+    ///
+    /// # Errors
+    /// `input` has another number of channels, or the network's input is no picture.
     pub fn from_input(&self, input: &Tensor) -> Result<Tensor> {
-        let (mean, std, range) = (self.mean, self.std, self.range as f32);
+        let order = self.order(input, self.channels.count())?;
+        let range = self.range as f32;
+        if self.channels == Channels::Grey {
+            let (mean, std) = (first(&self.mean, 0.0), first(&self.std, 1.0));
+            let grey = channelwise(input, [0], |_, v| (v * std + mean) / range, move |_| std / range)?;
+            return Ok(Tensor::cat(&[&grey, &grey, &grey], 1)?);
+        }
+        let (mean, std) = (three(&self.mean, 0.0), three(&self.std, 1.0));
         // mean and deviation are those of the network's channels
-        let order = self.sources(input)?;
         let value = |c: usize, v: f32| (v * std[order[c]] + mean[order[c]]) / range;
         channelwise(input, order, value, move |c| std[order[c]] / range)
     }
 
-    /// The gradient for RGB images, given that for the network input `[N, 3, H, W]` they became.
+    /// The gradient for RGB images `[N, 3, H, W]`, given that for the network input they became.
     ///
     /// # Errors
-    /// `gradient` is not `[N, 3, H, W]`.
+    /// `gradient` has another number of channels than the network's input, or that is no picture.
     pub fn to_rgb_gradient(&self, gradient: &Tensor) -> Result<Tensor> {
-        let (order, std, range) = (self.sources(gradient)?, self.std, self.range as f32);
-        channelwise(gradient, order, |c, g| g * range / std[order[c]], move |c| range / std[order[c]])
+        let order = self.order(gradient, self.channels.count())?;
+        let range = self.range as f32;
+        if self.channels == Channels::Grey {
+            let std = first(&self.std, 1.0);
+            let parts = LUMINANCE.map(|share| (gradient * f64::from(share * range / std)).map_err(Error::from));
+            return Ok(Tensor::cat(&parts.into_iter().collect::<Result<Vec<_>>>()?, 1)?);
+        }
+        let std = three(&self.std, 1.0);
+        channelwise(gradient, order, |c, g| g * range / std[order[c]], move |c| range / std[c])
     }
 
-    /// Where each channel comes from; the same both ways, since turning round twice changes nothing.
-    fn sources(&self, x: &Tensor) -> Result<[usize; 3]> {
+    /// RGB images `[N, 3, H, W]` with what the network sees of their colours: for a grey network all three channels are
+    /// the luminance. Linear, so it also turns a gradient of [`to_rgb_gradient`](Self::to_rgb_gradient) into one that
+    /// keeps a grey image grey. Gradients pass.
+    ///
+    /// # Errors
+    /// `rgb` is not `[N, 3, H, W]`.
+    pub fn as_seen(&self, rgb: &Tensor) -> Result<Tensor> {
+        if self.channels != Channels::Grey {
+            return Ok(rgb.clone());
+        }
+        self.order(rgb, 3)?;
+        let grey = luminance(rgb)?;
+        Ok(Tensor::cat(&[&grey, &grey, &grey], 1)?)
+    }
+
+    /// Where each colour channel comes from; the same both ways, since turning round twice changes nothing.
+    fn order(&self, x: &Tensor, channels: usize) -> Result<[usize; 3]> {
+        self.check_picture()?;
         match x.dims() {
-            [_, 3, _, _] => Ok(match self.order {
-                ChannelOrder::Rgb => [0, 1, 2],
-                ChannelOrder::Bgr => [2, 1, 0],
-            }),
-            dims => Err(Error::new(Kind::Tensor, format!("a tensor of shape {dims:?} is no stack of colour images"))
-                .with_hint("it takes [images, 3, height, width]")),
+            [_, c, _, _] if *c == channels => Ok(if self.channels == Channels::Bgr { [2, 1, 0] } else { [0, 1, 2] }),
+            dims => Err(Error::new(Kind::Tensor, format!("a tensor of shape {dims:?} is no stack of images"))
+                .with_hint(format!("it takes [N, {channels}, height, width]"))),
+        }
+    }
+}
+
+/// [N, 3, H, W] to [N, 1, H, W].
+fn luminance(rgb: &Tensor) -> Result<Tensor> {
+    let [red, green, blue] = LUMINANCE.map(f64::from);
+    let part = |channel: usize, share: f64| rgb.narrow(1, channel, 1)? * share;
+    Ok(((part(0, red)? + part(1, green)?)? + part(2, blue)?)?)
+}
+
+fn first(numbers: &[f32], missing: f32) -> f32 {
+    numbers.first().copied().unwrap_or(missing)
+}
+
+fn three(numbers: &[f32], missing: f32) -> [f32; 3] {
+    std::array::from_fn(|channel| numbers.get(channel).copied().unwrap_or(missing))
+}
+
+impl fmt::Display for InputRecipe {
+    /// `RGB, 224×224 pixels (width×height); pixels 0 to 1, minus mean […], divided by std […]; …`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { channels, width, height, range, .. } = self;
+        write!(f, "{channels}, {width}×{height} pixels (width×height)")?;
+        if self.check_picture().is_err() {
+            return f.write_str("; only tensors can be given");
+        }
+        let whole = if self.numbers == Numbers::Byte { " in whole numbers" } else { "" };
+        write!(f, "; pixels 0 to {range}{whole}")?;
+        if self.mean.iter().any(|mean| *mean != 0.0) {
+            write!(f, ", minus mean {}", list(&self.mean))?;
+        }
+        if self.std.iter().any(|std| *std != 1.0) {
+            write!(f, ", divided by std {}", list(&self.std))?;
+        }
+        match self.resize {
+            ResizeRule::Stretch => f.write_str("; images are stretched")?,
+            ResizeRule::CenterCrop { shorter } if shorter == *height.min(width) => {
+                f.write_str("; of images the centre is cut out")?;
+            }
+            ResizeRule::CenterCrop { shorter } => {
+                write!(f, "; of images, with {shorter} pixels on the shorter side, the centre is cut out")?;
+            }
+        }
+        if self.layout == FileLayout::ChannelsLast {
+            f.write_str("; the file's own layout is channels last, here it is [N, channels, height, width]")?;
+        }
+        if self.assumed {
+            f.write_str(
+                " (range, mean and std are assumed: give `range`, `mean` and `std` if it was trained otherwise)",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// `[0.5, 0.25]`, or one number that holds for all channels.
+fn list(numbers: &[f32]) -> String {
+    match numbers {
+        [first, rest @ ..] if rest.iter().all(|other| other == first) => first.to_string(),
+        numbers => format!("{numbers:?}"),
+    }
+}
+
+/// A recipe as files hold it. Version 1 had one `size` and the `order` of three channels.
+#[derive(Deserialize)]
+struct Stored {
+    #[serde(alias = "order")]
+    channels: Channels,
+    size: Option<usize>,
+    height: Option<usize>,
+    width: Option<usize>,
+    range: f64,
+    mean: Vec<f32>,
+    std: Vec<f32>,
+    resize: ResizeRule,
+    #[serde(default)]
+    numbers: Numbers,
+    #[serde(default)]
+    layout: FileLayout,
+    #[serde(default)]
+    assumed: bool,
+}
+
+impl From<Stored> for InputRecipe {
+    fn from(stored: Stored) -> Self {
+        let side = |given: Option<usize>| given.or(stored.size).unwrap_or(0);
+        Self {
+            height: side(stored.height),
+            width: side(stored.width),
+            channels: stored.channels,
+            range: stored.range,
+            mean: stored.mean,
+            std: stored.std,
+            resize: stored.resize,
+            numbers: stored.numbers,
+            layout: stored.layout,
+            assumed: stored.assumed,
         }
     }
 }
@@ -120,27 +398,37 @@ mod tests {
     use super::*;
     use crate::model::zoo::squeezenet::recipe;
 
+    fn numbers(x: &Tensor) -> Vec<f32> {
+        x.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    fn pixel(values: &[f32]) -> Tensor {
+        Tensor::new(values, &Device::Cpu).unwrap().reshape((1, values.len(), 1, 1)).unwrap()
+    }
+
+    fn grey() -> InputRecipe {
+        InputRecipe { mean: vec![0.13], std: vec![0.5], ..InputRecipe::plain(Channels::Grey, 5, 7) }
+    }
+
     #[test]
     fn the_embedded_network_reads_blue_first() {
-        let orange = Tensor::new(&[1f32, 0.5, 0.0], &Device::Cpu).unwrap().reshape((1, 3, 1, 1)).unwrap();
-        let input = recipe().to_input(&orange).unwrap();
-        assert_eq!(input.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [-104.0, 10.5, 132.0]);
+        assert_eq!(numbers(&recipe().to_input(&pixel(&[1.0, 0.5, 0.0])).unwrap()), [-104.0, 10.5, 132.0]);
     }
 
     #[test]
     fn there_and_back_again() {
-        let torch = InputRecipe {
-            order: ChannelOrder::Rgb,
-            range: 1.0,
-            mean: [0.485, 0.456, 0.406],
-            std: [0.229, 0.224, 0.225],
-            ..recipe()
-        };
-        for recipe in [recipe(), torch] {
+        for recipe in [recipe(), InputRecipe::torchvision()] {
             let image = Tensor::rand(0f32, 1.0, (2, 3, 4, 5), &Device::Cpu).unwrap();
             let back = recipe.from_input(&recipe.to_input(&image).unwrap()).unwrap();
             let off = (back - image).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
             assert!(off < 1e-6, "{off}");
+        }
+        // of a grey network the input comes back, and of the image what was seen
+        let input = Tensor::rand(-1f32, 1.0, (2, 1, 4, 5), &Device::Cpu).unwrap();
+        let rgb = grey().from_input(&input).unwrap();
+        assert_eq!(rgb.dims(), [2, 3, 4, 5]);
+        for (a, b) in numbers(&grey().to_input(&rgb).unwrap()).iter().zip(numbers(&input)) {
+            assert!((a - b).abs() < 1e-6);
         }
     }
 
@@ -149,9 +437,81 @@ mod tests {
         let image = Var::ones((1, 3, 1, 1), candle_core::DType::F32, &Device::Cpu).unwrap();
         let blue = recipe().to_input(&image).unwrap().narrow(1, 0, 1).unwrap().sum_all().unwrap();
         let gradient = blue.backward().unwrap().remove(&image).unwrap();
-        let above = Tensor::new(&[1f32, 0.0, 0.0], &Device::Cpu).unwrap().reshape((1, 3, 1, 1)).unwrap();
-        let directly = recipe().to_rgb_gradient(&above).unwrap();
-        assert_eq!(directly.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [0.0, 0.0, 255.0]);
-        assert_eq!(gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap(), [0.0, 0.0, 255.0]);
+        let directly = recipe().to_rgb_gradient(&pixel(&[1.0, 0.0, 0.0])).unwrap();
+        assert_eq!(numbers(&directly), [0.0, 0.0, 255.0]);
+        assert_eq!(numbers(&gradient), [0.0, 0.0, 255.0]);
+        // each channel by its own std, whichever way it goes
+        let own = InputRecipe { std: vec![1.0, 2.0, 4.0], channels: Channels::Bgr, ..InputRecipe::torchvision() };
+        let image = Var::from_tensor(&pixel(&[0.2, 0.4, 0.6])).unwrap();
+        let above = pixel(&[1.0, 10.0, 100.0]);
+        let y = (own.to_input(&image).unwrap() * &above).unwrap().sum_all().unwrap();
+        let slope = y.backward().unwrap().remove(&image).unwrap();
+        assert_eq!(numbers(&slope), [25.0, 5.0, 1.0]);
+        assert_eq!(numbers(&own.to_rgb_gradient(&above).unwrap()), [25.0, 5.0, 1.0]);
+    }
+
+    #[test]
+    fn a_grey_network_sees_luminance() {
+        let recipe = grey();
+        let image = Var::from_tensor(&pixel(&[1.0, 0.5, 0.25])).unwrap();
+        let input = recipe.to_input(&image).unwrap();
+        let luminance = 0.299 + 0.5 * 0.587 + 0.25 * 0.114;
+        assert_eq!(input.dims(), [1, 1, 1, 1]);
+        assert!((numbers(&input)[0] - (luminance - 0.13) / 0.5).abs() < 1e-6);
+        let slope = input.sum_all().unwrap().backward().unwrap().remove(&image).unwrap();
+        let directly = recipe.to_rgb_gradient(&pixel(&[1.0])).unwrap();
+        for ((slope, directly), share) in numbers(&slope).iter().zip(numbers(&directly)).zip(LUMINANCE) {
+            assert!((slope - 2.0 * share).abs() < 1e-6 && (directly - 2.0 * share).abs() < 1e-6);
+        }
+        // white is 1, and a gradient keeps what is grey grey
+        assert!((numbers(&recipe.as_seen(&pixel(&[1.0; 3])).unwrap())[1] - 1.0).abs() < 1e-6);
+        let kept = numbers(&recipe.as_seen(&directly).unwrap());
+        assert!(kept[0] > 0.0 && kept[0] == kept[1] && kept[1] == kept[2], "{kept:?}");
+    }
+
+    #[test]
+    fn bytes_are_whole_numbers_and_still_have_a_slope() {
+        let bytes = InputRecipe { numbers: Numbers::Byte, range: 255.0, ..InputRecipe::plain(Channels::Rgb, 2, 2) };
+        let image = Var::from_tensor(&pixel(&[0.5, 1.0, 0.301])).unwrap();
+        let input = bytes.to_input(&image).unwrap();
+        assert_eq!(numbers(&input), [128.0, 255.0, 77.0]);
+        let slope = input.sum_all().unwrap().backward().unwrap().remove(&image).unwrap();
+        assert_eq!(numbers(&slope), [255.0; 3]);
+    }
+
+    #[test]
+    fn other_channels_are_refused_by_name() {
+        let four = InputRecipe::plain(Channels::of(4), 8, 6);
+        four.check().unwrap();
+        let error = four.to_input(&pixel(&[0.0; 3])).unwrap_err();
+        assert_eq!(error.message(), "the network takes 4 channels; an image has 3 (colour), or 1 as a grey one");
+        assert!(error.hint().unwrap().contains("[N, 4, 8, 6]"));
+        let error = recipe().from_input(&pixel(&[0.0])).unwrap_err();
+        assert!(error.to_string().contains("[N, 3, height, width]"), "{error}");
+    }
+
+    #[test]
+    fn a_recipe_of_version_1_is_read() {
+        let old = r#"{"size":32,"order":"Bgr","range":255.0,"mean":[1.0,2.0,3.0],"std":[1.0,1.0,1.0],
+            "resize":{"CenterCrop":{"shorter":36}}}"#;
+        let recipe: InputRecipe = serde_json::from_str(old).unwrap();
+        assert_eq!((recipe.height, recipe.width, recipe.channels), (32, 32, Channels::Bgr));
+        recipe.check().unwrap();
+        let again: InputRecipe = serde_json::from_str(&serde_json::to_string(&grey()).unwrap()).unwrap();
+        assert_eq!(again, grey());
+    }
+
+    #[test]
+    fn a_recipe_reads_as_a_sentence() {
+        assert_eq!(
+            InputRecipe::torchvision().to_string(),
+            "RGB, 224×224 pixels (width×height); pixels 0 to 1, minus mean [0.485, 0.456, 0.406], divided by std \
+             [0.229, 0.224, 0.225]; of images, with 256 pixels on the shorter side, the centre is cut out"
+        );
+        assert_eq!(
+            grey().to_string(),
+            "grey, 7×5 pixels (width×height); pixels 0 to 1, minus mean 0.13, divided by std 0.5; of images the centre \
+             is cut out"
+        );
     }
 }

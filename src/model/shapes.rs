@@ -19,26 +19,32 @@ impl Graph {
         Ok(shapes)
     }
 
-    /// The smallest height and width for which all of `taps` can be computed, given a square size that is
-    /// known to be enough.
-    pub fn minimum_size(&self, taps: &[NodeId], enough: usize) -> Result<(usize, usize)> {
+    /// The smallest height and width for which all of `taps` can be computed, given a size [height, width] that is known
+    /// to be enough.
+    pub fn minimum_size(&self, taps: &[NodeId], enough: [usize; 2]) -> Result<(usize, usize)> {
+        let [most_height, most_width] = enough;
         let last = taps.iter().copied().max().unwrap_or(self.output());
         let channels = self.input_channels();
         let fits = |height, width| self.shapes([channels, height, width], last).is_ok();
-        if !fits(enough, enough) {
+        if !fits(most_height, most_width) {
             // reports which node is at fault
-            self.shapes([channels, enough, enough], last)?;
+            self.shapes([channels, most_height, most_width], last)?;
         }
-        Ok((smallest(enough, |height| fits(height, enough)), smallest(enough, |width| fits(enough, width))))
+        let height = smallest(most_height, |height| fits(height, most_width));
+        Ok((height, smallest(most_width, |width| fits(most_height, width))))
     }
 
-    /// An error that names the smallest possible size if an image of `height` × `width` is too small for `taps`.
-    pub fn check_size(&self, taps: &[NodeId], height: usize, width: usize, enough: usize) -> Result<()> {
-        let (least_height, least_width) = self.minimum_size(taps, enough)?;
-        if height >= least_height && width >= least_width {
-            return Ok(());
-        }
+    /// An error that names the smallest possible size if an image [height, width] is too small for `taps`, or the only
+    /// possible one, given a size that is known to be enough.
+    pub fn check_size(&self, taps: &[NodeId], image: [usize; 2], enough: [usize; 2]) -> Result<()> {
+        let ([height, width], (least_height, least_width)) = (image, self.minimum_size(taps, enough)?);
         let last = taps.iter().copied().max().unwrap_or(self.output());
+        if height >= least_height && width >= least_width {
+            // a linear layer behind a flattened image takes one size only
+            return self.shapes([self.input_channels(), height, width], last).map(drop).map_err(|error| {
+                error.with_hint(format!("the network takes images of {}×{} pixels", enough[1], enough[0]))
+            });
+        }
         let up_to =
             if last == self.output() { "the network".to_owned() } else { format!("layer `{}`", self.node(last).name) };
         Err(Error::new(Kind::Tensor, format!("an image of {width}×{height} pixels is too small for {up_to}"))
@@ -77,10 +83,10 @@ mod tests {
     fn the_smallest_image_is_torchvisions() {
         let graph = squeezenet1_1().unwrap();
         // torchvision.models.SqueezeNet1_1_Weights: min_size (17, 17)
-        assert_eq!(graph.minimum_size(&[graph.output()], 227).unwrap(), (17, 17));
-        assert_eq!(graph.minimum_size(&[graph.find("conv1").unwrap()], 227).unwrap(), (3, 3));
-        assert!(graph.check_size(&[graph.output()], 17, 17, 227).is_ok());
-        let error = graph.check_size(&[graph.output()], 300, 16, 227).unwrap_err();
+        assert_eq!(graph.minimum_size(&[graph.output()], [227; 2]).unwrap(), (17, 17));
+        assert_eq!(graph.minimum_size(&[graph.find("conv1").unwrap()], [227; 2]).unwrap(), (3, 3));
+        assert!(graph.check_size(&[graph.output()], [17, 17], [227; 2]).is_ok());
+        let error = graph.check_size(&[graph.output()], [300, 16], [227; 2]).unwrap_err();
         assert_eq!(
             error.to_string(),
             "an image of 16×300 pixels is too small for the network (it needs at least 17×17)"

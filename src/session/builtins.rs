@@ -102,7 +102,7 @@ fn save_figure(
     /// What to draw.
     value: Shown,
     /// The file; its name ends in .png or .svg.
-    #[complete(|clues| clues.files(&["png", "svg"]))]
+    #[complete(|context| context.files(&["png", "svg"]))]
     path: String,
     /// The page it is drawn for: "light", "dark", or "auto", in SVG as the reader's system asks for.
     #[default]

@@ -23,7 +23,7 @@ const LARGEST: u64 = 4 << 30;
 #[define]
 fn load_tensor(
     /// The file.
-    #[complete(|clues| clues.files(&["npy"]))]
+    #[complete(|context| context.files(&["npy"]))]
     path: String,
 ) -> Result<TensorValue> {
     read(Path::new(&path)).map_err(|error| error.at_argument("path"))
@@ -97,7 +97,7 @@ fn save(
     /// The tensor.
     tensor: TensorValue,
     /// The file; its name ends in .npy.
-    #[complete(|clues| clues.files(&["npy"]))]
+    #[complete(|context| context.files(&["npy"]))]
     path: String,
 ) -> Result<()> {
     write(&tensor, Path::new(&path)).map_err(|error| error.at_argument("path"))

@@ -95,7 +95,7 @@ pub fn gradient(objective: &dyn Objective, image: &Tensor, interrupt: &Interrupt
     let input = model.recipe().to_input(image)?;
     let (activations, pullback) = model.pullback(&input, &taps, &Rules::default(), interrupt)?;
     let above = objective.gradients(&activations)?;
-    model.recipe().to_rgb_gradient(&pullback.gradient(&above)?)
+    model.recipe().as_seen(&model.recipe().to_rgb_gradient(&pullback.gradient(&above)?)?)
 }
 
 /// An image as a tensor `[1, 3, h, w]` from 0 to 1.

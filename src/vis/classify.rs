@@ -2,36 +2,30 @@
 
 use std::fmt;
 
-use candle_core::{D, Tensor};
-
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::image::Image;
 use crate::job::Job;
 use crate::lang::{Dynamic, IntoValue, Provenance, function, value_type};
-use crate::model::{Model, Network};
+use crate::model::{AnswerKind, Network, Scored};
 
-/// A class with the network's confidence in it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ranked {
-    /// Its number.
-    pub class: usize,
-    /// Its name.
-    pub name: String,
-    /// The softmax probability, 0 to 1.
-    pub probability: f32,
-    /// The number before softmax.
-    pub logit: f32,
-}
-
-/// The most probable classes of an image, best first.
+/// What a network says an image is, best first.
 #[derive(Clone, Debug)]
 pub struct Classification {
     /// The image as the network saw it.
     pub image: Image,
-    /// The classes.
-    pub ranked: Vec<Ranked>,
+    /// The classes, most probable first; of a regression the values in the network's order.
+    pub ranked: Vec<Scored>,
+    /// What the network's answers are.
+    pub kind: AnswerKind,
     /// The call that made it.
     pub provenance: Provenance,
+}
+
+impl Classification {
+    /// Whether there are values, not probabilities.
+    pub fn is_regression(&self) -> bool {
+        self.kind == AnswerKind::Regression
+    }
 }
 
 value_type!(Classification, "classification", "a classification", "The most probable classes of an image.", provenance);
@@ -40,36 +34,23 @@ impl fmt::Display for Classification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.ranked.iter().map(|ranked| ranked.name.chars().count()).max().unwrap_or(0);
         for (index, ranked) in self.ranked.iter().enumerate() {
-            let bar = "█".repeat((ranked.probability * 30.0).round() as usize);
-            let line = format!("{:<width$}  {:>5.1} %  {bar}", ranked.name, ranked.probability * 100.0);
+            let line = if self.is_regression() {
+                format!("{:<width$}  {}", ranked.name, ranked.score)
+            } else {
+                let bar = "█".repeat((ranked.probability * 30.0).round() as usize);
+                format!("{:<width$}  {:>5.1} %  {bar}", ranked.name, ranked.probability * 100.0)
+            };
             write!(f, "{}{}", if index > 0 { "\n" } else { "" }, line.trim_end())?;
         }
         Ok(())
     }
 }
 
-/// The softmax of logits [N, classes].
-pub(super) fn probabilities(logits: &Tensor) -> Result<Tensor> {
-    let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?)?.exp()?;
-    Ok(shifted.broadcast_div(&shifted.sum_keepdim(D::Minus1)?)?)
-}
-
-/// The best classes for logits [classes].
-fn rank(model: &Model, logits: &Tensor, top: usize) -> Result<Vec<Ranked>> {
-    let shares: Vec<f32> = probabilities(&logits.unsqueeze(0)?)?.squeeze(0)?.to_vec1()?;
-    let logits: Vec<f32> = logits.to_vec1()?;
-    let mut order: Vec<usize> = (0..shares.len()).collect();
-    order.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]));
-    let ranked = |class: usize| Ranked {
-        class,
-        name: model.classes().name(class),
-        probability: shares[class],
-        logit: logits[class],
-    };
-    Ok(order.into_iter().take(top).map(ranked).collect())
-}
-
 /// What the network says an image is: its most probable classes.
+///
+/// Each percentage is what the network's answers mean: of classes of which one holds they sum to 100, of independent
+/// classes each stands for itself, and one logit gives both of its classes. A regression gives its values in the network's
+/// order.
 ///
 /// ```rhai
 /// classify(photo("chelsea"), top=3)
@@ -87,8 +68,13 @@ pub fn classify(
 ) -> Result<Classification> {
     let model = network.get(job)?;
     let view = model.view(image)?;
-    let logits = model.forward(&model.input(&view)?, job.interrupt())?.squeeze(0)?;
-    Ok(Classification { image: view, ranked: rank(&model, &logits, top)?, provenance: None })
+    let mut ranked = model.answer().read(&model.forward(&model.input(&view)?, job.interrupt())?)?;
+    let kind = model.answer().kind();
+    if kind != AnswerKind::Regression {
+        ranked.sort_by(|a, b| b.score.total_cmp(&a.score));
+    }
+    ranked.truncate(top);
+    Ok(Classification { image: view, ranked, kind, provenance: None })
 }
 
 /// The number of the most probable class.
@@ -117,6 +103,20 @@ fn name(
     Ok(classification.ranked.first().map(|best| best.name.clone()).unwrap_or_default())
 }
 
+/// The score of the most probable class: its logit, or its probability if there is no logit; of a regression, the first
+/// value.
+///
+/// ```rhai
+/// classify(photo("chelsea")).score
+/// ```
+#[function(property)]
+fn score(
+    /// The classification.
+    classification: Classification,
+) -> Result<f64> {
+    Ok(classification.ranked.first().map_or(0.0, |best| f64::from(best.score)))
+}
+
 /// The probability of the most probable class, 0 to 1.
 ///
 /// ```rhai
@@ -127,10 +127,15 @@ fn probability(
     /// The classification.
     classification: Classification,
 ) -> Result<f64> {
+    if classification.is_regression() {
+        let message = "probability: the network is a regression, which has values and no probabilities";
+        return Err(Error::new(Kind::Argument, message).with_hint("`.score` is the first value"));
+    }
     Ok(classification.ranked.first().map_or(0.0, |best| f64::from(best.probability)))
 }
 
-/// All classes of a classification as a list of maps with `class`, `name`, `probability` and `logit`.
+/// All classes of a classification as a list of maps with `class`, `name`, `probability` and `score`
+/// (the logit where there is one); those of a regression have no `probability`.
 ///
 /// ```rhai
 /// classify(photo("chelsea")).to_list()[1].name
@@ -140,12 +145,15 @@ fn to_list(
     /// The classification.
     classification: Classification,
 ) -> Result<Vec<Dynamic>> {
-    let entry = |ranked: &Ranked| {
+    let regression = classification.is_regression();
+    let entry = |ranked: &Scored| {
         let mut map = rhai::Map::new();
         map.insert("class".into(), ranked.class.into_value());
         map.insert("name".into(), ranked.name.clone().into_value());
-        map.insert("probability".into(), f64::from(ranked.probability).into_value());
-        map.insert("logit".into(), f64::from(ranked.logit).into_value());
+        map.insert("score".into(), f64::from(ranked.score).into_value());
+        if !regression {
+            map.insert("probability".into(), f64::from(ranked.probability).into_value());
+        }
         map.into_value()
     };
     Ok(classification.ranked.iter().map(entry).collect())

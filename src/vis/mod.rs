@@ -15,6 +15,6 @@ pub mod representation;
 pub mod synthesis;
 pub mod transform;
 
-pub use classify::{Classification, Ranked, classify};
+pub use classify::{Classification, classify};
 pub use options::Explain;
 pub use prediction::Prediction;

@@ -1,11 +1,11 @@
 //! What a network predicts for an image, and the score of it that a method explains: every attribution starts here.
 
-use candle_core::Tensor;
+use candle_core::{Tensor, Var};
 
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
 use crate::job::Job;
-use crate::model::{ClassName, Layer, Model, NodeId, Pullback, Rules, budget};
+use crate::model::{ClassName, Layer, Model, NodeId, Pullback, Rules, Scored, budget};
 
 /// Variants of an input that are shown to the network at once, if the memory allows.
 const MAX_BATCH: usize = 25;
@@ -36,23 +36,28 @@ impl Prediction {
         let named = class.map(|class| class.resolve(&model)).transpose()?;
         let view = model.view(image)?;
         let input = model.input(&view)?;
-        let logits = model.forward(&input, job.interrupt())?;
-        let shares: Vec<f32> = super::classify::probabilities(&logits)?.squeeze(0)?.to_vec1()?;
-        let logits: Vec<f32> = logits.squeeze(0)?.to_vec1()?;
-        let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
-        let class = named.or(best).ok_or_else(|| Error::new(Kind::Internal, "the network has no answers"))?;
-        job.note("class", format!("{:?}", model.classes().name(class)));
-        Ok(Self { view, input, class, score: logits[class], probability: shares[class], model })
+        let scored = model.answer().read(&model.forward(&input, job.interrupt())?)?;
+        let class = named.or(model.answer().best(&scored));
+        let Some(Scored { class, score, probability, name }) = class.and_then(|class| scored.get(class)).cloned() else {
+            return Err(Error::new(Kind::Internal, "the network has no answers"));
+        };
+        job.note("class", format!("{name:?}"));
+        Ok(Self { model, view, input, class, score, probability })
     }
 
     /// The name of the class that is explained.
     pub fn class_name(&self) -> String {
-        self.model.classes().name(self.class)
+        self.model.answer().classes().name(self.class)
     }
 
     /// What the score is, for the label of a colour bar: "\"koala\" logit".
     pub fn score_name(&self) -> String {
-        format!("\"{}\" logit", self.class_name())
+        format!("\"{}\" {}", self.class_name(), self.model.answer().score_name())
+    }
+
+    /// Score and probability in words: "93.1 % (logit 12.30)".
+    pub fn verdict(&self) -> String {
+        self.model.answer().describe(self.score, self.probability)
     }
 
     /// The gradient of the score at the input, `[1, C, h, w]`.
@@ -103,8 +108,8 @@ impl Prediction {
                 make(index, &mut variants[from..])?;
             }
             let variants = Tensor::from_vec(variants, (chunk.len(), channels, height, width), self.input.device())?;
-            let logits = self.model.forward(&variants, job.interrupt())?;
-            scores.extend(logits.narrow(1, self.class, 1)?.flatten_all()?.to_vec1::<f32>()?);
+            let outputs = self.model.forward(&variants, job.interrupt())?;
+            scores.extend(self.model.answer().score(&outputs, self.class)?.to_vec1::<f32>()?);
             progress.advance(chunk.len())?;
         }
         Ok(scores)
@@ -118,11 +123,12 @@ impl Prediction {
         self.model.graph().output()
     }
 
-    /// The gradient of the score for the network's output: 1 for the class, 0 for the others.
+    /// The gradient of the score for the network's output.
     fn output_gradient(&self, output: &Tensor) -> Result<Tensor> {
-        let mut above = vec![0f32; output.elem_count()];
-        above[self.class] = 1.0;
-        Ok(Tensor::from_vec(above, output.shape(), output.device())?)
+        let output = Var::from_tensor(output)?;
+        let score = self.model.answer().score(&output, self.class)?.sum_all()?;
+        let gradient = score.backward()?.remove(&output);
+        gradient.ok_or_else(|| Error::new(Kind::Internal, "the score does not depend on the output"))
     }
 }
 

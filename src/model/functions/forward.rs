@@ -6,7 +6,7 @@ use crate::lang::define;
 use crate::model::{Input, Network};
 use crate::tensor::TensorValue;
 
-/// The names of the classes of a model.
+/// The names of the classes of a model; of a single logit or probability, both classes.
 ///
 /// ```rhai
 /// classes()[105]
@@ -16,7 +16,8 @@ fn classes(job: &Job, #[options] network: &Network) -> Result<Vec<String>> {
     Ok(network.get(job)?.classes().names().to_vec())
 }
 
-/// What a network answers before softmax, for each image and class: logits [N, classes].
+/// What a network answers, for each image: its output [N, outputs], which is logits if they become probabilities by a
+/// softmax or a sigmoid, also where the network's file ends in one. The model says what its output is.
 ///
 /// ```rhai
 /// forward(photo("chelsea")).argmax()
@@ -24,14 +25,28 @@ fn classes(job: &Job, #[options] network: &Network) -> Result<Vec<String>> {
 #[define]
 fn forward(
     job: &Job,
-    /// An image, or a tensor [N, 3, height, width] that is already in the network's input space.
+    /// An image, or a tensor [N, channels, height, width] that is already in the network's input space.
     x: Input,
     #[options] network: &Network,
 ) -> Result<TensorValue> {
     let model = network.get(job)?;
-    let input = match x {
-        Input::Image(image) => model.input(&model.view(&image)?)?,
-        Input::Tensor(tensor) => tensor.inner().clone(),
-    };
-    Ok(model.forward(&input, job.interrupt()).map_err(|error| error.at_argument("x"))?.into())
+    Ok(model.forward(&x.tensor(&model)?, job.interrupt()).map_err(|error| error.at_argument("x"))?.into())
+}
+
+/// The probability of each class, for each image: [N, classes], from 0 to 1. They sum to 1 unless the classes are
+/// independent. A regression gives its values.
+///
+/// ```rhai
+/// probabilities(photo("chelsea")).max()
+/// ```
+#[define]
+fn probabilities(
+    job: &Job,
+    /// An image, or a tensor [N, channels, height, width] that is already in the network's input space.
+    x: Input,
+    #[options] network: &Network,
+) -> Result<TensorValue> {
+    let model = network.get(job)?;
+    let output = model.forward(&x.tensor(&model)?, job.interrupt()).map_err(|error| error.at_argument("x"))?;
+    Ok(model.answer().probabilities(&output)?.into())
 }

@@ -26,12 +26,13 @@ pub fn layer_table(model: &Model) -> Table {
     let mut table =
         Table::new(&["layer", "ordinal", "aliases", "operation", "output", "parameters", "receptive_field"]);
     for row in model.layers() {
-        let also: Vec<&str> = row.aliases.iter().filter(|alias| **alias != row.ordinal).map(String::as_str).collect();
+        let aliases: Vec<&str> =
+            row.aliases.iter().filter(|alias| **alias != row.ordinal).map(String::as_str).collect();
         let shape: Vec<String> = row.shape.iter().map(ToString::to_string).collect();
         table.rows.push(vec![
             row.name.into_value(),
             row.ordinal.into_value(),
-            also.join(" ").into_value(),
+            aliases.join(" ").into_value(),
             row.kind.into_value(),
             shape.join("×").into_value(),
             row.parameters.into_value(),

@@ -4,31 +4,39 @@ use std::path::Path;
 
 use crate::error::{Error, Kind, Result, did_you_mean};
 use crate::lang::{Context, Table, define};
-use crate::model::arguments::{model_names, weights_names};
-use crate::model::{ChannelOrder, Classes, Model, OnnxOptions, zoo};
+use crate::model::arguments::{ByChannel, ClassNames, Size, model_names, weights_names};
+use crate::model::{AnswerKind, Channels, Model, ModelOptions, Resize, zoo};
 
 /// A model by name or from a file, with the weights inside the program, those of a file, those of the hub, or none that
 /// were learned.
 ///
 /// A file of weights is safetensors, or what PyTorch's `torch.save` writes of a state dict (.pth); nothing in it is
-/// executed. Its parameters have torchvision's names, and the model takes torchvision's input: 224×224, RGB. The hub's
-/// files are fetched once and kept in the folder that Hugging Face's programs share (`HF_HOME`).
+/// executed. Its parameters have torchvision's names. The last layer may have any number of answers, as after
+/// fine-tuning, and the first one any number of channels. The hub's files are fetched once and kept in the folder that
+/// Hugging Face's programs share (`HF_HOME`).
 ///
 /// A `.percept` file is a whole model that `save` wrote. An `.onnx` file is a network that PyTorch, Keras or another
-/// program has exported; it holds neither the names of its classes nor how its input is made of an image, so these can be
-/// given: input = (pixel · range − mean) / std. If none of `mean`, `std` and `range` is given, they are torchvision's for
-/// ImageNet; else a mean that is not given is 0, a std 1, a range 1.
+/// program has exported; weights in a second file are read if that lies in the same folder or below it.
+///
+/// Neither a file of weights nor an ONNX file says how its input is made of an image and what its output means. What is
+/// found or assumed is shown with the model, and can be given: input = (pixel · range − mean) / std. If none of `mean`,
+/// `std` and `range` is given, they are torchvision's for ImageNet where images are in colour and nothing in the network
+/// speaks against it; else a mean that is not given is 0, a std 1, a range 1. A grey network takes the luminance of an image
+/// (Rec. 601).
+///
+/// The output is logits: a softmax or a sigmoid at the end of an ONNX file is left out, and `classify` and `probabilities`
+/// apply it.
 ///
 /// ```rhai
 /// model("squeezenet1_1")
 /// ```
 ///
 /// ```rhai
-/// model("squeezenet1_1", weights="random", seed=1)
+/// model("resnet18", weights="random", seed=1, classes=["left", "right"], size=[96, 64], mean=0.5, std=0.25)
 /// ```
 #[define(name = "model")]
 #[expect(clippy::too_many_arguments, reason = "they are the recipe's parts, given by keyword")]
-fn model_word(
+fn model_function(
     cx: &Context<'_>,
     /// The name of a network, of which "squeezenet1_1" is inside the program, or the path of an `.onnx` or `.percept` file.
     #[complete(model_names)]
@@ -41,63 +49,79 @@ fn model_word(
     /// The seed of random weights; without it, the next of the session's.
     #[default]
     seed: Option<u64>,
-    /// For `.onnx`: a file with the names of the classes, one a line; ImageNet's if there are 1,000 answers.
+    /// The names of the classes: a list, or a file with one a line. ImageNet's if there are 1,000 answers. A single
+    /// logit takes two names, those of 0 and of 1, or only that of 1.
     #[default]
     #[complete(|context| context.files(&["txt"]))]
-    classes: Option<String>,
-    /// For `.onnx`: what is subtracted from each channel, in the network's order and range.
+    classes: Option<ClassNames>,
+    /// What the output is: logits of one class among several ("softmax") or of independent ones ("sigmoid"),
+    /// "probabilities" already, or values ("regression"). Found from the last layer if not given; several numbers of a
+    /// linear layer are taken for a softmax's logits, one number for a sigmoid's.
     #[default]
-    mean: Option<Vec<f64>>,
-    /// For `.onnx`: what each channel is divided by then.
+    answer: Option<AnswerKind>,
+    /// What is subtracted from each channel, in the network's order and range: a number for all, or a list.
     #[default]
-    std: Option<Vec<f64>>,
-    /// For `.onnx`: the order in which it reads the channels, "rgb" (if not given) or "bgr".
+    mean: Option<ByChannel>,
+    /// What each channel is divided by then: a number for all, or a list.
     #[default]
-    order: Option<ChannelOrder>,
-    /// For `.onnx`: what white is before the mean is subtracted, 1 or 255.
+    std: Option<ByChannel>,
+    /// The order in which it reads the channels, "rgb" (if not given) or "bgr"; "grey" if there is one.
+    #[default]
+    order: Option<Channels>,
+    /// How many channels its input has, where the file leaves that open, or for random weights: 1 is grey, 3 colour.
+    #[default]
+    channels: Option<usize>,
+    /// What white is before the mean is subtracted, 1 or 255.
     #[default]
     range: Option<f64>,
-    /// For `.onnx`: height and width of its input, where the file leaves them open.
+    /// The size of its input in pixels, where the file leaves it open: a side, or [width, height].
     #[default]
-    size: Option<usize>,
+    size: Option<Size>,
+    /// How pictures get that size: "crop" cuts the margin off that torchvision does (256 pixels to 224), "cover" only
+    /// what does not fit, "stretch" nothing.
+    #[default]
+    resize: Option<Resize>,
 ) -> Result<Model> {
-    let given = classes.is_some() || order.is_some() || range.is_some() || size.is_some();
-    let given = given || mean.is_some() || std.is_some();
+    let options = ModelOptions {
+        classes: classes.map(ClassNames::read).transpose()?,
+        answer,
+        channels,
+        order,
+        mean: mean.map(|mean| mean.0),
+        std: std.map(|std| std.0),
+        range,
+        size: size.map(|size| [size.height, size.width]),
+        resize,
+    };
     let path = Path::new(&name);
-    if path.extension().is_some_and(|ending| ending == "onnx" || ending == "percept") {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    if matches!(ending.as_deref(), Some("onnx" | "percept")) {
         if weights.is_some() || seed.is_some() {
             let message = format!("`{name}` has its own weights");
             return Err(Error::new(Kind::Argument, message).at_argument("weights"));
         }
-        let classes = classes.map(|path| Classes::read(Path::new(&path)).map_err(|error| error.at_argument("classes")));
-        let options = OnnxOptions {
-            classes: classes.transpose()?,
-            mean: mean.map(|mean| three(&mean, "mean")).transpose()?,
-            std: std.map(|std| three(&std, "std")).transpose()?,
-            order,
-            range,
-            size,
-        };
-        return Model::open(path, given.then_some(&options)).map_err(|error| error.at_argument("name"));
-    }
-    if given {
-        let message = format!("`{name}` has its own classes and recipe");
-        return Err(Error::new(Kind::Argument, message).with_hint("those of an .onnx file can be given"));
+        let options = (!options.is_empty()).then_some(&options);
+        return Model::open(path, options).map_err(|error| error.at_argument("name"));
     }
     if seed.is_some() && weights.as_deref() != Some("random") {
         let error = Error::new(Kind::Argument, "model: only random weights have a seed");
         return Err(error.with_hint("give weights=\"random\" too, or leave out `seed`").at_argument("seed"));
     }
+    if matches!(weights.as_deref(), None | Some("hub")) && !options.is_empty() {
+        let message = format!("`{name}` has its own classes and recipe");
+        let hint = "those of an .onnx file, or of weights of your own, can be given";
+        return Err(Error::new(Kind::Argument, message).with_hint(hint));
+    }
     let found = match weights.as_deref() {
         None => Model::named(&name),
-        Some("random") => Model::untrained(&name, cx.seed(seed)),
+        Some("random") => Model::untrained(&name, cx.seed(seed), &options),
         Some("hub") => fetched(cx, &name),
-        Some(path) => {
-            Model::from_file(&name, Path::new(path)).map_err(|error| match did_you_mean(path, ["hub", "random"]) {
+        Some(path) => Model::from_file(&name, Path::new(path), &options).map_err(|error| {
+            match did_you_mean(path, ["hub", "random"]) {
                 Some(hint) if !Path::new(path).exists() => error.with_hint(hint),
                 _ => error,
-            })
-        }
+            }
+        }),
     };
     found.map_err(|error| error.at_argument("weights"))
 }
@@ -117,17 +141,6 @@ fn fetched(cx: &Context<'_>, name: &str) -> Result<Model> {
     })
 }
 
-/// One number per channel.
-fn three(numbers: &[f64], parameter: &str) -> Result<[f32; 3]> {
-    match numbers {
-        [red, green, blue] => Ok([*red as f32, *green as f32, *blue as f32]),
-        _ => {
-            let message = format!("`{parameter}` has {} numbers; there are 3 channels", numbers.len());
-            Err(Error::new(Kind::Argument, message).at_argument(parameter))
-        }
-    }
-}
-
 /// The networks that can be asked for by name.
 ///
 /// ```rhai
@@ -140,7 +153,8 @@ fn models() -> Result<Table> {
         let parameters = entry.graph()?.parameters();
         let count: usize = parameters.iter().map(|parameter| parameter.shape.iter().product::<usize>()).sum();
         let weights = if entry.name == Model::EMBEDDED { "in the program" } else { "weights=…" };
-        let size = format!("{0}×{0}", entry.recipe.size);
+        let recipe = entry.recipe();
+        let size = format!("{}×{}", recipe.width, recipe.height);
         table.rows.push(vec![
             entry.name.into(),
             i64::try_from(count).unwrap_or(i64::MAX).into(),

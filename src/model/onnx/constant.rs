@@ -42,6 +42,58 @@ impl Ints {
     fn list(values: Vec<i64>) -> Result<Self> {
         Self::new(vec![values.len()], values)
     }
+
+    /// The numbers at these places, each given by one index for every axis.
+    fn picked(&self, dims: Vec<usize>, source: impl Fn(&[usize]) -> Vec<usize>) -> Result<Self> {
+        let total = count(&dims).unwrap_or(0);
+        let mut values = Vec::with_capacity(total.min(MOST_INTS));
+        for at in 0..total {
+            let mut rest = at;
+            let mut index = vec![0; dims.len()];
+            for (index, size) in index.iter_mut().zip(&dims).rev() {
+                *index = rest % size;
+                rest /= size;
+            }
+            let flat = source(&index).iter().zip(&self.dims).fold(0, |flat, (index, size)| flat * size + index);
+            values.push(
+                self.values.get(flat).copied().ok_or_else(|| Error::new(Kind::File, "an index is beyond the end"))?,
+            );
+        }
+        Self::new(dims, values)
+    }
+
+    /// The axes in another order: axis `order[i]` becomes axis `i`.
+    fn transposed(&self, order: &[usize]) -> Result<Self> {
+        let dims = order.iter().map(|axis| self.dims[*axis]).collect();
+        self.picked(dims, |index| {
+            let mut source = vec![0; index.len()];
+            order.iter().zip(index).for_each(|(axis, at)| source[*axis] = *at);
+            source
+        })
+    }
+
+    /// Every `step`th part along one axis from `start` to before `end`, backwards if `step` is negative.
+    fn sliced(&self, axis: usize, start: i64, end: i64, step: i64) -> Result<Self> {
+        let size = self.dims[axis] as i64;
+        if step == 0 {
+            return Err(Error::new(Kind::File, "its step is 0"));
+        }
+        // where a walk backwards ends, before the first, is −1
+        let (low, high) = if step > 0 { (0, size) } else { (-1, size - 1) };
+        let bound = |at: i64| (if at < 0 { at.saturating_add(size) } else { at }).clamp(low, high);
+        let (start, end) = (bound(start), bound(end));
+        let mut places = Vec::new();
+        let mut at = start;
+        while (step > 0 && at < end) || (step < 0 && at > end) {
+            places.push(at as usize);
+            at = at.saturating_add(step);
+        }
+        let dims =
+            self.dims.iter().enumerate().map(|(at, size)| if at == axis { places.len() } else { *size }).collect();
+        self.picked(dims, |index| {
+            index.iter().enumerate().map(|(at, index)| if at == axis { places[*index] } else { *index }).collect()
+        })
+    }
 }
 
 fn too_many_ints(count: usize) -> Error {
@@ -110,9 +162,9 @@ impl Constant {
 
 fn read(tensor: &TensorProto<'_>) -> Result<Constant> {
     let fault = |message: String| Error::new(Kind::File, message);
-    if tensor.external {
-        return Err(fault("its values are in another file".into())
-            .with_hint("export the network into one file: `external_data=False` in PyTorch"));
+    if let Some(external) = tensor.external {
+        return Err(fault(format!("its values are in another file, `{}`", external.location))
+            .with_hint("open the network by its path, with that file beside it"));
     }
     let dims = tensor.dims.iter().map(|size| usize::try_from(*size)).collect::<Result<Vec<usize>, _>>();
     let dims = dims.map_err(|_| fault(format!("its shape {:?} has a negative size", tensor.dims)))?;
@@ -256,8 +308,7 @@ pub(super) fn fold(
                 pay(budget, tensor.dims())?;
                 Constant::Floats(tensor.permute(order)?.contiguous()?)
             }
-            Constant::Ints(ints) if ints.dims.len() < 2 => first.clone(),
-            Constant::Ints(_) => return Ok(None),
+            Constant::Ints(ints) => Constant::Ints(ints.transposed(&order(attributes.ints("perm"), ints.dims.len())?)?),
         },
         "Concat" => join(inputs, attributes.int("axis", 0), budget)?,
         "Gather" => match (first, second) {
@@ -269,16 +320,15 @@ pub(super) fn fold(
             }
             _ => return Ok(None),
         },
-        "Slice" => match first {
-            Constant::Ints(data) if data.dims.len() == 1 => {
-                let bound = |at: usize, name: &str, default: i64| {
-                    list(at, name).and_then(|list| list.first().copied()).unwrap_or(default)
-                };
-                if bound(4, "steps", 1) != 1 {
-                    return Ok(None);
+        "Slice" => match (first, list(1, "starts"), list(2, "ends")) {
+            (Constant::Ints(data), Some(starts), Some(ends)) if starts.len() == ends.len() => {
+                let axes = list(3, "axes").unwrap_or_else(|| (0..starts.len() as i64).collect());
+                let steps = list(4, "steps").unwrap_or_else(|| vec![1; starts.len()]);
+                let mut sliced = data.clone();
+                for (((start, end), axis), step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
+                    sliced = sliced.sliced(axis_of(*axis, data.dims.len())?, *start, *end, *step)?;
                 }
-                let range = range(bound(1, "starts", 0), bound(2, "ends", i64::MAX), data.values.len());
-                Constant::ints(data.values.get(range).unwrap_or_default().to_vec())?
+                Constant::Ints(sliced)
             }
             _ => return Ok(None),
         },
@@ -488,6 +538,29 @@ fn arithmetic(op: &str, a: &Ints, b: &Ints) -> Result<Ints> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_numbers_are_sliced_and_transposed() {
+        let ints = |dims: &[usize], values: &[i64]| Ints::new(dims.to_vec(), values.to_vec()).unwrap();
+        let table = ints(&[3, 2], &[0, 1, 10, 11, 20, 21]);
+        assert_eq!(*table.transposed(&[1, 0]).unwrap().values, [0, 10, 20, 1, 11, 21]);
+        // as tf.pad's sizes are turned round: [::-1]
+        let back = table.sliced(0, -1, i64::MIN, -1).unwrap();
+        assert_eq!((back.dims.as_slice(), &*back.values), (&[3, 2][..], &[20, 21, 10, 11, 0, 1][..]));
+        assert_eq!(*table.sliced(0, 0, i64::MAX, 2).unwrap().values, [0, 1, 20, 21]);
+        assert_eq!(*table.sliced(1, 1, 2, 1).unwrap().values, [1, 11, 21]);
+        assert_eq!(table.sliced(0, 2, 1, 1).unwrap().dims, [0, 2]);
+        // numpy: arange(10)[8:2:-3]
+        let line = ints(&[10], &(0..10).collect::<Vec<_>>());
+        assert_eq!(*line.sliced(0, 8, 2, -3).unwrap().values, [8, 5]);
+        assert_eq!(*line.sliced(0, 100, -100, -4).unwrap().values, [9, 5, 1]);
+        assert!(line.sliced(0, 0, 5, 0).is_err());
+        let cube = ints(&[2, 3, 4], &(0..24).collect::<Vec<_>>());
+        let turned = cube.transposed(&[2, 0, 1]).unwrap();
+        // numpy: arange(24).reshape(2, 3, 4).transpose(2, 0, 1)[3, 1, 2]
+        assert_eq!((turned.dims.as_slice(), turned.values[3 * 6 + 3 + 2]), (&[4, 2, 3][..], 23));
+        assert_eq!(turned.values[6], 1);
+    }
 
     #[test]
     fn shapes_are_worked_out() {

@@ -13,7 +13,8 @@ use super::value::{Map, Value};
 use crate::error::{Error, Kind, Result};
 use crate::model::bounds::{check_op, check_shape};
 use crate::model::graph::{NodeParts, ordinals};
-use crate::model::{Graph, Op, Weights};
+use crate::model::{AnswerKind, Channels, Graph, ModelOptions, Op, Weights};
+use crate::tensor::Activation;
 
 /// Bytes that constants may take beside those of the file.
 const SLACK: usize = 16 << 20;
@@ -24,27 +25,50 @@ const SHOWN: usize = 6;
 pub(super) struct Converted {
     pub graph: Graph,
     pub weights: Weights,
-    /// Height and width of the input.
-    pub size: usize,
-    /// Numbers of the answer.
+    /// Height of the input.
+    pub height: usize,
+    /// Width of the input.
+    pub width: usize,
+    /// Whether the file's input has its channels last.
+    pub channels_last: bool,
+    /// Whether the file's input is whole numbers.
+    pub bytes: bool,
+    /// Numbers of the output.
     pub outputs: usize,
+    /// What they are.
+    pub answer: AnswerKind,
+    /// Whether neither the last layers nor the options say so.
+    pub answer_assumed: bool,
 }
 
 /// What the file says about the picture.
 struct Input<'a> {
     name: &'a str,
     batch: usize,
-    channels: usize,
-    size: Option<usize>,
+    channels: Option<usize>,
+    height: Option<usize>,
+    width: Option<usize>,
     channels_last: bool,
+    bytes: bool,
 }
 
-/// Converts a parsed file. The sizes of the input are the file's where it fixes them, else `size`; constants that
-/// are computed may take as much memory as the file's `bytes`.
-pub(super) fn convert(model: ModelProto<'_>, size: Option<usize>, bytes: usize) -> Result<Converted> {
+/// Converts a parsed file. The sizes of the input are those of the options, else the file's where it fixes them, else
+/// 224; constants that are computed may take as much memory as the file's `bytes`.
+pub(super) fn convert(model: ModelProto<'_>, options: &ModelOptions, bytes: usize) -> Result<Converted> {
     let mut graph = model.graph.ok_or_else(|| Error::new(Kind::File, "not an ONNX model: it has no graph"))?;
     let input = input(&graph)?;
-    let size = size.or(input.size).unwrap_or(224);
+    let channels = match (input.channels, options.channels) {
+        (Some(own), Some(given)) if own != given => {
+            let message = format!("`channels` is {given}, but the file's input has {own}");
+            return Err(Error::new(Kind::Argument, message).at_argument("channels"));
+        }
+        (own, given) => own.or(given).or(options.order.map(Channels::count)).unwrap_or(3),
+    };
+    // where only one side is fixed, images are square
+    let [height, width] = options.size.unwrap_or_else(|| {
+        let side = |own: Option<usize>, other: Option<usize>| own.or(other).unwrap_or(224);
+        [side(input.height, input.width), side(input.width, input.height)]
+    });
     let output = output(&graph)?;
 
     let scalars = scalars(&graph);
@@ -66,15 +90,19 @@ pub(super) fn convert(model: ModelProto<'_>, size: Option<usize>, bytes: usize) 
         repeated: HashMap::new(),
         weights: BTreeMap::new(),
         budget: bytes.saturating_add(SLACK),
+        ends_in_log_softmax: false,
     };
-    let shape = vec![input.channels, size, size];
+    let shape = vec![channels, height, width];
     let id = converter.start(shape, input.name)?;
     let picture = if input.channels_last { Map::channels_last(id) } else { Map::channels_first(id) };
     converter.values.insert(input.name, Value::Map(picture));
     for node in nodes {
         converter.node(node).map_err(|error| error.context(format!("node `{}` ({})", title(node), node.op)))?;
     }
-    converter.finish(output, size)
+    let finished = converter.finish(output, options.answer)?;
+    let (channels_last, bytes) = (input.channels_last, input.bytes);
+    let Finished { graph, weights, outputs, answer, answer_assumed } = finished;
+    Ok(Converted { graph, weights, height, width, channels_last, bytes, outputs, answer, answer_assumed })
 }
 
 /// The one input that is not a constant, and what its shape says.
@@ -103,17 +131,19 @@ fn input<'a>(graph: &GraphProto<'a>) -> Result<Input<'a>> {
         },
     };
     let (batch, first, second, third) = (known(batch)?, known(first)?, known(second)?, known(third)?);
-    let colours = |size: Option<usize>| matches!(size, Some(1 | 3));
+    let colours = |size: Option<usize>| matches!(size, Some(1 | 3 | 4));
     let channels_last = colours(third) && !colours(first);
     let (channels, height, width) = if channels_last { (third, first, second) } else { (first, second, third) };
-    let size = match (height, width) {
-        (Some(height), Some(width)) if height != width => {
-            let message = format!("the input `{}` is {width}×{height} pixels", input.name);
-            return Err(fault(message).with_hint("only square inputs are supported"));
+    // whole numbers are taken for the bytes of a picture, but those of a quantized network are not
+    let bytes = match input.element_type {
+        0 | 1 | 10 | 11 | 16 => false,
+        2 | 4..=7 | 12 | 13 => true,
+        other => {
+            let message = format!("the input `{}` has element type {other} of ONNX's list", input.name);
+            return Err(fault(message).with_hint("a network takes floats, or whole numbers from 0 to 255 (uint8)"));
         }
-        (height, width) => height.or(width),
     };
-    Ok(Input { name: input.name, batch: batch.unwrap_or(1), channels: channels.unwrap_or(3), size, channels_last })
+    Ok(Input { name: input.name, batch: batch.unwrap_or(1), channels, height, width, channels_last, bytes })
 }
 
 /// The name of the one output.
@@ -235,6 +265,8 @@ pub(super) struct Converter<'a> {
     /// Parameters by name, each with what was done to the file's tensor of that name.
     weights: BTreeMap<String, (String, Tensor)>,
     pub(super) budget: usize,
+    /// Whether the softmax at the end is the logarithm of one.
+    pub(super) ends_in_log_softmax: bool,
 }
 
 impl<'a> Converter<'a> {
@@ -360,7 +392,7 @@ impl<'a> Converter<'a> {
     }
 
     /// The graph up to the output, without what nothing reads.
-    fn finish(mut self, output: &str, size: usize) -> Result<Converted> {
+    fn finish(mut self, output: &str, wanted: Option<AnswerKind>) -> Result<Finished> {
         let fault = |message: &str| Error::new(Kind::File, format!("the graph's output `{output}` {message}"));
         let Some(Value::Map(map)) = self.values.get(output) else {
             return Err(fault("does not depend on the input"));
@@ -368,11 +400,7 @@ impl<'a> Converter<'a> {
         if map.flattened.is_some() {
             return Err(fault("is flattened channels last"));
         }
-        let mut last = map.id;
-        // answers are logits: who wants probabilities takes their softmax
-        if self.drafts[last].op == Op::Softmax {
-            last = self.drafts[last].inputs[0];
-        }
+        let (mut last, found) = self.before_probabilities(map.id, wanted)?;
         if last == 0 {
             return Err(fault("is the input"));
         }
@@ -404,8 +432,54 @@ impl<'a> Converter<'a> {
         let read: HashSet<String> = graph.parameters().into_iter().map(|parameter| parameter.name).collect();
         let weights = self.weights.into_iter().filter(|(name, _)| read.contains(name));
         let weights = Weights::new(weights.map(|(name, (_, tensor))| (name, tensor)))?;
-        Ok(Converted { graph, weights, size, outputs })
+        let answer = found.or(wanted).unwrap_or(AnswerKind::of(outputs));
+        // several outputs of a linear layer are hardly anything but logits
+        let answer_assumed = found.or(wanted).is_none() && outputs == 1;
+        Ok(Finished { graph, weights, outputs, answer, answer_assumed })
     }
+
+    /// The node before the softmax or the sigmoid that a network ends in, and which of both it is: a model's output is
+    /// logits. If the user wants the output read otherwise, nothing is left out.
+    fn before_probabilities(&self, last: usize, wanted: Option<AnswerKind>) -> Result<(usize, Option<AnswerKind>)> {
+        let mut at = last;
+        // other shapes of the same numbers
+        while matches!(self.drafts[at].op, Op::Flatten | Op::Unflatten(_) | Op::Dropout) {
+            let before = self.drafts[at].inputs[0];
+            let row = |shape: &[usize]| shape.iter().skip(1).all(|size| *size == 1);
+            if !row(&self.drafts[before].shape) {
+                break;
+            }
+            at = before;
+        }
+        let (found, name) = match self.drafts[at].op {
+            Op::Softmax => (AnswerKind::Softmax, "softmax"),
+            Op::Activation(Activation::Sigmoid) => (AnswerKind::Sigmoid, "sigmoid"),
+            _ => return Ok((last, None)),
+        };
+        match wanted {
+            Some(AnswerKind::Regression) if !self.ends_in_log_softmax => Ok((last, wanted)),
+            Some(AnswerKind::Regression) => {
+                let message = "the network ends in a log-softmax, whose values are those of classes";
+                Err(Error::new(Kind::Argument, message).with_hint("leave `answer` out").at_argument("answer"))
+            }
+            Some(AnswerKind::Softmax | AnswerKind::Sigmoid) if wanted != Some(found) => {
+                let message = format!("the network ends in a {name}");
+                Err(Error::new(Kind::Argument, message)
+                    .with_hint(format!("leave `answer` out, or give \"{name}\" or \"regression\""))
+                    .at_argument("answer"))
+            }
+            _ => Ok((self.drafts[at].inputs[0], Some(found))),
+        }
+    }
+}
+
+/// A graph with its weights.
+struct Finished {
+    graph: Graph,
+    weights: Weights,
+    outputs: usize,
+    answer: AnswerKind,
+    answer_assumed: bool,
 }
 
 /// `conv2` is the second convolution of every network: a node that has such a name without being that is renamed.

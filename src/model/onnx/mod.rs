@@ -7,72 +7,74 @@
 mod attributes;
 mod constant;
 mod convert;
+mod external;
 mod fuse;
 mod operators;
 mod proto;
+mod scaling;
 mod value;
 
-use super::{ChannelOrder, Classes, InputRecipe, Model, ResizeRule};
-use crate::error::{Error, Kind, Result};
+use std::path::Path;
 
-/// What an ONNX file does not say about its network.
-#[derive(Clone, Debug, Default)]
-pub struct OnnxOptions {
-    /// The names of its answers; those of ImageNet if there are 1,000, numbers else.
-    pub classes: Option<Classes>,
-    /// Mean per channel, in the network's order and range. If neither mean nor divisor nor range is given they are
-    /// torchvision's; else what is missing changes nothing.
-    pub mean: Option<[f32; 3]>,
-    /// Divisor per channel.
-    pub std: Option<[f32; 3]>,
-    /// Order of the channels, red first if missing.
-    pub order: Option<ChannelOrder>,
-    /// What white is before the mean is subtracted: 1, or 255.
-    pub range: Option<f64>,
-    /// Height and width of its input; the file's if missing, or 224 if the file leaves it open.
-    pub size: Option<usize>,
-}
+use self::convert::Converted;
+use super::{Answer, Channels, FileLayout, InputRecipe, Model, ModelOptions, Numbers, ResizeRule};
+use crate::error::Result;
+
+/// From this size on it is assumed that images are cut as torchvision does it for ImageNet: 256 pixels to 224.
+const CROPPED: usize = 224;
 
 impl Model {
-    /// A network from the bytes of an `.onnx` file. Its nodes keep their names, and so do its parameters; a softmax at
-    /// the end is left out, since a model's answers are logits.
+    /// A network from the bytes of an `.onnx` file. Its nodes keep their names, and so do its parameters. A softmax or a
+    /// sigmoid at the end is left out, since a model's output is logits; [`Model::answer`] knows it.
+    ///
+    /// What the options leave open is found from the network: a uint8 input takes whole numbers from 0 to 255, a network
+    /// that begins with a division by 255 takes 0 to 255, one that begins with a normalisation of 0 to 1 takes that. Where
+    /// nothing is known, colour images are normalised as torchvision's for ImageNet if channels come first, and
+    /// are 0 to 1 as they are if they come last (Keras) or if there is one channel; the recipe then says that it is
+    /// assumed.
     ///
     /// # Errors
     /// The file is damaged, is no image classifier in one piece, or has an operator that is not supported; or the
     /// options do not fit the network.
-    pub fn from_onnx(name: &str, bytes: &[u8], options: &OnnxOptions) -> Result<Self> {
-        let converted = convert::convert(proto::parse(bytes)?, options.size, bytes.len())?;
-        let classes = match &options.classes {
-            Some(classes) if classes.len() != converted.outputs => {
-                let message =
-                    format!("there are {} class names, the network has {} answers", classes.len(), converted.outputs);
-                return Err(Error::new(Kind::File, message)
-                    .with_hint("one name a line, in the network's order")
-                    .at_argument("classes"));
-            }
-            Some(classes) => classes.clone(),
-            None if converted.outputs == 1000 => Classes::imagenet(),
-            None => Classes::numbered(converted.outputs),
-        };
-        Self::new(name, converted.graph, converted.weights, classes, options.recipe(converted.size)?)
+    pub fn from_onnx(name: &str, bytes: &[u8], options: &ModelOptions) -> Result<Self> {
+        Self::from_onnx_in(None, name, bytes, options)
+    }
+
+    /// The same for a file in a folder, from which weights in further files are read.
+    pub(super) fn from_onnx_in(
+        folder: Option<&Path>,
+        name: &str,
+        bytes: &[u8],
+        options: &ModelOptions,
+    ) -> Result<Self> {
+        let mut proto = proto::parse(bytes)?;
+        let files = external::read(&proto, folder)?;
+        external::fill(&mut proto, &files)?;
+        let size = bytes.len().saturating_add(files.values().map(Vec::len).sum());
+        let converted = convert::convert(proto, options, size)?;
+        let recipe = options.recipe(recipe(&converted)?)?;
+        let answer = Answer::new(converted.answer, options.classes.clone(), converted.outputs)?;
+        let answer = answer.assumed(converted.answer_assumed);
+        Self::new(name, converted.graph, converted.weights, answer, recipe)
     }
 }
 
-impl OnnxOptions {
-    fn recipe(&self, size: usize) -> Result<InputRecipe> {
-        // torchvision's, unless something else is said: then what is not said does nothing
-        let torchvision = self.mean.is_none() && self.std.is_none() && self.range.is_none();
-        let (mean, std) =
-            if torchvision { ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]) } else { ([0.0; 3], [1.0; 3]) };
-        let recipe = InputRecipe {
-            size,
-            order: self.order.unwrap_or(ChannelOrder::Rgb),
-            range: self.range.unwrap_or(1.0),
-            mean: self.mean.unwrap_or(mean),
-            std: self.std.unwrap_or(std),
-            resize: ResizeRule::CenterCrop { shorter: size.saturating_mul(256) / 224 },
-        };
-        recipe.check()?;
-        Ok(recipe)
-    }
+/// The input of a network as far as its file tells.
+fn recipe(converted: &Converted) -> Result<InputRecipe> {
+    let Converted { graph, weights, height, width, channels_last, bytes, .. } = converted;
+    let channels = Channels::of(graph.input_channels());
+    let plain = InputRecipe::plain(channels, *height, *width);
+    let layout = if *channels_last { FileLayout::ChannelsLast } else { FileLayout::ChannelsFirst };
+    let white = if *bytes { Some(255.0) } else { scaling::white(graph, weights)? };
+    let own = match white {
+        Some(range) => InputRecipe { range, ..plain },
+        None if channels == Channels::Rgb && !channels_last => {
+            InputRecipe { assumed: true, ..InputRecipe::torchvision().resized(*height, *width) }
+        }
+        None => InputRecipe { assumed: true, ..plain },
+    };
+    let side = (*height).min(*width);
+    let shorter = if side >= CROPPED && !channels_last { side * 256 / 224 } else { side };
+    let numbers = if *bytes { Numbers::Byte } else { Numbers::Float };
+    Ok(InputRecipe { resize: ResizeRule::CenterCrop { shorter }, layout, numbers, ..own })
 }

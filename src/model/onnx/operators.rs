@@ -15,7 +15,7 @@ use crate::tensor::{Activation, Conv2dParams, LocalResponseNorm, Pool2dParams};
 /// The operators that are read, as an error lists them.
 const SUPPORTED: &str = "Add, AveragePool, BatchNormalization, Cast, Clip, Concat, Constant, Conv, Div, Dropout, Flatten, \
     Gather, Gelu, Gemm, GlobalAveragePool, GlobalMaxPool, HardSigmoid, HardSwish, Identity, LeakyRelu, LRN, MatMul, \
-    MaxPool, Mul, Pad, PRelu, ReduceMean, Relu, Reshape, Shape, Sigmoid, Slice, Softmax, Split, Squeeze, Sub, Sum, Tanh, \
+    MaxPool, Mul, Pad, PRelu, ReduceMax, ReduceMean, Relu, Reshape, Shape, Sigmoid, Slice, Softmax, Split, Squeeze, Sub, Sum, Tanh, \
     Transpose, Unsqueeze; and arithmetic on constants";
 
 /// The most channels that a Gather picks one by one.
@@ -73,11 +73,9 @@ impl<'a> Converter<'a> {
             }
             "GlobalMaxPool" => {
                 let x = self.image(self.map(node, inputs, 0)?.clone(), node)?;
-                let kernel = [self.drafts[x].shape[1], self.drafts[x].shape[2]];
-                let params = Pool2dParams { kernel, ..Pool2dParams::new(1, 1, 0) };
-                Map::channels_first(self.add(node, Op::MaxPool2d(params), &[x])?)
+                Map::channels_first(self.add(node, self.global_max_pool(x), &[x])?)
             }
-            "ReduceMean" => self.mean(node, attributes, inputs)?,
+            "ReduceMean" | "ReduceMax" => self.reduce(node, attributes, inputs)?,
             "Pad" => self.pad(node, attributes, inputs)?,
             "Concat" => self.concat(node, attributes, inputs)?,
             "Add" | "Sum" | "Sub" | "Mul" | "Div" => self.arithmetic(node, inputs)?,
@@ -426,6 +424,13 @@ impl<'a> Converter<'a> {
     }
 
     fn softmax(&mut self, node: &NodeProto<'a>, attributes: &Attributes<'_>, inputs: Inputs<'_>) -> Result<Map> {
+        if node.op == "LogSoftmax" {
+            // its softmax is that of its input, so at the end it can be left out as a softmax is
+            if node.outputs.first().is_some_and(|output| self.readers.contains_key(output)) {
+                return Err(fault("it stands within the network").with_hint("at the end of a network it is supported"));
+            }
+            self.ends_in_log_softmax = true;
+        }
         let map = self.map(node, inputs, 0)?.clone();
         let dims = self.dims(&map);
         let old = self.opset < 13;
@@ -462,7 +467,13 @@ impl<'a> Converter<'a> {
         Ok(Map::channels_first(self.add(node, op, &[x])?))
     }
 
-    fn mean(&mut self, node: &NodeProto<'a>, attributes: &Attributes<'_>, inputs: Inputs<'_>) -> Result<Map> {
+    /// The largest value of each channel, whose window is the whole image.
+    fn global_max_pool(&self, x: usize) -> Op {
+        let size = |axis: usize| self.drafts[x].shape.get(axis).copied().unwrap_or(1);
+        Op::MaxPool2d(Pool2dParams { kernel: [size(1), size(2)], ..Pool2dParams::new(1, 1, 0) })
+    }
+
+    fn reduce(&mut self, node: &NodeProto<'a>, attributes: &Attributes<'_>, inputs: Inputs<'_>) -> Result<Map> {
         let map = self.map(node, inputs, 0)?.clone();
         let rank = map.axes.len() + 1;
         let axes = self.list(inputs, 1, attributes, "axes")?.unwrap_or_default();
@@ -481,10 +492,11 @@ impl<'a> Converter<'a> {
             && !axes.contains(&0)
             && left.iter().all(|axis| *axis == 0 || shape[*axis] == 1);
         if !whole || !left.contains(&0) {
-            return Err(fault(format!("it averages the axes {axes:?} of {:?}", self.with_batch(&map)))
-                .with_hint("only the mean over height and width is supported"));
+            return Err(fault(format!("it reduces the axes {axes:?} of {:?}", self.with_batch(&map)))
+                .with_hint("only the mean and the maximum over height and width are supported"));
         }
-        let pooled = self.add(node, Op::GLOBAL_AVG_POOL, &[map.id])?;
+        let op = if node.op == "ReduceMax" { self.global_max_pool(map.id) } else { Op::GLOBAL_AVG_POOL };
+        let pooled = self.add(node, op, &[map.id])?;
         if attributes.int("keepdims", 1) != 0 {
             return Ok(map.with_id(pooled));
         }
@@ -693,7 +705,8 @@ impl<'a> Converter<'a> {
             _ => unsqueezed(&before, &self.list(inputs, 1, attributes, "axes")?.unwrap_or_default())?,
         };
         match after.split_first() {
-            Some((first, dims)) if *first == batch && !dims.is_empty() => self.view(node, inputs, dims),
+            // one number for each image may lose its axis
+            Some((first, dims)) if *first == batch => self.view(node, inputs, dims),
             _ => Err(fault(format!("it mixes the images of a batch: {before:?} to {after:?}"))),
         }
     }

@@ -56,6 +56,8 @@ pub(super) struct ValueProto<'a> {
     pub name: &'a str,
     /// Sizes, the ones that are not fixed as none; none at all if the file doesn't say.
     pub dims: Option<Vec<Option<i64>>>,
+    /// The number of the elements' type in ONNX's list; 0 if the file doesn't say.
+    pub element_type: i64,
 }
 
 /// Numbers, in whichever field the writer put them.
@@ -68,8 +70,19 @@ pub(super) struct TensorProto<'a> {
     pub floats: Vec<f32>,
     pub ints: Vec<i64>,
     pub doubles: Vec<f64>,
-    /// Whether its values are in another file.
-    pub external: bool,
+    /// Where its values are, if they are in another file.
+    pub external: Option<External<'a>>,
+}
+
+/// A part of another file.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct External<'a> {
+    /// The file, relative to the folder of the network.
+    pub location: &'a str,
+    /// Where the values begin, in bytes.
+    pub offset: u64,
+    /// How many bytes they take; up to the file's end if it is not said.
+    pub length: Option<u64>,
 }
 
 /// Reads the bytes of an `.onnx` file.
@@ -154,6 +167,7 @@ fn attribute<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<AttributeProto<
 fn tensor<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<TensorProto<'a>> {
     budget.spend(size_of::<TensorProto<'_>>())?;
     let mut tensor = TensorProto::default();
+    let (mut external, mut elsewhere) = (External::default(), false);
     for field in Fields(bytes) {
         match field? {
             (1, value) => value.ints(&mut tensor.dims, budget)?,
@@ -164,11 +178,35 @@ fn tensor<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<TensorProto<'a>> {
             (8, value) => tensor.name = value.text()?,
             (9, value) => tensor.raw = Some(value.bytes()?),
             (10, value) => value.doubles(&mut tensor.doubles, &mut Budget(usize::MAX))?,
-            (14, value) => tensor.external = value.int()? == 1,
+            (13, value) => external.set(value.bytes()?)?,
+            (14, value) => elsewhere = value.int()? == 1,
             _ => {}
         }
     }
+    tensor.external = elsewhere.then_some(external);
     Ok(tensor)
+}
+
+impl<'a> External<'a> {
+    /// Takes one entry, a pair of texts.
+    fn set(&mut self, bytes: &'a [u8]) -> Result<()> {
+        let (mut key, mut text) = ("", "");
+        for field in Fields(bytes) {
+            match field? {
+                (1, value) => key = value.text()?,
+                (2, value) => text = value.text()?,
+                _ => {}
+            }
+        }
+        let number = || text.parse().map_err(|_| damaged("where values are in another file is no number"));
+        match key {
+            "location" => self.location = text,
+            "offset" => self.offset = number()?,
+            "length" => self.length = Some(number()?),
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 fn value_info<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<ValueProto<'a>> {
@@ -176,7 +214,10 @@ fn value_info<'a>(bytes: &'a [u8], budget: &mut Budget) -> Result<ValueProto<'a>
     for field in Fields(bytes) {
         match field? {
             (1, value) => info.name = value.text()?,
-            (2, value) => info.dims = dims(value.bytes()?, budget)?,
+            (2, value) => {
+                info.dims = dims(value.bytes()?, budget)?;
+                info.element_type = element_type(value.bytes()?)?;
+            }
             _ => {}
         }
     }
@@ -199,6 +240,17 @@ fn dims(bytes: &[u8], budget: &mut Budget) -> Result<Option<Vec<Option<i64>>>> {
         budget.push(&mut dims, |_| Ok(size))?;
     }
     Ok(Some(dims))
+}
+
+/// The type of the elements of a TypeProto, if it is a tensor's.
+fn element_type(bytes: &[u8]) -> Result<i64> {
+    let mut found = 0;
+    for field in Fields(message(bytes, 1)?.unwrap_or_default()) {
+        if let (1, value) = field? {
+            found = value.int()?;
+        }
+    }
+    Ok(found)
 }
 
 /// The last message with this number.

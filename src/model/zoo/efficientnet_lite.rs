@@ -7,7 +7,7 @@
 use super::CLASSES;
 use super::layers::{Conv, conv};
 use crate::error::Result;
-use crate::model::{Builder, ChannelOrder, Graph, InputRecipe, NodeId, Op, ResizeRule};
+use crate::model::{Builder, Graph, InputRecipe, NodeId, Op};
 
 const EPS: f64 = 1e-3;
 
@@ -47,14 +47,9 @@ pub(super) fn efficientnet_lite0() -> Result<Graph> {
 
 /// The input that the TensorFlow team trained with (`MEAN_RGB` 127, `STDDEV_RGB` 128). The package's own example has
 /// torchvision's mean and deviation instead, with which the same weights recognise fewer pictures.
-pub(super) const RECIPE: InputRecipe = InputRecipe {
-    size: 224,
-    order: ChannelOrder::Rgb,
-    range: 255.0,
-    mean: [127.0; 3],
-    std: [128.0; 3],
-    resize: ResizeRule::CenterCrop { shorter: 256 },
-};
+pub(super) fn recipe() -> InputRecipe {
+    InputRecipe { range: 255.0, mean: vec![127.0; 3], std: vec![128.0; 3], ..InputRecipe::torchvision() }
+}
 
 /// An inverted residual: to more channels, each of them alone, to few again; the input is added where the shapes agree.
 fn block(

@@ -14,19 +14,21 @@ pub mod squeezenet;
 mod vgg;
 
 use self::resnet::Block;
-use super::{ChannelOrder, Classes, Graph, InputRecipe, Model, ResizeRule, Weights};
-use crate::error::Result;
+use super::{Answer, AnswerKind, Graph, InputRecipe, Model, ModelOptions, Op, ResizeRule, Weights};
+use crate::error::{Error, Kind, Result};
 
 /// The answers of every network here.
-const CLASSES: usize = 1000;
+pub const CLASSES: usize = 1000;
+
+/// More answers or channels than this are no sizes of a network.
+const LARGEST: usize = 1 << 20;
 
 /// A network that can be asked for by name.
 #[derive(Debug)]
 pub struct Entry {
     /// Its name, torchvision's.
     pub name: &'static str,
-    /// The input of its published ImageNet weights.
-    pub recipe: InputRecipe,
+    recipe: fn() -> InputRecipe,
     /// The layers that methods look at if none is given.
     pub layers: DefaultLayers,
     build: fn() -> Result<Graph>,
@@ -59,12 +61,12 @@ pub const ENTRIES: &[Entry] = &[
     network("squeezenet1_0", squeezenet::squeezenet1_0, ["fire7", "fire9"]),
     network("squeezenet1_1", squeezenet::squeezenet1_1, ["fire7", "fire9"]),
     Entry {
-        recipe: CENTRED,
+        recipe: centred,
         ignored: &["aux1.", "aux2."],
         ..network("googlenet", googlenet::googlenet, ["inception4c", "inception5b"])
     },
     Entry {
-        recipe: InputRecipe { size: 299, resize: ResizeRule::CenterCrop { shorter: 342 }, ..CENTRED },
+        recipe: || InputRecipe { resize: ResizeRule::CenterCrop { shorter: 342 }, ..centred().resized(299, 299) },
         ignored: &["AuxLogits."],
         ..network("inception_v3", inception::inception_v3, ["Mixed_6b", "Mixed_7c"])
     },
@@ -80,7 +82,7 @@ pub const ENTRIES: &[Entry] = &[
         ..network("densenet121", densenet::densenet121, ["denseblock3", "features.norm5"])
     },
     Entry {
-        recipe: efficientnet_lite::RECIPE,
+        recipe: efficientnet_lite::recipe,
         ..network("efficientnet_lite0", efficientnet_lite::efficientnet_lite0, ["blocks_10", "_bn1"])
     },
 ];
@@ -101,21 +103,13 @@ pub fn find(name: &str) -> Option<&'static Entry> {
     ENTRIES.iter().find(|entry| entry.name == name)
 }
 
-/// The input of most of torchvision's ImageNet weights.
-pub const TORCHVISION: InputRecipe = InputRecipe {
-    size: 224,
-    order: ChannelOrder::Rgb,
-    range: 1.0,
-    mean: [0.485, 0.456, 0.406],
-    std: [0.229, 0.224, 0.225],
-    resize: ResizeRule::CenterCrop { shorter: 256 },
-};
-
 /// The input of torchvision's inception networks: what its `transform_input` makes of the above is pixels from −1 to 1.
-const CENTRED: InputRecipe = InputRecipe { mean: [0.5; 3], std: [0.5; 3], ..TORCHVISION };
+fn centred() -> InputRecipe {
+    InputRecipe { mean: vec![0.5; 3], std: vec![0.5; 3], ..InputRecipe::torchvision() }
+}
 
 const fn network(name: &'static str, build: fn() -> Result<Graph>, [dream, cam]: [&'static str; 2]) -> Entry {
-    Entry { name, recipe: TORCHVISION, layers: DefaultLayers { dream, cam }, build, ignored: &[], renamed: &[] }
+    Entry { name, recipe: InputRecipe::torchvision, layers: DefaultLayers { dream, cam }, build, ignored: &[], renamed: &[] }
 }
 
 impl Entry {
@@ -124,12 +118,71 @@ impl Entry {
         (self.build)()
     }
 
-    /// The network with these weights, its recipe and the classes of ImageNet.
+    /// The input of its published ImageNet weights.
+    pub fn recipe(&self) -> InputRecipe {
+        (self.recipe)()
+    }
+
+    /// What it computes with another number of answers, or of channels of its input.
     ///
     /// # Errors
-    /// The weights do not fit: every fault is named.
-    pub fn model(&self, weights: Weights) -> Result<Model> {
-        Model::new(self.name, self.graph()?, self.adopt(weights)?, Classes::imagenet(), self.recipe.clone())
+    /// The network cannot be built.
+    pub fn graph_for(&self, answers: usize, channels: usize) -> Result<Graph> {
+        let graph = self.graph()?;
+        if (answers, channels) == (CLASSES, graph.input_channels()) {
+            return Ok(graph);
+        }
+        let mut parts = graph.to_parts();
+        let mut stem = true;
+        for part in &mut parts {
+            match &mut part.op {
+                Op::Input { channels: own } => *own = channels,
+                Op::Conv2d(conv) if std::mem::take(&mut stem) => conv.in_channels = channels,
+                _ => {}
+            }
+        }
+        match parts.iter_mut().rev().find(|part| !part.op.parameters().is_empty()).map(|part| &mut part.op) {
+            Some(Op::Linear(linear)) => linear.out_features = answers,
+            Some(Op::Conv2d(conv)) => conv.out_channels = answers,
+            _ => return Err(Error::new(Kind::Internal, format!("{} does not end in a linear layer", self.name))),
+        }
+        Graph::from_parts(parts)
+    }
+
+    /// The network with these weights. As many answers as the last layer has weights for, and as many channels as the
+    /// first one; recipe and classes are those of ImageNet, or those given.
+    ///
+    /// # Errors
+    /// The weights do not fit: every fault is named. Or the options do not fit the network.
+    pub fn model(&self, weights: Weights, options: &ModelOptions) -> Result<Model> {
+        let weights = self.adopt(weights)?;
+        let parameters = self.graph()?.parameters();
+        let size = |name: Option<&str>, axis: usize| {
+            let found =
+                name.and_then(|name| weights.get(name).ok()).and_then(|tensor| tensor.dims().get(axis).copied());
+            found.filter(|size| (1..=LARGEST).contains(size))
+        };
+        let last = parameters.iter().rev().find(|parameter| parameter.name.ends_with(".weight"));
+        let answers = size(last.map(|parameter| parameter.name.as_str()), 0).unwrap_or(CLASSES);
+        let channels = size(parameters.first().map(|parameter| parameter.name.as_str()), 1);
+        let channels = channels.or(options.channels).unwrap_or(3);
+        let graph = self.graph_for(answers, channels)?;
+        if let Some(given) = options.channels.filter(|given| *given != channels) {
+            let message = format!("`channels` is {given}, but the first layer of the weights takes {channels}");
+            return Err(Error::new(Kind::Argument, message).at_argument("channels"));
+        }
+        let own = if channels == 3 {
+            self.recipe()
+        } else {
+            // nobody publishes how such a network was trained
+            let published = self.recipe();
+            let plain = InputRecipe::plain(super::Channels::of(channels), published.height, published.width);
+            InputRecipe { resize: published.resize, assumed: true, ..plain }
+        };
+        let kind = options.answer.unwrap_or(AnswerKind::of(answers));
+        let answer = Answer::new(kind, options.classes.clone(), answers)?;
+        let answer = answer.assumed(options.answer.is_none() && answers == 1);
+        Model::new(self.name, graph, weights, answer, options.recipe(own)?)
     }
 
     /// The weights of a published file as the graph names them, without what only serves training: auxiliary
@@ -165,7 +218,7 @@ mod tests {
         for entry in ENTRIES {
             assert_eq!(find(entry.name).unwrap().name, entry.name);
             let graph = entry.graph().unwrap();
-            let image = [3, entry.recipe.size, entry.recipe.size];
+            let image = [3, entry.recipe().height, entry.recipe().width];
             assert_eq!(graph.shapes(image, graph.output()).unwrap().pop().unwrap(), [CLASSES], "{}", entry.name);
         }
         assert!(find("resnet19").is_none());
@@ -218,18 +271,20 @@ mod tests {
 
     #[test]
     fn recipes_are_those_of_the_published_weights() {
-        let recipe = |name: &str| find(name).unwrap().recipe.clone();
-        assert_eq!(recipe("resnet50"), TORCHVISION);
+        let recipe = |name: &str| find(name).unwrap().recipe();
+        let torchvision = InputRecipe::torchvision();
+        assert_eq!(recipe("resnet50"), torchvision);
         // not the Caffe weights inside the binary
-        assert_eq!(recipe("squeezenet1_1"), TORCHVISION);
+        assert_eq!(recipe("squeezenet1_1"), torchvision);
         let inception = recipe("inception_v3");
-        assert_eq!((inception.size, inception.resize), (299, ResizeRule::CenterCrop { shorter: 342 }));
+        assert_eq!((inception.height, inception.width), (299, 299));
+        assert_eq!(inception.resize, ResizeRule::CenterCrop { shorter: 342 });
 
         // torchvision: normalize, then transform_input
         let pixels = Tensor::new(&[0.2f32, 0.5, 0.9], &Device::Cpu).unwrap().reshape((1, 3, 1, 1)).unwrap();
         let input = recipe("googlenet").to_input(&pixels).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         for (i, pixel) in [0.2f32, 0.5, 0.9].into_iter().enumerate() {
-            let (mean, std) = (TORCHVISION.mean[i], TORCHVISION.std[i]);
+            let (mean, std) = (torchvision.mean[i], torchvision.std[i]);
             let truth = (pixel - mean) / std * (std / 0.5) + (mean - 0.5) / 0.5;
             assert!((input[i] - truth).abs() < 1e-6, "{} {truth}", input[i]);
         }
@@ -257,6 +312,23 @@ mod tests {
         assert!(error.message().contains("the network has no `AuxLogits.fc.weight` [1]"), "{error}");
         let error = accepts("resnet18", &["aux1.fc.weight"]).unwrap_err();
         assert!(error.message().contains("aux1.fc.weight"), "{error}");
+    }
+
+    #[test]
+    fn a_head_of_another_size_is_found_from_the_weights() {
+        for entry in ENTRIES {
+            let graph = entry.graph_for(7, 1).unwrap();
+            let zero = |p: crate::model::Parameter| (p.name, Tensor::zeros(p.shape, DType::F32, &Device::Cpu).unwrap());
+            let weights = Weights::new(graph.parameters().into_iter().map(zero)).unwrap();
+            let model = entry.model(weights, &ModelOptions::default()).unwrap();
+            assert_eq!(model.answer().outputs(), 7, "{}", entry.name);
+            assert_eq!((model.classes().name(6), model.graph().input_channels()), ("class 6".to_owned(), 1));
+            assert!(model.recipe().assumed);
+        }
+        let random = |options: &ModelOptions| Model::untrained("resnet18", 1, options).unwrap();
+        let classes = crate::model::Classes::from_lines("left\nright\nup");
+        let model = random(&ModelOptions { classes: Some(classes), channels: Some(1), ..ModelOptions::default() });
+        assert_eq!((model.answer().outputs(), model.graph().input_channels()), (3, 1));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use super::CLASSES;
 use super::layers::{ceil, conv};
 use crate::error::Result;
-use crate::model::{Builder, ChannelOrder, Graph, InputRecipe, NodeId, Op, ResizeRule};
+use crate::model::{Builder, Channels, Graph, InputRecipe, NodeId, Op};
 use crate::tensor::Pool2dParams;
 
 const POOL: Pool2dParams = ceil(Pool2dParams::new(3, 2, 0));
@@ -51,14 +51,7 @@ pub fn squeezenet1_1() -> Result<Graph> {
 
 /// The input of the embedded weights of version 1.1, which were trained with Caffe.
 pub fn recipe() -> InputRecipe {
-    InputRecipe {
-        size: 227,
-        order: ChannelOrder::Bgr,
-        range: 255.0,
-        mean: [104.0, 117.0, 123.0],
-        std: [1.0; 3],
-        resize: ResizeRule::CenterCrop { shorter: 227 },
-    }
+    InputRecipe { range: 255.0, mean: vec![104.0, 117.0, 123.0], ..InputRecipe::plain(Channels::Bgr, 227, 227) }
 }
 
 /// A fire module: squeeze to few channels, expand by 1×1 and by 3×3, and join both.

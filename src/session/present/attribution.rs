@@ -31,8 +31,7 @@ fn figure(value: &Attribution) -> Result<Option<Figure>> {
 
 /// What the network answers, how the colours read, and what the numbers rest on.
 fn caption(value: &Attribution) -> Result<String> {
-    let (name, share, score) = (&value.class_name, value.probability * 100.0, value.score);
-    let mut caption = format!("The network gives \"{name}\" {share:.1} % (score {score:.2}). ");
+    let mut caption = format!("The network gives \"{}\" {}. ", value.class_name, value.verdict);
     caption += match value.sign {
         Sign::Signed => "Red speaks for the class, blue against it.",
         Sign::Positive => "Bright places speak for the class.",

@@ -26,12 +26,22 @@ fn name(value: &Classification) -> Option<String> {
 }
 
 fn figure(value: &Classification) -> Figure {
+    if value.is_regression() {
+        let values: Vec<String> =
+            value.ranked.iter().map(|ranked| format!("{}: {}", ranked.name, ranked.score)).collect();
+        return Figure::new(Body::Picture(value.image.clone()))
+            .titled("What the network measures")
+            .captioned(values.join("; "));
+    }
     let bars = value.ranked.iter().map(|ranked| Bar { name: ranked.name.clone(), value: ranked.probability }).collect();
     Figure::new(Body::Bars(Bars::new(bars).thumbnail(value.image.clone()))).titled(TITLE)
 }
 
 /// For notebooks: the picture, and bars in the colours of the page.
 fn extend(value: &Classification, output: &mut Output) -> Result<()> {
+    if value.is_regression() {
+        return Ok(());
+    }
     let rows = value.ranked.iter().enumerate().map(|(rank, ranked)| {
         let weight = if rank == 0 { "font-weight:600" } else { "opacity:0.85" };
         let width = (ranked.probability * 100.0).clamp(0.0, 100.0);

@@ -43,6 +43,8 @@ pub struct Attribution {
     pub score: f32,
     /// The probability that belongs to it, 0 to 1.
     pub probability: f32,
+    /// Both in words: "93.1 % (logit 12.30)".
+    pub verdict: String,
     /// Raw values `[C, h, w]` at the method's own resolution, which can be coarser than the image.
     pub values: Tensor,
     /// What the numbers mean.
@@ -64,8 +66,8 @@ value_type!(Attribution, "attribution", "an attribution", "Where the score of a 
 
 impl fmt::Display for Attribution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { method, class_name, score, probability, .. } = self;
-        write!(f, "{method} for \"{class_name}\" (score {score:.2}, {:.1} %)", probability * 100.0)
+        let Self { method, class_name, verdict, .. } = self;
+        write!(f, "{method} for \"{class_name}\": {verdict}")
     }
 }
 
@@ -79,6 +81,7 @@ impl Attribution {
             class_name: prediction.class_name(),
             score: prediction.score,
             probability: prediction.probability,
+            verdict: prediction.verdict(),
             values,
             sign,
             unit,

@@ -7,7 +7,7 @@ use candle_core::{D, Tensor};
 use crate::error::{Error, Kind, Result};
 use crate::job::Job;
 use crate::lang::{Provenance, function, value_type};
-use crate::model::{ChannelOrder, Graph, Layer, Model, NodeId, Op, without_weights};
+use crate::model::{Channels, Graph, Layer, Model, NodeId, Op, without_weights};
 use crate::tensor::batch_norm_scale;
 
 /// The kernels of a convolution.
@@ -92,7 +92,7 @@ pub fn filters(
 
 /// Weights over the image's channels, red first.
 fn red_first(model: &Model, weights: &Tensor) -> Result<Tensor> {
-    if weights.dim(1)? == 3 && model.recipe().order == ChannelOrder::Bgr {
+    if weights.dim(1)? == 3 && model.recipe().channels == Channels::Bgr {
         return Ok(weights.index_select(&Tensor::new(&[2u32, 1, 0], weights.device())?, 1)?);
     }
     Ok(weights.clone())

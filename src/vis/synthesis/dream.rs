@@ -97,7 +97,8 @@ impl Dream {
         let sizes = octave_sizes(image, options.octaves, options.octave_scale);
         check_smallest(&layer, &sizes)?;
         Ok(Self {
-            base: image.flatten(WHITE),
+            // a grey network dreams in grey
+            base: layer.model().as_seen(&image.flatten(WHITE))?,
             objective: L2 { layer },
             sizes,
             seed: job.seed(options.seed),
