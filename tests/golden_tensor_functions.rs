@@ -71,7 +71,7 @@ fn functions_and_gradients_equal_pytorch() {
             continue;
         }
         let weights = written(&numbers(&case["weights"]), &result_shape);
-        let (gradient_shape, gradient) = tensor(&mut session, &format!("grad(|x| ({call} * {weights}).sum(), x)"));
+        let (gradient_shape, gradient) = tensor(&mut session, &format!("grad(|x| (({call}) * {weights}).sum(), x)"));
         assert_eq!(gradient_shape, size, "the gradient of {what}");
         assert_close(&gradient, &numbers(&case["gradient"]), &format!("the gradient of {what}"));
     }

@@ -1,8 +1,8 @@
 //! Comparisons, and logic on their results.
 //!
-//! Two operands of one number each compare like numbers: the result is true or false. Otherwise the comparison is made
-//! number by number, and the result is a mask, a tensor of 0 and 1. `==` and `!=` between two tensors compare them
-//! as wholes, as Rhai's lists, `in` and `switch` need it; `eq` and `ne` compare number by number.
+//! Numbers and tensors without dimensions compare like numbers: the result is true or false. Otherwise the comparison is
+//! made number by number, and the result is a mask, a tensor of 0 and 1. `==` and `!=` between two tensors compare
+//! them as wholes, as Rhai's lists, `in` and `switch` need it; `eq` and `ne` compare number by number.
 
 use candle_core::Tensor;
 use rhai::Engine;
@@ -42,7 +42,7 @@ fn mask(a: &Tensor, b: &Tensor, name: &str, holds: fn(f32, f32) -> bool) -> Resu
 
 fn compared(a: &Tensor, b: &Tensor, name: &str, holds: fn(f32, f32) -> bool) -> Result<Dynamic> {
     let mask = mask(a, b, name, holds)?;
-    if a.elem_count() == 1 && b.elem_count() == 1 {
+    if a.rank() == 0 && b.rank() == 0 {
         return Ok((mask.number()? != 0.0).into_value());
     }
     Ok(mask.into_value())

@@ -214,7 +214,7 @@ fn check_symmetric(matrices: &[Matrix]) -> Result<()> {
     for matrix in matrices {
         let difference = (matrix - matrix.transpose()).abs();
         if difference.max() > 1e-4 * matrix.abs().max() {
-            let (i, j) = difference.transpose().iamax_full();
+            let (j, i) = difference.iamax_full();
             let message = format!(
                 "eigh: the matrix is not symmetric: {} at [{i}, {j}], {} at [{j}, {i}]",
                 matrix[(i, j)] as f32,

@@ -14,7 +14,8 @@ impl FromValue for Condition {
     const TYPES: &'static [&'static str] = &["tensor"];
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         if let Ok(truth) = value.as_bool() {
-            let hint = "`==` compares tensors as wholes; eq(a, b) and ne(a, b) compare number by number".to_owned();
+            let hint =
+                "`==` compares tensors as wholes, eq(a, b) number by number; `if` chooses by one truth".to_owned();
             return Err(Reject::Because(format!("must be a tensor, not {truth}"), Some(hint)));
         }
         TensorValue::from_value(value).map(Self)
