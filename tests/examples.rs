@@ -1,10 +1,10 @@
-//! Every example in the documentation of the language runs, and every word has one.
+//! Every example in the documentation of the language runs, and every function has one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
 use common::{report, session};
-use percept::lang::{builtins, stdlib};
+use percept::lang::{functions as registered, stdlib};
 
 /// The ```` ```rhai ```` blocks of a text.
 fn examples(doc: &str) -> Vec<String> {
@@ -57,17 +57,17 @@ fn run(function: &str, example: &str) -> Option<String> {
 }
 
 #[test]
-fn every_word_is_documented() {
+fn every_function_is_documented() {
     let mut faults = Vec::new();
-    for builtin in builtins().flat_map(|(_, overloads)| overloads.iter()) {
-        let name = format!("{} ({})", builtin.name, builtin.module);
-        if builtin.summary().is_empty() {
+    for function in registered().flat_map(|(_, overloads)| overloads.iter()) {
+        let name = format!("{} ({})", function.name, function.module);
+        if function.summary().is_empty() {
             faults.push(format!("{name} has no documentation"));
         }
-        if examples(builtin.doc).is_empty() {
+        if examples(function.doc).is_empty() {
             faults.push(format!("{name} has no example"));
         }
-        for parameter in builtin.parameters.iter().filter(|parameter| parameter.doc.trim().is_empty()) {
+        for parameter in function.parameters().filter(|parameter| parameter.doc.trim().is_empty()) {
             faults.push(format!("{name}: the parameter `{}` has no documentation", parameter.name));
         }
     }
@@ -90,9 +90,9 @@ fn every_example_runs() {
     let folder = tempfile::tempdir().unwrap();
     std::env::set_current_dir(folder.path()).unwrap();
     let mut texts: Vec<(String, String)> = Vec::new();
-    for builtin in builtins().flat_map(|(_, overloads)| overloads.iter()) {
-        let name = format!("{} ({})", builtin.name, builtin.module);
-        texts.extend(examples(builtin.doc).into_iter().map(|example| (name.clone(), example)));
+    for function in registered().flat_map(|(_, overloads)| overloads.iter()) {
+        let name = format!("{} ({})", function.name, function.module);
+        texts.extend(examples(function.doc).into_iter().map(|example| (name.clone(), example)));
     }
     for (module, source) in stdlib() {
         for (function, doc) in functions(source) {
@@ -102,4 +102,25 @@ fn every_example_runs() {
     assert!(texts.len() > 50, "only {} examples were found", texts.len());
     let faults: Vec<String> = texts.iter().filter_map(|(function, example)| run(function, example)).collect();
     assert!(faults.is_empty(), "{} of {} examples:\n{}", faults.len(), texts.len(), faults.join("\n\n"));
+}
+
+#[test]
+fn every_method_names_its_source() {
+    let methods = ["vis/attribution", "vis/synthesis"];
+    let functions = registered().flat_map(|(_, overloads)| overloads.iter());
+    let missing: Vec<&str> = functions
+        .filter(|function| methods.contains(&function.section().as_str()) && !function.property)
+        .filter(|function| function.source.is_none_or(str::is_empty))
+        .map(|function| function.name)
+        .collect();
+    assert!(missing.is_empty(), "methods without the paper or reference they follow: {missing:?}");
+}
+
+#[test]
+fn every_default_converts_as_an_argument_does() {
+    for function in registered().flat_map(|(_, overloads)| overloads.iter()) {
+        for parameter in function.parameters() {
+            assert!((parameter.default_converts)(), "{}: the default of `{}`", function.name, parameter.name);
+        }
+    }
 }

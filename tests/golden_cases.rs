@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 use percept::image::Image;
-use percept::lang::Interrupt;
+use percept::job::Interrupt;
 use percept::model::{AnswerKind, Channels, Classes, FileLayout, Model, ModelOptions, Numbers, ResizeRule};
 use percept::tensor::npy;
 

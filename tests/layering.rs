@@ -5,20 +5,21 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each folder or file of `src/`, and what it may name.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("error", &[]),
-    ("lang", &["error"]),
-    ("tensor", &["error", "lang"]),
-    ("image", &["error", "lang", "tensor"]),
-    ("plot", &["error", "lang", "tensor", "image"]),
-    ("model", &["error", "lang", "tensor", "image"]),
-    ("vis", &["error", "lang", "tensor", "image", "plot", "model"]),
-    ("render", &["error", "lang", "tensor", "image", "plot"]),
-    ("session", &["error", "lang", "tensor", "image", "plot", "model", "vis", "render"]),
-    ("console", &["error", "lang", "render", "session"]),
-    ("repl", &["error", "session", "console"]),
-    ("jupyter", &["error", "lang", "session"]),
-    ("evcxr", &["error", "lang", "tensor", "image", "model", "render", "session"]),
+    ("job", &["error"]),
+    ("lang", &["error", "job"]),
+    ("tensor", &["error", "job", "lang"]),
+    ("image", &["error", "job", "lang", "tensor"]),
+    ("plot", &["error", "job", "lang", "tensor", "image"]),
+    ("model", &["error", "job", "lang", "tensor", "image"]),
+    ("vis", &["error", "job", "lang", "tensor", "image", "plot", "model"]),
+    ("render", &["error", "job", "lang", "tensor", "image", "plot"]),
+    ("session", &["error", "job", "lang", "tensor", "image", "plot", "model", "vis", "render"]),
+    ("console", &["error", "job", "lang", "render", "session"]),
+    ("repl", &["error", "job", "session", "console"]),
+    ("jupyter", &["error", "job", "lang", "session"]),
+    ("evcxr", &["error", "job", "lang", "tensor", "image", "model", "render", "session"]),
 ];
 
 /// What only one place may name.

@@ -4,7 +4,7 @@
 
 use candle_core::{Device, Tensor, Var};
 use percept::image::Image;
-use percept::lang::Interrupt;
+use percept::job::Interrupt;
 use percept::model::{
     Answer, AnswerKind, Builder, Channels, Conv2d, Graph, InputRecipe, LUMINANCE, Linear, Model, Numbers, Op,
     ResizeRule, Weights,

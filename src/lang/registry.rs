@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use rhai::Dynamic;
 
-use super::{Arguments, Completer, Context};
+use super::{Arguments, Completer, Context, value_types};
 use crate::error::Result;
 
 /// A function of the language. Made by `#[function]` (see `percept-macros`), never by hand.
@@ -77,9 +77,11 @@ impl Function {
         self.parameters().filter(|parameter| parameter.default.is_some())
     }
 
-    /// The keyword parameter that a value in front of the positional arguments is for, if it is one.
+    /// The keyword parameter that a value in front of the positional arguments is for, if it is one: a model, a layer, but
+    /// never a text or a number.
     pub fn leading(&self, first: &Dynamic) -> Option<&'static Parameter> {
-        if self.positional().next().is_some_and(|parameter| (parameter.accepts)(first)) {
+        let is_handle = value_types().any(|kind| (kind.id)() == first.type_id());
+        if !is_handle || self.positional().next().is_some_and(|parameter| (parameter.accepts)(first)) {
             return None;
         }
         self.keywords().find(|parameter| parameter.leading && (parameter.accepts)(first))

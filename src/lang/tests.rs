@@ -6,8 +6,9 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use super::{Context, Dynamic, FnPtr, Host, Interpreter, Preview, Report, define, value_type};
+use super::{Context, Dynamic, FnPtr, Host, Interpreter, define, value_type};
 use crate::error::{Error, Kind, Result};
+use crate::job::{Preview, Report, Reporter};
 
 #[derive(Clone, Debug)]
 struct Thing(i64);
@@ -79,12 +80,15 @@ fn test_number(
 #[derive(Default)]
 struct Printed(RefCell<String>);
 
+impl Reporter for Printed {
+    fn progress(&self, _: &Report, _: Option<Preview<'_>>) {}
+}
+
 impl Host for Printed {
     fn print(&self, text: &str) {
         self.0.borrow_mut().push_str(text);
     }
     fn eprint(&self, _: &str) {}
-    fn progress(&self, _: &Report, _: Option<Preview<'_>>) {}
     fn clear(&self, _: bool) {}
     fn input(&self, _: &str) -> Result<String> {
         Ok(String::new())
@@ -125,7 +129,7 @@ fn keyword_arguments_reach_every_kind_of_call() {
         ("test_dream(test_thing(7), octaves=if true {4} else {5}, step=1)", 742),
         ("test_dream(test_thing(7), octaves=[1,2,3][1], step=#{a:1}.a)", 722),
         ("test_dream(thing=test_thing(7))", 713),
-        ("fn f(a, o) { a + o.k } f(1, k=41)", 42),
+        ("fn f(a, k) { a + k } f(1, k=41)", 42),
         ("let x = 1; let g = |q| q = 3; x = 5; x", 5),
         ("test_dream(test_thing(test_dream(test_thing(0), octaves=2, step=0)), octaves=3, step=0)", 2030),
         ("eval(\"test_dream(test_thing(7), octaves=4)\")", 743),
@@ -248,4 +252,34 @@ fn errors_can_be_caught_and_read() {
 #[test]
 fn methods_may_take_their_own_value_again() {
     assert_eq!(value("let t = test_thing(3); let u = 0; t.test_dream(octaves=t.test_number)"), 333);
+}
+
+#[test]
+fn functions_of_the_script_take_keywords_by_name() {
+    let cases = [
+        ("fn f(a) { a } f(a=3)", 3),
+        ("fn f(a, b) { a - b } f(b=1, a=10)", 9),
+        ("fn f(a, b) { a - b } f(10, b=1)", 9),
+        ("fn f(a, b) { a - b } fn g(x) { f(b=x, a=2 * x) } g(x=4)", 4),
+        ("fn f(a) { this + a } let x = 40; x.f(a=2)", 42),
+        ("fn f(a) { a.k } f(#{k: 5})", 5),
+        ("fn test_dream(a, octaves) { a + octaves } test_dream(1, octaves=2)", 3),
+        ("fn f(n, step) { if n == 0 { 0 } else { step + f(n - 1, step=step) } } f(step=3, n=4)", 12),
+    ];
+    for (code, expected) in cases {
+        assert_eq!(value(code), expected, "{code}");
+    }
+    let mut session = session();
+    session.eval("one", "fn later(a, b) { a * 10 + b }").unwrap();
+    assert_eq!(session.eval("two", "later(b=2, a=1)").unwrap().as_int().unwrap(), 12);
+    for (code, part, caret) in [
+        ("fn f(octaves) { octaves }\nf(octave=3)", "f has no argument `octave`", "did you mean `octaves`"),
+        ("fn f(a, b) { a }\nf(1, a=3)", "`a` is given by position and by keyword", "f(1, a=3)"),
+        ("fn f(a, b) { a }\nf(a=3)", "f: `b` is missing", "f(a, b)"),
+        ("fn f(a) { nope + a }\nf(a=3)", "there is no variable `nope`", "in `f`, called from test:2"),
+    ] {
+        let (message, report) = fault(code);
+        assert!(message.contains(part), "{code}: {message}");
+        assert!(report.contains(caret) && !report.contains("kw_"), "{code}:\n{report}");
+    }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use candle_core::Tensor;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::image::Image;
 use crate::lang::{Completer, CompletionContext, Dynamic, FromValue, Reject, choices};
 use crate::model::{AnswerKind, Channels, Classes, Layer, Model, Resize, zoo};

@@ -63,6 +63,13 @@ impl Pullback {
     }
 }
 
+impl Pullback {
+    /// Temporary.
+    pub fn gradients(&self, above: &[Tensor]) -> Result<Vec<Tensor>> {
+        Ok(vec![self.gradient(above)?])
+    }
+}
+
 impl std::fmt::Debug for Pullback {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Pullback")

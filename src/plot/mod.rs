@@ -37,7 +37,7 @@ pub struct Plot {
     pub title: Option<Arc<str>>,
     /// What stands below it.
     pub caption: Option<Arc<str>>,
-    provenance: Option<Arc<str>>,
+    provenance: Provenance,
 }
 
 value_type!(
@@ -45,7 +45,7 @@ value_type!(
     "plot",
     "a plot",
     "Lines, points, bars, a histogram or a heat map. `+` draws several into one pair of axes.",
-    remembers
+    provenance
 );
 
 /// An axis of a plot.
@@ -300,15 +300,6 @@ impl fmt::Display for Plot {
             write!(f, " ({})", labels.join(", "))?;
         }
         self.title.as_ref().map_or(Ok(()), |title| write!(f, ": {title}"))
-    }
-}
-
-impl Provenance for Plot {
-    fn provenance(&self) -> Option<&str> {
-        self.provenance.as_deref()
-    }
-    fn made_by(self, call: &str) -> Self {
-        Self { provenance: Some(call.into()), ..self }
     }
 }
 

@@ -34,6 +34,9 @@ pub fn named(functions: &[ScriptFunction], name: &str) -> Option<String> {
 /// One function's page, in Markdown.
 pub fn page(function: &Function) -> String {
     let mut page = format!("```rhai\n{}\n```\n\n{}\n", signature(function), function.doc);
+    if let Some(source) = function.source {
+        let _ = writeln!(page, "\nSource: {source}.");
+    }
     if !function.parameters().next().is_none() {
         page.push_str("\n| argument | what it is |\n| --- | --- |\n");
     }
@@ -78,6 +81,7 @@ fn methods_of(value: &Dynamic) -> String {
 /// Does a function take this value as its first argument, and not just any value?
 pub fn takes_first(function: &Function, value: &Dynamic) -> bool {
     function.positional().next().is_some_and(|first| first.kind != "any value" && (first.accepts)(value))
+        || function.leading(value).is_some()
 }
 
 /// The documentation of a function or variable.

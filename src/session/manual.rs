@@ -27,11 +27,12 @@ fn heading(section: &str) -> String {
         "lang" => "Tables".into(),
         "tensor" => "Tensors".into(),
         "image" => "Images".into(),
+        "plot" => "Plots".into(),
         "model" => "Models and layers".into(),
-        "vis" => "What an image is".into(),
-        "vis/attribution" => "Where a network looks".into(),
-        "vis/representation" => "What a layer is and sees".into(),
-        "vis/synthesis" => "Images a network makes".into(),
+        "vis" => "Classification".into(),
+        "vis/attribution" => "Attribution".into(),
+        "vis/representation" => "Weights and activations".into(),
+        "vis/synthesis" => "Feature visualization".into(),
         other => other.into(),
     }
 }

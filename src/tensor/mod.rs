@@ -60,7 +60,7 @@ pub use blur::gaussian_blur;
 pub use concat::concat;
 pub use conv2d::{Conv2dParams, conv2d};
 pub(crate) use cpu::with_values;
-pub use elementwise::{channelwise, mean_abs, zip};
+pub use elementwise::{channelwise, map, mean_abs, zip};
 pub use fft::{FftNorm, irfft2, rfft2};
 pub use finite::check_finite;
 pub use flatten::flatten;

@@ -38,7 +38,8 @@ impl Prediction {
         let input = model.input(&view)?;
         let scored = model.answer().read(&model.forward(&input, job.interrupt())?)?;
         let class = named.or(model.answer().best(&scored));
-        let Some(Scored { class, score, probability, name }) = class.and_then(|class| scored.get(class)).cloned() else {
+        let Some(Scored { class, score, probability, name }) = class.and_then(|class| scored.get(class)).cloned()
+        else {
             return Err(Error::new(Kind::Internal, "the network has no answers"));
         };
         job.note("class", format!("{name:?}"));

@@ -28,14 +28,27 @@ impl Known {
 
     /// Does a function take it as its first argument, and not just anything?
     pub fn is_first_of(&self, function: &Function) -> bool {
-        function.positional().next().is_some_and(|first| {
+        let is_first = function.positional().next().is_some_and(|first| {
             first.kind != "any value"
                 && match self {
                     Self::Value(value) => (first.accepts)(value),
                     Self::Type(name) => first.types.contains(name),
                     Self::Nothing => true,
                 }
-        })
+        });
+        is_first || self.leads(function)
+    }
+
+    /// Is it the value of a keyword argument that stands in front, as `m` in `m.classify(img)`?
+    pub fn leads(&self, function: &Function) -> bool {
+        match self {
+            Self::Value(value) => function.leading(value).is_some(),
+            Self::Type("string") | Self::Nothing => false,
+            Self::Type(name) => {
+                let is_first = function.positional().next().is_some_and(|first| first.types.contains(name));
+                !is_first && function.keywords().any(|option| option.leading && option.types.contains(name))
+            }
+        }
     }
 }
 
@@ -106,9 +119,15 @@ impl<'a> Cursor<'a> {
     pub fn parameters(&self, place: &Place<'_>) -> Vec<&'static Parameter> {
         let of = |function: &&'static Function| match place.keyword {
             Some(keyword) => function.parameters().find(|parameter| parameter.name == keyword),
-            None => function.positional().nth(place.index),
+            None => self.positional(function, place),
         };
         self.overloads(place.site).iter().filter_map(of).collect()
+    }
+
+    /// The parameter of a function that the argument at the cursor is for by its position.
+    pub fn positional(&self, function: &Function, place: &Place<'_>) -> Option<&'static Parameter> {
+        let leads = place.index > 0 && self.first(place.site).leads(function);
+        function.positional().nth(place.index - usize::from(leads))
     }
 
     /// What is known of the other arguments of a call.

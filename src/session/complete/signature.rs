@@ -32,8 +32,9 @@ pub fn signature_at(interpreter: &Interpreter, before: &str) -> Option<Signature
         let text = signature(function);
         let name = match (keyword, index) {
             (Some(keyword), _) => Some(keyword),
-            (None, Some(index)) => function.positional().nth(index).map(|parameter| parameter.name),
-            (None, None) => None,
+            (None, _) => {
+                place.as_ref().and_then(|place| cursor.positional(function, place)).map(|parameter| parameter.name)
+            }
         };
         let current = name.and_then(|name| parameter(&text, name));
         return Some(Signature { text, current });

@@ -44,14 +44,14 @@ fn names_and_keyword_arguments() {
     check(&[
         ("dre|", &["dream"], &[]),
         ("im|", &["img", "import"], &[]),
-        ("dream(img, oct|", &["octaves="], &["img"]),
+        ("dream(img, oct|", &["octaves=", "octave_scale="], &["img"]),
         ("dream(img, octaves=2, |", &["layer="], &["octaves=", "dream", "img"]),
         ("dream(img, octaves=|", &[], &["layer=", "img"]),
         ("dream(img, layer=|", &["\""], &["img", "layer="]),
         ("dream(|", &["img"], &["m", "list"]),
         ("|", &["img", "dream"], &["let", "chop"]),
         ("prin|", &["print"], &[]),
-        ("img.dream(|", &["octaves="], &[]),
+        ("img.dream(|", &["octaves=", "octave_scale="], &[]),
         ("let xyz = 1; xy|", &["xyz"], &[]),
         ("for pict in list { pic|", &["pict"], &[]),
         ("let mod|", &[], &["model"]),
@@ -59,7 +59,7 @@ fn names_and_keyword_arguments() {
         (":va|", &["vars"], &[]),
         (":time drea|", &["dream"], &[]),
     ]);
-    assert_eq!(texts(&session(), "dream(photo(\"china\"), oct|"), ["octaves="]);
+    assert_eq!(texts(&session(), "dream(photo(\"china\"), oct|"), ["octaves=", "octave_scale="]);
 }
 
 #[test]
