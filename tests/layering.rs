@@ -18,7 +18,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("console", &["error", "lang", "render", "session"]),
     ("repl", &["error", "session", "console"]),
     ("jupyter", &["error", "lang", "session"]),
-    ("evcxr", &["error", "lang", "tensor", "image", "model", "render", "session"]),
+    ("evcxr", &["error", "lang", "tensor", "image", "plot", "model", "render", "session"]),
 ];
 
 /// What only one place may name.

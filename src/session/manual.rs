@@ -28,6 +28,7 @@ fn heading(section: &str) -> String {
         "tensor" => "Tensors".into(),
         "image" => "Images".into(),
         "model" => "Models and layers".into(),
+        "plot" => "Plots".into(),
         "vis" => "What an image is".into(),
         "vis/attribution" => "Where a network looks".into(),
         "vis/representation" => "What a layer is and sees".into(),
