@@ -255,7 +255,10 @@ impl<'b> Painter<'_, 'b> {
     /// The part of a line inside the area.
     fn line(&self, points: &[Place], own: Color, width: f32, dashed: bool) -> Result<()> {
         let style = stroke(own, width);
-        for part in clip::line(points) {
+        // a line of a million points has no more of them in a pixel than can be seen
+        let thinned =
+            if points.len() as f64 > 8.0 * self.width { clip::thinned(points, 2.0 * self.width) } else { vec![] };
+        for part in clip::line(if thinned.is_empty() { points } else { &thinned }) {
             match part.as_slice() {
                 [point] => self.element(&Circle::new(*point, units(width * 1.5), filled(color(own, 1.0))))?,
                 _ if dashed => {
