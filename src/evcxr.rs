@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::image::Image;
 use crate::lang::Dynamic;
 use crate::model::Model;
+use crate::plot::Plot;
 use crate::render::{Body, Figure, Heatmap};
 use crate::session::Output;
 use crate::tensor::TensorValue;
@@ -68,6 +69,13 @@ impl TensorValue {
 
 impl Model {
     /// Shows the table of layers in a Rust notebook.
+    pub fn evcxr_display(&self) {
+        display(&Dynamic::from(self.clone()));
+    }
+}
+
+impl Plot {
+    /// Shows the plot in a Rust notebook; elsewhere it prints the marks that evcxr looks for.
     pub fn evcxr_display(&self) {
         display(&Dynamic::from(self.clone()));
     }

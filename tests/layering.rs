@@ -19,7 +19,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("console", &["error", "job", "lang", "render", "session"]),
     ("repl", &["error", "job", "session", "console"]),
     ("jupyter", &["error", "job", "lang", "session"]),
-    ("evcxr", &["error", "job", "lang", "tensor", "image", "model", "render", "session"]),
+    ("evcxr", &["error", "job", "lang", "tensor", "image", "plot", "model", "render", "session"]),
 ];
 
 /// What only one place may name.

@@ -30,6 +30,7 @@ impl Series {
                 if let Some(colors) = colors {
                     same_length("colors", colors, "y", y)?;
                     finite("colors", colors)?;
+                    colored("colors", colors)?;
                 }
                 if let Some(sizes) = sizes {
                     if sizes.len() != 1 {
@@ -71,6 +72,7 @@ impl Series {
             Data::Matrix(matrix) => {
                 some("values", &matrix.values)?;
                 bounded("values", &matrix.values)?;
+                colored("values", &matrix.values)?;
                 few("values", matrix.rows, "rows")?;
                 few("values", matrix.columns, "columns")?;
                 if matrix.rows.checked_mul(matrix.columns) != Some(matrix.values.len()) {
@@ -193,6 +195,18 @@ fn bounded(argument: &str, values: &[f64]) -> Result<()> {
     match values.iter().position(|value| value.is_infinite() || value.abs() > LARGEST) {
         Some(index) => {
             let message = format!("`{argument}` holds {} at [{index}], which has no place in a plot", values[index]);
+            Err(Error::new(Kind::Argument, message).at_argument(argument))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses numbers that are too large for a scale of colours.
+fn colored(argument: &str, values: &[f64]) -> Result<()> {
+    match values.iter().position(|value| value.abs() > f64::from(f32::MAX)) {
+        Some(index) => {
+            let message =
+                format!("`{argument}` holds {} at [{index}], which is too large to be a colour", values[index]);
             Err(Error::new(Kind::Argument, message).at_argument(argument))
         }
         None => Ok(()),

@@ -64,7 +64,7 @@ impl FromValue for Numbers {
 }
 
 impl FromValue for OneOrMore {
-    const EXPECTED: &'static str = "a list of numbers, a tensor of one dimension, or a list of these";
+    const EXPECTED: &'static str = "a list of numbers or a tensor of one dimension";
     const TYPES: &'static [&'static str] = &["list", "tensor"];
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         if let Some(items) = value.read_lock::<rhai::Array>()
@@ -91,7 +91,7 @@ impl FromValue for OneOrMore {
 }
 
 impl FromValue for NumbersOrNames {
-    const EXPECTED: &'static str = "a list of numbers or names, or a tensor of one dimension";
+    const EXPECTED: &'static str = "a list of numbers or a tensor of one dimension";
     const TYPES: &'static [&'static str] = &["list", "tensor"];
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         if let Some(items) = value.read_lock::<rhai::Array>()

@@ -100,14 +100,19 @@ impl Figure {
         Ok(self.page()?.paint(self.theme))
     }
 
-    /// The figure as SVG, if it is a plot: a picture is better off in pixels.
+    /// The figure as SVG, if it is drawn: a picture is better off in pixels.
     ///
     /// # Errors
     /// The figure is too large to draw.
     pub fn svg(&self) -> Result<Option<String>> {
-        match self.body {
-            Body::Bars(_) | Body::Plot(_) => self.to_svg().map(Some),
-            _ => Ok(None),
+        if self.is_drawn() { self.to_svg().map(Some) } else { Ok(None) }
+    }
+
+    fn is_drawn(&self) -> bool {
+        match &self.body {
+            Body::Bars(_) | Body::Plot(_) => true,
+            Body::Row(row) => !row.figures.is_empty() && row.figures.iter().all(Self::is_drawn),
+            Body::Picture(_) | Body::Grid(_) | Body::Heatmap(_) => false,
         }
     }
 

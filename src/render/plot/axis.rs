@@ -91,9 +91,10 @@ impl Axis {
                 Data::VerticalLine(_) | Data::VerticalBand(..) | Data::Matrix(_) => {}
             }
         }
+        let positive = 0.0 <= extent.low && extent.low < extent.high;
         let mut axis = Self::over(extent, &plot.y, whole);
         // room below what is never negative would suggest that it could be
-        if plot.y.range.is_none() && axis.low < 0.0 && axis.position(0.0) <= PADDING {
+        if positive && plot.y.range.is_none() && axis.low < 0.0 {
             axis.low = 0.0;
         }
         axis
@@ -210,6 +211,13 @@ mod tests {
                 assert!((0.0..=1.0).contains(&axis.position(*value)), "{value} in {} … {}", axis.low, axis.high);
             }
         }
+    }
+
+    #[test]
+    fn what_is_never_negative_has_no_room_below_zero() {
+        assert_eq!(Axis::y(&line(&[0.01, 10.0])).low, 0.0);
+        assert!(Axis::y(&line(&[-0.01, 10.0])).low < -0.01);
+        assert!(Axis::y(&line(&[5.0, 10.0])).low > 0.0);
     }
 
     #[test]

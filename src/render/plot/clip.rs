@@ -67,6 +67,27 @@ fn segment(from: Place, to: Place) -> Option<(Place, Place)> {
     (enters <= leaves).then(|| (at(enters), at(leaves)))
 }
 
+/// A line with at most four points in each of `columns` columns where it passes them in a row: the first, the lowest, the
+/// highest and the last, between which no more is to be seen.
+pub fn thinned(points: &[Place], columns: f64) -> Vec<Place> {
+    let column = |point: &Place| (point.0 * columns).floor();
+    let mut kept = Vec::new();
+    for run in points.chunk_by(|a, b| column(a) == column(b)) {
+        // what has a gap is kept whole
+        let gap = run.iter().any(|point| broken(*point));
+        if gap || run.len() <= 4 {
+            kept.extend_from_slice(run);
+            continue;
+        }
+        let heights = || run.iter().map(|point| point.1).enumerate();
+        let lowest = heights().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(index, _)| index);
+        let highest = heights().max_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(index, _)| index);
+        let chosen = [0, lowest.min(highest), lowest.max(highest), run.len() - 1];
+        kept.extend(chosen.iter().filter_map(|index| run.get(*index)));
+    }
+    kept
+}
+
 /// The part of a polygon in the unit square (Sutherland and Hodgman 1974).
 pub fn polygon(points: &[Place]) -> Vec<Place> {
     let found: Vec<Place> = points.iter().copied().filter(|point| !broken(*point)).collect();
@@ -112,6 +133,24 @@ mod tests {
         let parts = line(&[(0.1, 0.1), (0.2, 0.1), gap, (0.6, 0.2), gap, (0.8, 0.3), (0.9, 0.3)]);
         assert_eq!(parts, [vec![(0.1, 0.1), (0.2, 0.1)], vec![(0.8, 0.3), (0.9, 0.3)], vec![(0.6, 0.2)]]);
         assert_eq!(line(&[(0.5, 0.5)]), [[(0.5, 0.5)]]);
+    }
+
+    #[test]
+    fn thinning_keeps_what_is_seen() {
+        let wave = |i: usize| (i as f64 / 1e5, (i as f64 * 0.37).sin() * (i as f64 / 1e5));
+        let points: Vec<Place> = (0..=100_000).map(wave).collect();
+        let kept = thinned(&points, 500.0);
+        assert!(kept.len() <= 4 * 501 && kept.len() > 1900, "{}", kept.len());
+        let highest = |points: &[Place], from: f64| {
+            let within = points.iter().filter(|point| (from..from + 0.002).contains(&point.0));
+            within.map(|point| point.1).fold(f64::MIN, f64::max)
+        };
+        for column in 0..500 {
+            let from = f64::from(column) * 0.002;
+            assert_eq!(highest(&kept, from - 1e-9), highest(&points, from - 1e-9), "column {column}");
+        }
+        let gap = [(0.0, 0.0), (0.1, f64::NAN), (0.2, 0.0)];
+        assert_eq!(thinned(&gap, 1.0).len(), 3);
     }
 
     #[test]

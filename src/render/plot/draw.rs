@@ -48,8 +48,12 @@ pub fn draw(plot: &Plot, x: &Axis, y: &Axis, width: f32, height: f32, weights: W
         let area = root.apply_coord_spec(Cartesian2d::new(0.0..1.0, 0.0..1.0, pixels));
         let painter = Painter { plot, area: &area, x, y, width: f64::from(width), weights };
         painter.grid()?;
-        for (index, series) in plot.series.iter().enumerate() {
-            painter.series(index, series)?;
+        // bands lie behind all else, whatever the order in which things were added
+        let is_band = |series: &Series| matches!(series.data, Data::HorizontalBand(..) | Data::VerticalBand(..));
+        for bands in [true, false] {
+            for (index, series) in plot.series.iter().enumerate().filter(|(_, series)| is_band(series) == bands) {
+                painter.series(index, series)?;
+            }
         }
     }
     Ok(scene)
@@ -224,12 +228,13 @@ impl<'b> Painter<'_, 'b> {
 
     fn histogram(&self, edges: &[f64], counts: &[f64], own: Color) -> Result<()> {
         let alone = self.plot.series.iter().filter(|series| matches!(series.data, Data::Histogram { .. })).count() == 1;
+        // of several, what is behind shines through
         let own = color(own, if alone { 1.0 } else { 0.55 });
         for (pair, count) in edges.windows(2).zip(counts).filter(|(_, count)| **count > 0.0) {
             let (Some(&low), Some(&high)) = (pair.first(), pair.last()) else { continue };
             // bins that are wide enough are told apart by a hair of background
             let wide = (self.x.position(high) - self.x.position(low)) * self.width;
-            let gap = if wide >= 5.0 { (high - low) * 0.5 / wide } else { 0.0 };
+            let gap = if alone && wide >= 5.0 { (high - low) * 0.5 / wide } else { 0.0 };
             self.bar(low + gap, high - gap, *count, own)?;
         }
         Ok(())
@@ -250,7 +255,10 @@ impl<'b> Painter<'_, 'b> {
     /// The part of a line inside the area.
     fn line(&self, points: &[Place], own: Color, width: f32, dashed: bool) -> Result<()> {
         let style = stroke(own, width);
-        for part in clip::line(points) {
+        // a line of a million points has no more of them in a pixel than can be seen
+        let thinned =
+            if points.len() as f64 > 8.0 * self.width { clip::thinned(points, 2.0 * self.width) } else { vec![] };
+        for part in clip::line(if thinned.is_empty() { points } else { &thinned }) {
             match part.as_slice() {
                 [point] => self.element(&Circle::new(*point, units(width * 1.5), filled(color(own, 1.0))))?,
                 _ if dashed => {

@@ -18,7 +18,7 @@ const LARGEST_CELL: f32 = 64.0;
 const LONGEST: f32 = 150.0;
 /// A title of an axis and the room around it.
 const TITLE: f32 = LABEL + 9.0;
-/// Cells of fewer pixels are not told apart, so neighbours are averaged.
+/// The colour of cells that are NaN.
 const BLANK: Rgb = [200, 204, 210];
 
 /// A heat map in at most `room` pixels of width.
@@ -45,31 +45,32 @@ pub fn layout(plot: &Plot, matrix: &Matrix, room: f32) -> Result<Scene> {
     (width, height) = (whole(width, columns).max(1.0), whole(height, rows).max(1.0));
 
     let mut scene = Scene::default();
-    scene.picture(left, 0.0, paint(matrix, width as usize, height as usize)?);
     let (across, down) = (width / columns, height / rows);
+    // the name of a row lower than its letters reaches beyond it
+    let top = if down < TICK { 6.0 } else { 0.0 };
+    scene.picture(left, top, paint(matrix, width as usize, height as usize)?);
     if matrix.numbers {
-        numbers(&mut scene, matrix, left, (across, down), |value| map.at(span.position(value)));
+        numbers(&mut scene, matrix, (left, top), (across, down), |value| map.at(span.position(value)));
     }
     // rows
     for row in (0..matrix.rows).step_by(stride(matrix.row_names.is_some(), matrix.rows, down, TICK + 3.0)) {
         let text = shorten(&row_names[row], TICK, Weight::Regular, LONGEST);
-        let y = ((row as f32 + 0.5) * down + TICK * 0.36).max(TICK * 0.8);
+        let y = top + (row as f32 + 0.5) * down + TICK * 0.36;
         scene.text(left - 6.0, y.round(), Align::Right, Line::new(text, TICK, QUIET));
     }
     if let Some(title) = &plot.y.title {
         let text = shorten(title, LABEL, Weight::Regular, height.max(120.0));
         let line = Line::new(text, LABEL, INK);
-        let middle = (height / 2.0).max(line.width() / 2.0);
+        let middle = (top + height / 2.0).max(line.width() / 2.0);
         scene.text_up(LABEL, middle, line);
     }
-    let mut bottom = columns_below(&mut scene, matrix, left, height, across, room);
+    columns_below(&mut scene, matrix, left, top + height, across, room);
     if let Some(title) = &plot.x.title {
         let text = shorten(title, LABEL, Weight::Regular, most);
         let line = Line::new(text, LABEL, INK);
         let middle = (left + width / 2.0).max(line.width() / 2.0);
-        bottom += LABEL + 6.0;
-        scene.text(middle, bottom.round(), Align::Center, line);
-        bottom += 4.0;
+        let y = (scene.height + LABEL + 3.0).round();
+        scene.text(middle, y, Align::Center, line);
     }
     let bar = colorbar(
         width.clamp(200.0, 420.0).min(most.max(200.0)),
@@ -77,33 +78,29 @@ pub fn layout(plot: &Plot, matrix: &Matrix, room: f32) -> Result<Scene> {
         span,
         matrix.label.as_deref().unwrap_or(""),
     );
-    let y = scene.height.max(bottom) + 12.0;
+    let y = scene.height + 12.0;
     scene.place(left.min((room - bar.width).max(0.0)), y, bar);
     Ok(scene)
 }
 
-/// The names of the columns; how far down they reach.
-fn columns_below(scene: &mut Scene, matrix: &Matrix, left: f32, top: f32, across: f32, room: f32) -> f32 {
+/// The names of the columns beneath `top`.
+fn columns_below(scene: &mut Scene, matrix: &Matrix, left: f32, top: f32, across: f32, room: f32) {
     let names: Vec<String> = (0..matrix.columns).map(|column| name(matrix.column_names.as_deref(), column)).collect();
     let widest = names.iter().map(|name| length(name)).fold(0.0, f32::max);
     let named = matrix.column_names.is_some();
     let middle = |column: usize| left + (column as f32 + 0.5) * across;
     let upwards = named && widest + 8.0 > across;
     let stride = stride(named, matrix.columns, across, if upwards { TICK + 3.0 } else { widest + 10.0 });
-    let mut bottom = top;
     for column in (0..matrix.columns).step_by(stride) {
         if upwards {
             let line = Line::new(shorten(&names[column], TICK, Weight::Regular, LONGEST), TICK, QUIET);
-            bottom = bottom.max(top + 7.0 + line.width());
             scene.text_up((middle(column) + TICK * 0.36).round(), top + 7.0 + line.width() / 2.0, line);
         } else {
             let line = Line::new(names[column].as_str(), TICK, QUIET);
             let x = middle(column).min(room - line.width() / 2.0);
-            bottom = bottom.max(top + 6.0 + TICK);
             scene.text(x, (top + 6.0 + TICK * 0.85).round(), Align::Center, line);
         }
     }
-    bottom
 }
 
 /// The cells in `width × height` pixels.
@@ -140,7 +137,7 @@ pub fn colors(matrix: &Matrix) -> Result<(Span, Colormap)> {
 }
 
 /// Each number in its cell, if all are small enough; dark on light colours, light on dark ones.
-fn numbers(scene: &mut Scene, matrix: &Matrix, left: f32, cell: (f32, f32), color: impl Fn(f32) -> Rgb) {
+fn numbers(scene: &mut Scene, matrix: &Matrix, (left, top): (f32, f32), cell: (f32, f32), color: impl Fn(f32) -> Rgb) {
     let magnitude =
         matrix.values.iter().filter(|value| value.is_finite()).fold(0.0f64, |most, value| most.max(value.abs()));
     let written = |value: f64| {
@@ -164,7 +161,7 @@ fn numbers(scene: &mut Scene, matrix: &Matrix, left: f32, cell: (f32, f32), colo
         let [red, green, blue] = color(*value as f32).map(f32::from);
         let dark = 0.299 * red + 0.587 * green + 0.114 * blue < 140.0;
         let ink = Color::Fixed(if dark { [255, 255, 255] } else { [31, 36, 43] });
-        let (x, y) = (left + (column + 0.5) * cell.0, (row + 0.5) * cell.1 + TICK * 0.36);
+        let (x, y) = (left + (column + 0.5) * cell.0, top + (row + 0.5) * cell.1 + TICK * 0.36);
         scene.text(x, y.round(), Align::Center, Line::new(text, TICK, ink));
     }
 }
