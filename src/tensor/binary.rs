@@ -5,6 +5,7 @@
 
 use candle_core::Tensor;
 
+use super::create::check_size;
 use super::elementwise::{map, zip};
 use super::sum::sum_to;
 use super::{Rule, with_backwards};
@@ -13,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 /// The shape that two shapes are broadcast to.
 ///
 /// # Errors
-/// They do not fit each other.
+/// They do not fit each other, or the result is too large.
 pub(super) fn broadcast_shape(a: &[usize], b: &[usize], function: &str) -> Result<Vec<usize>> {
     let rank = a.len().max(b.len());
     let size = |shape: &[usize], dim: usize| (dim + shape.len()).checked_sub(rank).map_or(1, |dim| shape[dim]);
@@ -22,11 +23,13 @@ pub(super) fn broadcast_shape(a: &[usize], b: &[usize], function: &str) -> Resul
         (1, b) => Some(b),
         _ => None,
     });
-    sizes.collect::<Option<Vec<_>>>().ok_or_else(|| {
+    let shape = sizes.collect::<Option<Vec<_>>>().ok_or_else(|| {
         let message = format!("{function}: the shapes {a:?} and {b:?} do not fit");
         let hint = "sizes must be equal, or one of them 1, counted from the last dimension";
         Error::new(Kind::Tensor, message).with_hint(hint)
-    })
+    })?;
+    check_size(&shape, function)?;
+    Ok(shape)
 }
 
 /// `f` of each pair of numbers of two tensors that are broadcast, off the tape.

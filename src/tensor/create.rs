@@ -8,7 +8,25 @@ use crate::error::{Error, Kind, Result};
 use crate::lang::{Context, Dynamic, FromValue, Reject, define, describe};
 
 /// The largest tensor that a script may ask for: 4 GiB of floats.
-pub(super) const LARGEST: usize = 1 << 30;
+const LARGEST: usize = 1 << 30;
+
+/// Whether a tensor of this shape is small enough, also if a size of 0 leaves it without numbers.
+pub(super) fn is_reasonable(shape: &[usize]) -> bool {
+    let count = shape.iter().try_fold(1usize, |product, size| product.checked_mul((*size).max(1)));
+    count.is_some_and(|count| count <= LARGEST)
+}
+
+/// An error if a result of this shape is too large.
+///
+/// # Errors
+/// It is.
+pub(super) fn check_size(shape: &[usize], function: &str) -> Result<()> {
+    if is_reasonable(shape) {
+        return Ok(());
+    }
+    let message = format!("{function}: a result of shape {shape:?} is too large");
+    Err(Error::new(Kind::Tensor, message).with_hint(format!("it may have at most {LARGEST} numbers")))
+}
 
 /// A list of sizes, one for each dimension.
 pub struct Shape(pub Vec<usize>);
@@ -17,10 +35,9 @@ impl FromValue for Shape {
     const EXPECTED: &'static str = "a list of sizes";
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         let sizes = Vec::<usize>::from_value(value)?;
-        let count = sizes.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
-        match count {
-            Some(count) if count <= LARGEST => Ok(Self(sizes)),
-            _ => Err(Reject::Because(format!("asks for more than {LARGEST} numbers"), None)),
+        match is_reasonable(&sizes) {
+            true => Ok(Self(sizes)),
+            false => Err(Reject::Because(format!("asks for more than {LARGEST} numbers"), None)),
         }
     }
 }

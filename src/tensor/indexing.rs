@@ -7,6 +7,7 @@ use candle_core::{Device, Tensor};
 use rhai::{Array, Engine, EvalAltResult};
 
 use super::arithmetic::raise;
+use super::create::check_size;
 use super::operand::Operand;
 use super::order::pick;
 use super::sum::sum_to;
@@ -165,6 +166,7 @@ fn select(x: &Tensor, at: usize, rank: usize, places: &Tensor) -> Result<Tensor>
     let dims = x.dims();
     let (before, after) = (&dims[..at], &dims[at + rank..]);
     let shape = [before, places.dims(), after].concat();
+    check_size(&shape, "indexing")?;
     let joined = [before, &[dims[at..at + rank].iter().product()], after].concat();
     if places.elem_count() == 0 {
         return Ok(Tensor::zeros(shape, x.dtype(), x.device())?);

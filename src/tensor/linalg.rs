@@ -27,7 +27,7 @@ struct Svd {
 
 impl Svd {
     fn new(a: Matrix) -> Option<Self> {
-        let svd = a.try_svd(true, true, f64::EPSILON, ITERATIONS)?;
+        let svd = a.try_svd(true, true, 5.0 * f64::EPSILON, ITERATIONS)?;
         Some(Self { u: svd.u?, s: svd.singular_values, vt: svd.v_t? })
     }
 

@@ -2,16 +2,17 @@
 
 use candle_core::Tensor;
 
+use super::create::check_size;
 use super::sum::sum_to;
 use super::{Rule, TensorValue, with_backwards};
 use crate::error::{Error, Kind, Result};
 use crate::lang::define;
 
-/// The matrix product as `torch.matmul`: `[…, n, k]` times `[…, k, m]`, with leading dimensions broadcast; a vector `[k]`
-/// counts as a row on the left and as a column on the right, and leaves no dimension in the result.
+/// The matrix product as `torch.matmul`: `[…, n, k]` times `[…, k, m]`, with leading dimensions broadcast; a vector
+/// `[k]` counts as a row on the left and as a column on the right, and leaves no dimension in the result.
 ///
 /// # Errors
-/// The shapes do not fit, or one has no dimensions.
+/// The shapes do not fit, one has no dimensions, or the result is too large.
 pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let fits = fits(a.dims(), b.dims());
     if !fits {
@@ -43,6 +44,11 @@ fn fits(a: &[usize], b: &[usize]) -> bool {
 
 fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (left, right) = (a.detach(), b.detach());
+    let ([leading_a @ .., n, _], [leading_b @ .., _, m]) = (a.dims(), b.dims()) else {
+        return Err(Error::new(Kind::Internal, "a matrix has fewer than two dimensions"));
+    };
+    let leading = super::binary::broadcast_shape(leading_a, leading_b, "matmul")?;
+    check_size(&[leading.as_slice(), &[*n, *m]].concat(), "matmul")?;
     let times = |a: &Tensor, b: &Tensor| a.contiguous()?.broadcast_matmul(&b.contiguous()?);
     let y = times(&left, &right)?;
     let (shape_a, shape_b) = (a.dims().to_vec(), b.dims().to_vec());

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 
 use super::cpu::with_values;
-use super::create::LARGEST;
+use super::create::check_size;
 use crate::error::{Error, Kind, Result};
 
 /// Height and width of the planes of `x`, for the operation of this name.
@@ -28,13 +28,8 @@ pub(super) fn plane_size(x: &Tensor, operation: &str) -> Result<(usize, usize)> 
 pub(super) fn with_last(x: &Tensor, replaced: usize, sizes: &[usize], operation: &str) -> Result<Vec<usize>> {
     let leading = x.dims().iter().take(x.rank().saturating_sub(replaced));
     let shape: Vec<usize> = leading.chain(sizes).copied().collect();
-    match shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size)) {
-        Some(count) if count <= LARGEST => Ok(shape),
-        _ => {
-            let message = format!("{operation}: a result of shape {shape:?} is too large");
-            Err(Error::new(Kind::Tensor, message).with_hint(format!("it may have at most {LARGEST} numbers")))
-        }
-    }
+    check_size(&shape, operation)?;
+    Ok(shape)
 }
 
 /// Makes a tensor off the tape: `fill` writes its values, zero at first, from those of `x`.

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::TensorValue;
-use super::create::LARGEST;
+use super::create::is_reasonable;
 use super::dims::{dimension, dimension_at};
 use super::indexing::part;
 use crate::error::{Error, Kind, Result};
@@ -45,8 +45,18 @@ fn to_list(
     /// The tensor.
     tensor: TensorValue,
 ) -> Result<Dynamic> {
-    Ok(nested(&tensor.values()?, tensor.inner().dims()))
+    let dims = tensor.inner().dims();
+    let count = dims.iter().try_fold(1usize, |product, size| product.checked_mul((*size).max(1)));
+    if count.is_none_or(|count| count > LONGEST_LIST) {
+        let message = format!("to_list: a tensor of shape {dims:?} is too large for lists");
+        let hint = format!("they hold at most {LONGEST_LIST} numbers");
+        return Err(Error::new(Kind::Tensor, message).with_hint(hint).at_argument("tensor"));
+    }
+    Ok(nested(&tensor.values()?, dims))
 }
+
+/// A number of a list takes four times the memory of a number of a tensor.
+const LONGEST_LIST: usize = 1 << 26;
 
 fn nested(values: &[f32], shape: &[usize]) -> Dynamic {
     let Some((size, inner)) = shape.split_first() else {
@@ -83,7 +93,7 @@ impl NewShape {
         let found = count.checked_div(known).filter(|found| found * known == count);
         let is_open = self.0.contains(&-1);
         let sizes = self.0.iter().map(|size| usize::try_from(*size).ok().or(found)).collect::<Option<Vec<_>>>()?;
-        (is_open || known == count).then_some(sizes).filter(|_| count <= LARGEST)
+        (is_open || known == count).then_some(sizes).filter(|sizes| is_reasonable(sizes))
     }
 }
 
