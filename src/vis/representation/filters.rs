@@ -74,9 +74,7 @@ fn filters(
 ) -> Result<Filters> {
     let weight = layer.weight().ok_or_else(|| without_weights(&layer, "filters"))?;
     let (outputs, inputs, height, width) = weight.dims4()?;
-    let graph = layer.model().graph();
-    let reads_image = layer.node().inputs.iter().any(|id| graph.node(*id).inputs.is_empty());
-    let colored = reads_image && inputs == 3;
+    let colored = layer.reads_image() && inputs == 3;
     let weight = if colored && layer.model().recipe().channels == Channels::Bgr {
         weight.index_select(&candle_core::Tensor::new(&[2u32, 1, 0], weight.device())?, 1)?
     } else {
