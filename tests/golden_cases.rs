@@ -112,6 +112,8 @@ fn what_the_file_shows_of_its_input_is_used() {
     let cifar = open("cifar", &ModelOptions::default());
     assert_eq!((cifar.recipe().range, cifar.recipe().assumed), (255.0, false));
     assert_eq!(cifar.recipe().layout, FileLayout::ChannelsLast);
+    // its filters are colours although the input is scaled first
+    assert!(cifar.layer("conv1").unwrap().reads_image() && !cifar.layer("conv2").unwrap().reads_image());
     let bytes = open("bytes", &ModelOptions::default());
     assert_eq!((bytes.recipe().range, bytes.recipe().numbers), (255.0, Numbers::Byte));
     assert!(bytes.to_string().contains("pixels 0 to 255 in whole numbers"), "{bytes}");

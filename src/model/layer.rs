@@ -90,6 +90,21 @@ impl Layer {
         self.model.receptive_field(self.id)
     }
 
+    /// Whether it reads the image itself, at most scaled, shifted or padded, so that its channels are those of the input.
+    pub fn reads_image(&self) -> bool {
+        let graph = self.model.graph();
+        let mut node = self.node();
+        loop {
+            let [input] = node.inputs.as_slice() else { return false };
+            node = graph.node(*input);
+            match node.op {
+                Op::Input { .. } => return true,
+                Op::Scale(_) | Op::BatchNorm(_) | Op::ZeroPad(_) => {}
+                _ => return false,
+            }
+        }
+    }
+
     /// Its weight, if it has one: `[out, in / groups, height, width]` for a convolution, `[out, in]` for a linear
     /// layer, `[channels]` for a batch normalisation.
     pub fn weight(&self) -> Option<&Tensor> {

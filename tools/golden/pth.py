@@ -132,6 +132,8 @@ def main() -> None:
     keep("plain", {"w": torch.tensor([1.5, -2.0]), "b": torch.tensor(0.25)})
     keep("nested", {"epoch": 7, "state_dict": state, "optimizer": torch.optim.SGD(network().parameters(), 0.1).state_dict()})
     keep("model", {"model": dict(state), "best": 0.5})
+    keep("beside", {"state_dict": state, "best_acc1": torch.tensor(55.0)})
+    keep("loss_beside", {"loss": torch.tensor(0.25), "model_state_dict": dict(state)})
     keep("parallel", collections.OrderedDict((f"module.{name}", tensor) for name, tensor in state.items()))
     keep("half", {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()})
     keep("bfloat16", {"w": torch.tensor([[1.0, -2.5], [3e38, 1e-40]], dtype=torch.bfloat16)})

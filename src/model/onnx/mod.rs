@@ -4,11 +4,13 @@
 //! [`constant`] works out what does not depend on the image, and [`convert`] makes the graph and its weights, operator
 //! by operator ([`operators`]). Nothing of a file is ever executed; what it may allocate is bounded by its size.
 
+mod answer;
 mod attributes;
 mod constant;
 mod convert;
 mod external;
 mod fuse;
+mod ints;
 mod operators;
 mod proto;
 mod scaling;

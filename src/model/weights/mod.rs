@@ -81,12 +81,18 @@ impl Weights {
         } else {
             return Err(strange(bytes));
         };
-        Self::new(without_wrappers(tensors))
+        Self::new(without_wrappers(tensors, &WRAPPERS))
     }
 
-    /// Reads a safetensors file; see [`Weights::from_bytes`].
+    /// Reads a safetensors file, with the names as they are; see [`Weights::from_bytes`].
     pub fn from_safetensors(bytes: &[u8]) -> Result<Self> {
-        Self::new(without_wrappers(safetensors::read(bytes)?))
+        Self::new(safetensors::read(bytes)?)
+    }
+
+    /// The parameters with the names they have inside the module that one of these prefixes names, if all of them are
+    /// inside it.
+    pub(in crate::model) fn inside(self, prefixes: &[&str]) -> Result<Self> {
+        Self::new(without_wrappers(self.tensors.into_iter().collect(), prefixes))
     }
 
     /// Checks that these are exactly the parameters `graph` reads: every missing, extra or misshapen one is
@@ -159,8 +165,8 @@ impl Weights {
 }
 
 /// The tensors with the names they have inside a wrapper, if all of them are inside it.
-fn without_wrappers(mut tensors: Vec<(String, Tensor)>) -> Vec<(String, Tensor)> {
-    while let Some(wrapper) = WRAPPERS
+fn without_wrappers(mut tensors: Vec<(String, Tensor)>, wrappers: &[&str]) -> Vec<(String, Tensor)> {
+    while let Some(wrapper) = wrappers
         .iter()
         .find(|wrapper| !tensors.is_empty() && tensors.iter().all(|(name, _)| name.starts_with(**wrapper)))
     {
@@ -285,7 +291,7 @@ mod tests {
         let names = |names: &[&str]| {
             let tensor = Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap();
             let tensors = names.iter().map(|name| ((*name).to_owned(), tensor.clone())).collect();
-            without_wrappers(tensors).into_iter().map(|(name, _)| name).collect::<Vec<_>>()
+            without_wrappers(tensors, &WRAPPERS).into_iter().map(|(name, _)| name).collect::<Vec<_>>()
         };
         assert_eq!(names(&["module.a", "module.b"]), ["a", "b"]);
         assert_eq!(names(&["_orig_mod.module.a", "_orig_mod.module.b"]), ["a", "b"]);

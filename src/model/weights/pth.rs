@@ -170,7 +170,8 @@ fn state_dict<'a>(pickle: &Pickle<'a>) -> Result<Vec<(&'a str, Id)>> {
         Object::Dict(entries) => Some(entries),
         _ => None,
     });
-    let found = std::iter::once(entries).chain(nested).map(|entries| named(entries)).find(|found| !found.is_empty());
+    // a checkpoint may have tensors of its own beside the state dict, such as the best accuracy
+    let found = nested.chain(std::iter::once(entries)).map(|entries| named(entries)).find(|found| !found.is_empty());
     found.ok_or_else(|| {
         let keys = entries.iter().filter_map(|(key, _)| match pickle.get(*key) {
             Object::Text(key) => Some(format!("`{}`", key.chars().take(40).collect::<String>())),

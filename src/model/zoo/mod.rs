@@ -23,6 +23,9 @@ pub const CLASSES: usize = 1000;
 /// More answers or channels than this are no sizes of a network.
 const LARGEST: usize = 1 << 20;
 
+/// What training programs call the network that they hold.
+const HOLDERS: [&str; 3] = ["model.", "net.", "backbone."];
+
 /// A network that can be asked for by name.
 #[derive(Debug)]
 pub struct Entry {
@@ -192,9 +195,11 @@ impl Entry {
         Model::new(self.name, graph, weights, answer, options.recipe(own)?)
     }
 
-    /// The weights of a published file as the graph names them, without what only serves training: auxiliary
-    /// classifiers, and how many batches were seen. All other parameters stay, so that a check finds strangers.
+    /// The weights of a file as the graph names them, without what only serves training: auxiliary classifiers, and how
+    /// many batches were seen; and without what a training program's module of another name puts before all names. All
+    /// other parameters stay, so that a check finds strangers.
     pub fn adopt(&self, weights: Weights) -> Result<Weights> {
+        let weights = weights.inside(&HOLDERS)?;
         let serves_training =
             |name: &str| name.ends_with(".num_batches_tracked") || self.ignored.iter().any(|p| name.starts_with(p));
         let rename = |name: &str| self.renamed.iter().fold(name.to_owned(), |name, [from, to]| name.replace(from, to));
@@ -341,6 +346,15 @@ mod tests {
         let classes = crate::model::Classes::from_lines("left\nright\nup");
         let model = random(&ModelOptions { classes: Some(classes), channels: Some(1), ..ModelOptions::default() });
         assert_eq!((model.answer().outputs(), model.graph().input_channels()), (3, 1));
+    }
+
+    #[test]
+    fn what_holds_a_network_is_taken_off_its_names() {
+        let entry = find("squeezenet1_1").unwrap();
+        let held = |name: String| format!("model.net.{name}");
+        entry.adopt(zeros(entry, held, &[])).unwrap().check(&entry.graph().unwrap()).unwrap();
+        let error = entry.adopt(zeros(entry, held, &["head.weight"])).unwrap().check(&entry.graph().unwrap());
+        assert!(error.unwrap_err().message().contains("is missing"));
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub fn filters(
         let message = format!("filters: {} is no convolution: it is {}", layer.name(), layer.node().op);
         return Err(Error::new(Kind::Argument, message).at_argument("layer"));
     };
-    let reads_image = layer.node().inputs.first().is_some_and(|id| *id == NodeId::INPUT);
+    let reads_image = layer.reads_image();
     let colored = reads_image && inputs == 3;
     let weights = if reads_image { red_first(layer.model(), weight)? } else { weight.clone() };
     let wanted = through.unwrap_or(height * width == 1);
@@ -155,30 +155,27 @@ impl Walk<'_> {
                 self.leave_out("max pooling");
                 self.down(*input, spread(&kernels, stride)?)
             }
+            (Op::Scale(scale), [input]) => {
+                let factor = scale.scale.as_ref().map(|name| weights.get(name)).transpose()?;
+                let kernels = match factor {
+                    Some(factor) => kernels.broadcast_mul(&factor.reshape((1, factor.elem_count(), 1, 1))?)?,
+                    None => kernels,
+                };
+                self.down(*input, kernels)
+            }
             (Op::Concat, parts) => {
                 let mut start = 0;
-                let mut sum: Option<Tensor> = None;
+                let mut below = Vec::new();
                 for part in parts.to_vec() {
                     let channels = self.channels(part).ok_or_else(|| self.stuck(node))?;
-                    let below = self.down(part, kernels.narrow(1, start, channels)?)?;
+                    below.push(self.down(part, kernels.narrow(1, start, channels)?)?);
                     start += channels;
-                    sum = Some(match sum {
-                        Some(sum) => add_centred(&sum, &below)?,
-                        None => below,
-                    });
                 }
-                sum.ok_or_else(|| self.stuck(node))
+                sum_centred(below)
             }
             (Op::Add, parts) => {
-                let mut sum: Option<Tensor> = None;
-                for part in parts.to_vec() {
-                    let below = self.down(part, kernels.clone())?;
-                    sum = Some(match sum {
-                        Some(sum) => add_centred(&sum, &below)?,
-                        None => below,
-                    });
-                }
-                sum.ok_or_else(|| self.stuck(node))
+                let below = parts.to_vec().into_iter().map(|part| self.down(part, kernels.clone()));
+                sum_centred(below.collect::<Result<Vec<_>>>()?)
             }
             _ => Err(self.stuck(node)),
         }
@@ -234,7 +231,13 @@ fn spread(kernels: &Tensor, [down, right]: [usize; 2]) -> Result<Tensor> {
     Ok(Tensor::from_vec(spread, (outputs, channels, all_rows, all_columns), kernels.device())?)
 }
 
-/// The sum of kernels of two sizes with one centre.
+/// The sum of kernels of several sizes with one centre.
+fn sum_centred(kernels: Vec<Tensor>) -> Result<Tensor> {
+    let mut kernels = kernels.into_iter();
+    let first = kernels.next().ok_or_else(|| Error::new(Kind::Internal, "a layer reads nothing"))?;
+    kernels.try_fold(first, |sum, next| add_centred(&sum, &next))
+}
+
 fn add_centred(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (rows, columns) = (a.dim(2)?.max(b.dim(2)?), a.dim(3)?.max(b.dim(3)?));
     let grown = |kernels: &Tensor| -> Result<Tensor> {
