@@ -48,7 +48,7 @@ impl Bench {
     fn run(&mut self, workload: &str) -> Result<(f64, f64)> {
         match workload {
             "dream" => script(
-                r#"let result = dream(photo("china").resize(512, 512), layer="fire7", octaves=4, iterations=10, seed=1);"#,
+                r#"let result = dream(photo("china").resize(512, 512), layer="fire7", octaves=4, steps=10, seed=1);"#,
             ),
             "occlusion" => {
                 script(r#"let result = occlusion(photo("chelsea").resize(227, 227), class=285, window=35, stride=8);"#)

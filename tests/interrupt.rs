@@ -54,7 +54,7 @@ fn a_stop_cannot_be_caught_by_the_script() {
 
 #[test]
 fn a_half_finished_dream_is_handed_back() {
-    let code = "dream(photo(\"chelsea\").resize(120, 80), octaves=2, iterations=3, layer=\"fire3\", seed=1)";
+    let code = "dream(photo(\"chelsea\").resize(120, 80), octaves=2, steps=3, layer=\"fire3\", seed=1)";
     let (mut session, recorder) = session();
     stop_at_step(&session, &recorder, 2);
     let outcome = session.eval(code);
@@ -83,7 +83,7 @@ fn a_half_finished_dream_is_handed_back() {
 fn a_stop_in_the_middle_of_a_script_ends_it_there() {
     let (mut session, recorder) = session();
     stop_at_step(&session, &recorder, 1);
-    let code = "let a = 1;\nlet half = dream(noise(64, 64, seed=1), octaves=1, iterations=3, layer=\"fire2\", seed=1);\n\
+    let code = "let a = 1;\nlet half = dream(noise(64, 64, seed=1), octaves=1, steps=3, layer=\"fire2\", seed=1);\n\
                 a = 2;\nshow(half);";
     let outcome = session.eval(code);
     assert!(outcome.interrupted());

@@ -51,10 +51,10 @@ fn many_images_at_once_stay_within_the_limit() {
 #[test]
 fn a_longer_dream_needs_no_more() {
     let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let dream = |iterations: usize| {
+    let dream = |steps: usize| {
         peak(&format!(
             "memory_limit(\"1 GB\");
-             let d = dream(photo(\"china\").resize(256, 256), octaves=1, iterations={iterations}, layer=\"fire5\");"
+             let d = dream(photo(\"china\").resize(256, 256), octaves=1, steps={iterations}, layer=\"fire5\");"
         ))
     };
     dream(2); // weights are prepared once

@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg(feature = "gallery")]
 
-mod common;
-
-use common::{session, value};
+use percept::Job;
 use percept::image::{Image, compose, compose_mask, gallery, photo};
 use percept::model::Model;
+use percept::vis::Explain;
+use percept::vis::attribution::{HeightWidth, Windows, occlusion};
 
 const SCALE: f32 = 0.55;
 
@@ -29,14 +29,14 @@ fn koala_is_found(background: &Image, x: f32, y: f32) {
     let mask = Image::from_planes(background.width(), background.height(), mask.repeat(3), None).unwrap();
     let view = Model::embedded().unwrap().view(&mask).unwrap();
 
-    let folder = tempfile::tempdir().unwrap();
-    let (picture, map) = (folder.path().join("koala.png"), folder.path().join("map.npy"));
-    composed.save(&picture).unwrap();
-    let (mut session, _recorder) = session();
-    session.set_arguments(&[&picture, &map].map(|path| path.to_str().unwrap().to_owned()));
-    let code = "occlusion(load_image(args[0]), class=\"koala\", window=48, stride=24).to_tensor().save(args[1])";
-    value(&session.eval(code));
-    let values = percept::tensor::npy::read(&map).unwrap().values().unwrap();
+    let windows = Windows {
+        window: HeightWidth { height: 48, width: 48 },
+        stride: HeightWidth { height: 24, width: 24 },
+        ..Windows::default()
+    };
+    let explain = Explain { class: Some("koala".into()), model: None };
+    let map = occlusion(&Job::detached(), &composed, &windows, &explain).unwrap().map().unwrap();
+    let values: Vec<f32> = map.flatten_all().unwrap().to_vec1().unwrap();
     assert_eq!(values.len(), view.width() * view.height());
 
     let (inside, outside) = means(&values, view.channels()[0]);

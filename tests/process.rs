@@ -164,8 +164,7 @@ fn a_script_finds_its_arguments_and_the_files_beside_it() {
 
 #[test]
 fn the_same_seed_gives_the_same_bytes() {
-    let text =
-        "show(dream(noise(64, 64), octaves=1, iterations=2, layer=\"fire2\"), title=\"dream\"); print(randn([3]));";
+    let text = "show(dream(noise(64, 64), octaves=1, steps=2, layer=\"fire2\"), title=\"dream\"); print(randn([3]));";
     let (folder, script) = with_script(text);
     let run = |seed: &str, to: &str| {
         let mut command = percept(folder.path());
@@ -205,7 +204,7 @@ fn ctrl_c_stops_an_endless_script() {
 #[test]
 fn ctrl_c_hands_back_the_dream_so_far() {
     use std::io::{BufRead, BufReader, Read};
-    let text = "print(\"now\");\ndream(noise(96, 96, seed=1), octaves=1, iterations=1000000, layer=\"fire2\", seed=1)";
+    let text = "print(\"now\");\ndream(noise(96, 96, seed=1), octaves=1, steps=1000000, layer=\"fire2\", seed=1)";
     let (folder, script) = with_script(text);
     let mut command = percept(folder.path());
     command.arg("run").arg(&script).args(["--out", "out"]).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -246,7 +245,7 @@ fn the_manual_is_printed() {
 #[test]
 fn the_number_of_threads_can_be_set_and_changes_no_result() {
     let folder = tempfile::tempdir().unwrap();
-    let code = "let d = dream(photo(\"china\").resize(120, 90), octaves=1, iterations=2, layer=\"fire4\"); \
+    let code = "let d = dream(photo(\"china\").resize(120, 90), octaves=1, steps=2, layer=\"fire4\"); \
                 print(d.to_tensor().sum()); occlusion(photo(\"coffee\"), window=113, stride=57).to_tensor().sum()";
     let run = |threads: &str| percept(folder.path()).env("PERCEPT_THREADS", threads).args(["eval", code]).output();
     let (one, three) = (run("1").unwrap(), run("3").unwrap());

@@ -376,7 +376,7 @@ fn control_c_stops_and_clears_and_control_d_leaves() {
     terminal.see("\ntrue\n");
 
     // a dream that is stopped keeps what it has made
-    terminal.press("let d = dream(photo(\"china\"), iterations=5000);\r");
+    terminal.press("let d = dream(photo(\"china\"), steps=5000);\r");
     terminal.see("/20000");
     terminal.press(CONTROL_C);
     terminal.wait("the stop", |screen| screen.contents().trim_end().ends_with("error: interrupted\npercept>"));

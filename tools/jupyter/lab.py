@@ -279,7 +279,7 @@ class Check:
 
     def interrupting(self) -> None:
         """The stop button ends a dream, keeps what it made, and the next cell works."""
-        cell = self.notebook.run('dream(photo("china").resize(240, 160), octaves=2, iterations=1000)', finishes=False)
+        cell = self.notebook.run('dream(photo("china").resize(240, 160), octaves=2, steps=1000)', finishes=False)
         expect(cell.locator("progress")).to_be_visible(timeout=PATIENCE)
         self.page.wait_for_timeout(500)
         self.shoot("dreaming")

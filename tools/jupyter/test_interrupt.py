@@ -43,7 +43,7 @@ class InterruptTests(SessionTests):
 
     def test_a_dream_is_shown_as_far_as_it_came(self) -> None:
         self.run_cell('let kept = 41; let small = photo("china").resize(240, 160);')
-        request = self.start("dream(small, octaves=2, iterations=1000)")
+        request = self.start("dream(small, octaves=2, steps=1000)")
         self.wait_for(request, "update_display_data")  # some steps are done
         messages = self.interrupt(request)
         self.assert_progress_stopped(messages)
@@ -52,14 +52,14 @@ class InterruptTests(SessionTests):
 
     def test_a_dream_inside_another_call_is_shown_too(self) -> None:
         self.run_cell('let small = photo("china").resize(240, 160);')
-        request = self.start('show(dream(small, octaves=2, iterations=1000), title="never shown");\nlet after = 1;')
+        request = self.start('show(dream(small, octaves=2, steps=1000), title="never shown");\nlet after = 1;')
         self.wait_for(request, "update_display_data")
         self.assert_picture(self.interrupt(request))
         self.assertEqual(self.run_cell("1 + 1")["text/plain"], "2")
 
     def test_a_dream_in_a_variable_is_kept(self) -> None:
         self.run_cell('let small = photo("china").resize(240, 160);')
-        request = self.start("let half = dream(small, octaves=2, iterations=1000);")
+        request = self.start("let half = dream(small, octaves=2, steps=1000);")
         self.wait_for(request, "update_display_data")
         self.assert_picture(self.interrupt(request))
         self.assertIn("image/png", self.run_cell("half"))

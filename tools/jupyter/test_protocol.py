@@ -17,7 +17,7 @@ class PerceptKernelTests(jkt.KernelTests):
         {"text": "phot", "matches": ["photo"]},
         {"text": 'dream(photo("china"), oct', "matches": ["octaves="]},
         {"text": 'dream(photo("china"), octaves=4, oct', "matches": []},
-        {"text": 'dream(photo("china"), octaves=4, iterat', "matches": ["iterations="]},
+        {"text": 'dream(photo("china"), octaves=4, iterat', "matches": ["steps="]},
     ]
     complete_code_samples = [
         "",

@@ -3,7 +3,7 @@
 mod occlusion;
 mod saliency;
 
-pub use occlusion::{Baseline, Windows, occlusion};
+pub use occlusion::{Baseline, HeightWidth, Windows, occlusion};
 pub use saliency::saliency;
 
 use std::fmt;
