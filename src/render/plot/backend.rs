@@ -219,6 +219,7 @@ mod tests {
         let root = SceneBackend::new(&mut scene, 400.0, 300.0).into_drawing_area();
         let font = |size: f32| ("sans-serif", size * UNITS);
         let mut chart = ChartBuilder::on(&root)
+            .margin(units(15.0))
             .caption("koala", font(18.0))
             .x_label_area_size(units(30.0))
             .y_label_area_size(units(40.0))
