@@ -16,9 +16,9 @@ thread_local! {
 
 /// The gradient of a function of a tensor, which must return one number made from it.
 ///
-/// The gradient is a constant for whatever is done with it. A `grad` inside the function of another one is refused where
-/// its result would depend on the outer argument: candle's tape, which records the operations, has no second
-/// derivatives. `detach` makes a constant of a tensor.
+/// The gradient is a constant for whatever is done with it. Second derivatives cannot be taken: a `grad` inside the
+/// function of another one is an error where its result would depend on the outer argument. `detach` makes a constant
+/// of a tensor.
 ///
 /// ```rhai
 /// grad(|x| (x * x).sum(), tensor([1, 2, 3]))

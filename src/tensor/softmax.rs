@@ -15,21 +15,28 @@ use crate::lang::define;
 /// # Errors
 /// `x` holds no float32 values or has no such dimension.
 pub(super) fn softmax_along(x: &Tensor, dim: usize) -> Result<Tensor> {
-    let y = each_row(x, dim, |row, greatest| {
+    let y = each_row(x, dim, |row| {
+        let greatest = greatest(row);
         let sum = sum_of(row, |value| f64::from(value - greatest).exp());
         row.iter_mut().for_each(|value| *value = (f64::from(*value - greatest).exp() / sum) as f32);
     })?;
     let output = y.clone();
     with_backward(x, y, move |gradient| {
-        let weighted = (gradient * &output)?;
-        let mean = sum(&weighted, &[dim], true)?;
-        Ok((weighted - output.broadcast_mul(&mean)?)?)
+        each_row_with(gradient, &output, dim, |gradient, output| {
+            // where one share is nearly 1 the two terms nearly cancel
+            let pairs = || gradient.iter().zip(output).map(|(g, y)| (f64::from(*g), f64::from(*y)));
+            let total: f64 = pairs().map(|(_, y)| y).sum();
+            let weighted: f64 = pairs().map(|(g, y)| g * y).sum();
+            let slopes: Vec<f32> = pairs().map(|(g, y)| (y * (g * total - weighted)) as f32).collect();
+            gradient.copy_from_slice(&slopes);
+        })
     })
 }
 
 /// x − ln Σ e^x along a dimension; differentiable.
 fn log_softmax_along(x: &Tensor, dim: usize) -> Result<Tensor> {
-    let y = each_row(x, dim, |row, greatest| {
+    let y = each_row(x, dim, |row| {
+        let greatest = greatest(row);
         let shift = f64::from(greatest) + sum_of(row, |value| f64::from(value - greatest).exp()).ln();
         row.iter_mut().for_each(|value| *value = (f64::from(*value) - shift) as f32);
     })?;
@@ -37,19 +44,28 @@ fn log_softmax_along(x: &Tensor, dim: usize) -> Result<Tensor> {
     with_backward(x, y, move |gradient| Ok((gradient - output.exp()?.broadcast_mul(&sum(gradient, &[dim], true)?)?)?))
 }
 
-/// Changes the numbers along a dimension, row by row; `f` is given the greatest number of the row.
-fn each_row(x: &Tensor, dim: usize, f: impl Fn(&mut [f32], f32) + Sync) -> Result<Tensor> {
-    let last = x.rank().saturating_sub(1);
-    let (length, rows) = rows(x, &[dim])?;
-    let mut values = with_values(&rows, <[f32]>::to_vec)?;
-    values.par_chunks_mut(length.max(1)).for_each(|row| {
-        let greatest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        f(row, greatest);
-    });
+fn greatest(row: &[f32]) -> f32 {
+    row.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
+/// Changes the numbers along a dimension, row by row.
+fn each_row(x: &Tensor, dim: usize, f: impl Fn(&mut [f32]) + Sync) -> Result<Tensor> {
+    each_row_with(x, x, dim, |row, _| f(row))
+}
+
+/// The same with two tensors of one shape: `f` changes the row of the first.
+fn each_row_with(x: &Tensor, other: &Tensor, dim: usize, f: impl Fn(&mut [f32], &[f32]) + Sync) -> Result<Tensor> {
+    let ((length, x_rows), (_, other_rows)) = (rows(x, &[dim])?, rows(other, &[dim])?);
+    let length = length.max(1);
+    let mut values = with_values(&x_rows, <[f32]>::to_vec)?;
+    with_values(&other_rows, |others| {
+        values.par_chunks_mut(length).zip(others.par_chunks(length)).for_each(|(row, others)| f(row, others));
+    })?;
     // the dimension stands last in the rows
+    let last = x.rank().saturating_sub(1);
     let mut order: Vec<usize> = (0..last).collect();
     order.insert(dim, last);
-    Ok(Tensor::from_vec(values, rows.shape(), &Device::Cpu)?.permute(order)?.contiguous()?.to_device(x.device())?)
+    Ok(Tensor::from_vec(values, x_rows.shape(), &Device::Cpu)?.permute(order)?.contiguous()?.to_device(x.device())?)
 }
 
 /// The softmax: positive numbers that sum to 1 along a dimension. Differentiable.
