@@ -39,10 +39,10 @@ pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
         output.html = Some(format!("<p>{}</p>{}", escape(&output.text), html(&table)));
         output.text = format!("{}\n{table}", output.text);
     }
-    if let Some(value) = value.clone().try_cast::<Classification>() {
-        if !value.is_regression() {
-            output.html = Some(bars(&value, title.unwrap_or(CLASSIFIED))?);
-        }
+    if let Some(value) = value.clone().try_cast::<Classification>()
+        && !value.is_regression()
+    {
+        output.html = Some(bars(&value, title.unwrap_or(CLASSIFIED))?);
     }
     output.provenance = told(value);
     if let Some(mut figure) = figure(value)? {
