@@ -72,15 +72,16 @@ impl Network {
     }
 
     fn run(&self, x: &Tensor) -> Tensor {
-        let run = Run { taps: &[self.output], rules: &Rules::default(), interrupt: &Interrupt::never() };
-        self.executor.run(x, &run).unwrap().remove(0)
+        let (taps, rules, interrupt) = ([self.output], Rules::default(), Interrupt::never());
+        let run = Run::new(&taps, &rules, &interrupt);
+        self.executor.run(std::slice::from_ref(x), &run).unwrap().remove(0)
     }
 
     fn forward(self, bencher: Bencher<'_, '_>, operations: usize) {
         bencher.counter(ItemsCount::new(operations)).bench(|| self.run(&self.x));
     }
 
-    /// The way back alone.
+    /// The backward pass alone.
     fn backward(self, bencher: Bencher<'_, '_>, operations: usize) {
         let x = Var::from_tensor(&self.x).unwrap();
         let score = || (&x, self.run(&x).sum_all().unwrap());

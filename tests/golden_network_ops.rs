@@ -131,8 +131,9 @@ struct Outcome(Vec<usize>, BTreeMap<&'static str, Vec<f32>>);
 
 fn run(executor: &dyn Executor, graph: &Graph, case: usize, x: &Tensor, vars: &[(String, Var)]) -> Outcome {
     let x = Var::from_tensor(x).unwrap();
-    let run = Run { taps: &[graph.output()], rules: &Rules::default(), interrupt: &Interrupt::never() };
-    let y = executor.run(&x, &run).unwrap().remove(0);
+    let (taps, rules, interrupt) = ([graph.output()], Rules::default(), Interrupt::never());
+    let run = Run::new(&taps, &rules, &interrupt);
+    let y = executor.run(&[x.as_tensor().clone()], &run).unwrap().remove(0);
     let score = (&y * draw(case, ABOVE, y.dims())).unwrap().sum_all().unwrap();
     let gradients = score.backward().unwrap();
     let mut found = BTreeMap::from([("output", values(&y)), ("gradient", values(gradients.get(&x).unwrap()))]);

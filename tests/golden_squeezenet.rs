@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use candle_core::{Device, Tensor, Var};
 use percept::job::Interrupt;
 use percept::model::{Model, Rules};
-use percept::tensor::ReluRule;
 
 const SIZES: [(&str, usize, usize); 4] =
     [("square", 227, 227), ("torch", 224, 224), ("wide", 227, 259), ("odd", 130, 97)];
@@ -75,12 +74,13 @@ fn logits_and_layers_equal_pytorch() {
 #[test]
 fn input_gradients_equal_pytorch_under_every_rule() {
     let (golden, model) = (golden(), Model::embedded().unwrap());
-    let rules = [("plain", ReluRule::Plain), ("guided", ReluRule::Guided), ("deconvnet", ReluRule::Deconvnet)];
+    let rules = [("plain", "derivative"), ("guided", "guided"), ("deconvnet", "deconvnet")];
     for (name, height, width) in SIZES {
-        for (rule, relu) in rules {
+        for (rule, set) in rules {
             let x = Var::from_tensor(&pixels(height, width)).unwrap();
             let taps = [model.output().id()];
-            let logits = model.run(&x, &taps, &Rules { relu }, &Interrupt::never()).unwrap();
+            let rules = Rules::named(set, model.graph()).unwrap();
+            let logits = model.run(&x, &taps, &rules, &Interrupt::never()).unwrap();
             let score = logits[0].get(0).unwrap().get(CLASS).unwrap();
             let gradient = score.backward().unwrap().remove(&x).unwrap();
             let what = format!("{name}.gradient.{rule}");

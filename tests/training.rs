@@ -82,15 +82,17 @@ fn gradients_for_weights_are_slopes() {
     let graph = Arc::new(graph());
     let variables = variables(&graph);
     let x = Var::from_tensor(&numbers(51, &[2, 3, 10, 10])).unwrap();
-    let run = Run { taps: &[graph.output()], rules: &Rules::default(), interrupt: &Interrupt::never() };
+    let (taps, rules, interrupt) = ([graph.output()], Rules::default(), Interrupt::never());
+    let run = Run::new(&taps, &rules, &interrupt);
     let executor = Planned::new(graph.clone(), Arc::new(weights(&variables)));
-    let score = |x: &Tensor| loss(&executor.run(x, &run).unwrap()[0]);
+    let score = |x: &Tensor| loss(&executor.run(std::slice::from_ref(x), &run).unwrap()[0]);
     let gradients = score(&x).backward().unwrap();
 
     // the gradient for the input is the same as with weights that are no variables
     let fixed = variables.iter().map(|(name, var)| (name.clone(), var.as_tensor().copy().unwrap().detach()));
     let fixed = Reference::new(graph.clone(), Arc::new(Weights::new(fixed).unwrap()));
-    let truth = loss(&fixed.run(&x, &run).unwrap()[0]).backward().unwrap().remove(&x).unwrap();
+    let truth =
+        loss(&fixed.run(std::slice::from_ref(x.as_tensor()), &run).unwrap()[0]).backward().unwrap().remove(&x).unwrap();
     let off = (gradients.get(&x).unwrap() - truth).unwrap().abs().unwrap().max_all().unwrap();
     assert!(off.to_scalar::<f32>().unwrap() < 1e-6);
 

@@ -51,6 +51,25 @@ pub(super) fn check_op(op: &Op) -> Result<()> {
         Op::Linear(linear) => widths(&[linear.in_features, linear.out_features]),
         Op::BatchNorm(norm) => widths(&[norm.channels]),
         Op::Scale(scale) => widths(&[scale.channels]),
+        Op::ScaleChannels(factors) => {
+            widths(&[factors.len()])?;
+            if factors.iter().all(|factor| factor.is_finite()) {
+                Ok(())
+            } else {
+                fault("a factor is not finite".into())
+            }
+        }
+        Op::Patch(patch) => {
+            widths(&[patch.of])?;
+            widths(&patch.shape)?;
+            let mut sorted = patch.channels.clone();
+            sorted.sort_unstable();
+            sorted.dedup();
+            let sound = sorted.len() == patch.channels.len()
+                && sorted.last().is_some_and(|last| *last < patch.of)
+                && matches!(patch.shape[..], [count] | [count, _, _] if count == patch.channels.len());
+            if sound { Ok(()) } else { fault("its constants are not one for each of the channels it replaces".into()) }
+        }
         Op::LocalResponseNorm(norm) => steps("window", 1, &[norm.size]),
         Op::MaxPool2d(params) | Op::AvgPool2d { params, .. } => window(params),
         Op::AdaptiveAvgPool2d(size) => steps("size", 1, size),

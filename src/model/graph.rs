@@ -21,6 +21,11 @@ impl NodeId {
     /// The network's input.
     pub const INPUT: Self = Self(0);
 
+    /// The node at a position in order of execution.
+    pub(super) const fn at(index: usize) -> Self {
+        Self(index)
+    }
+
     /// The position in order of execution; the input is 0.
     pub const fn index(self) -> usize {
         self.0
@@ -83,6 +88,20 @@ impl Graph {
         self.nodes.iter().map(part).collect()
     }
 
+    /// The graph with an operation put between a node and everything that reads it, and the new node's id: the one after
+    /// `node`, while all that follow move up by one.
+    pub(super) fn inserted(&self, node: NodeId, name: &str, op: Op) -> Result<(Self, NodeId)> {
+        let new = NodeId(node.0 + 1);
+        let moved = |id: NodeId| if id.0 > node.0 { NodeId(id.0 + 1) } else { id };
+        let mut builder = Builder { nodes: self.nodes[..new.0].to_vec() };
+        builder.add(name, &[], op, &[node]);
+        builder.nodes.extend(self.nodes[new.0..].iter().map(|later| {
+            let inputs = later.inputs.iter().map(|input| if *input == node { new } else { moved(*input) });
+            Node { inputs: inputs.collect(), ..later.clone() }
+        }));
+        Ok((builder.finish()?, new))
+    }
+
     /// All nodes in order of execution, the input first.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
@@ -124,18 +143,6 @@ impl Graph {
             let ordinal = (node.ordinal != node.name).then_some(&node.ordinal);
             std::iter::once(&node.name).chain(ordinal).chain(&node.aliases).map(String::as_str)
         })
-    }
-
-    /// Which nodes must run so that all of `taps` have values, by index.
-    pub fn needed(&self, taps: &[NodeId]) -> Vec<bool> {
-        let mut needed = vec![false; self.nodes.len()];
-        taps.iter().filter(|tap| self.contains(**tap)).for_each(|tap| needed[tap.0] = true);
-        for id in (0..self.nodes.len()).rev().filter(|id| *id > 0) {
-            if needed[id] {
-                self.nodes[id].inputs.iter().for_each(|input| needed[input.0] = true);
-            }
-        }
-        needed
     }
 
     /// Every parameter the network reads, in order of execution.
@@ -275,16 +282,5 @@ mod tests {
         let (mut builder, _) = Builder::new(3);
         builder.add("second input", &[], Op::Input { channels: 3 }, &[]);
         assert!(builder.finish().is_err());
-    }
-
-    #[test]
-    fn only_what_a_tap_reads_is_needed() {
-        let (mut builder, input) = Builder::new(3);
-        let a = builder.add("a", &[], Op::RELU, &[input]);
-        let b = builder.add("b", &[], Op::RELU, &[input]);
-        builder.add("join", &[], Op::Concat, &[a, b]);
-        let graph = builder.finish().unwrap();
-        assert_eq!(graph.needed(&[b]), [true, false, true, false]);
-        assert_eq!(graph.needed(&[graph.output()]), [true; 4]);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A [`Graph`] says what is computed, an [`Executor`] computes it. Running a [`Model`] takes *taps* (the nodes
 //! whose values come back), [`Rules`] (how gradients pass an operation) and an
-//! [`Interrupt`](crate::job::Interrupt); it stops after the last node that is needed and leaves nothing behind.
+//! [`Interrupt`](crate::job::Interrupt); it computes only what the taps need and leaves nothing behind. A [`Run`] may
+//! start at any layer from given values, and a [`Pullback`] has gradients at any layer.
 
 mod answer;
 mod arguments;
@@ -10,6 +11,7 @@ mod bounds;
 pub mod budget;
 mod classes;
 mod defaults;
+mod edit;
 mod executor;
 mod file;
 mod functions;
@@ -23,7 +25,6 @@ mod picture;
 mod planned;
 mod receptive_field;
 mod recipe;
-mod reference;
 mod rules;
 mod selection;
 mod shapes;
@@ -35,17 +36,17 @@ pub mod zoo;
 pub use answer::{Answer, AnswerKind, AnswerOf, Scored};
 pub use arguments::{ClassName, Input, LayerName};
 pub use classes::Classes;
-pub use executor::{Executor, Pullback, Run};
+use executor::Scope;
+pub use executor::{Executor, Pullback, Reference, Run};
 pub use functions::{layer_table, without_weights};
 pub use graph::{Builder, Graph, Node, NodeId};
 pub use layer::{Layer, LayerRow};
 pub use network::Model;
-pub use op::{BatchNorm, Conv2d, Linear, Op, Parameter, Scale};
+pub use op::{BatchNorm, Conv2d, Linear, Op, Parameter, Patch, Scale};
 pub use options::{ModelOptions, Resize};
 pub use planned::Planned;
 pub use receptive_field::ReceptiveField;
 pub use recipe::{Channels, FileLayout, InputRecipe, LUMINANCE, Numbers, ResizeRule};
-pub use reference::Reference;
-pub use rules::Rules;
+pub use rules::{BackwardRule, Operation, RULE_SETS, Rule, Rules};
 pub use selection::{Network, resolve_layer};
 pub use weights::{Step, Weights};

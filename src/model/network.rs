@@ -8,12 +8,12 @@ use candle_core::{DType, Tensor};
 
 use super::{
     Answer, AnswerKind, AnswerOf, Channels, Classes, Executor, Graph, InputRecipe, Layer, LayerRow, ModelOptions,
-    NodeId, Planned, Pullback, ReceptiveField, Reference, Rules, Run, Step, Weights, zoo,
+    NodeId, Planned, Pullback, ReceptiveField, Reference, Rules, Run, Scope, Step, Weights, zoo,
 };
 use crate::error::{Error, Kind, Result, did_you_mean};
 use crate::job::Interrupt;
 use crate::lang::value_type;
-use crate::tensor::{ReluRule, check_finite};
+use crate::tensor::check_finite;
 
 value_type!(
     Model,
@@ -77,6 +77,20 @@ impl Model {
         let planned = Planned::new(graph.clone(), weights.clone());
         let reference = Reference::new(graph.clone(), weights.clone());
         let name = name.to_owned();
+        Ok(Self(Arc::new(Inner { name, graph, weights, answer, recipe, shapes, fields, planned, reference })))
+    }
+
+    /// The same network with its graph edited, and the parameters that the edited graph reads: these are the network's
+    /// own and those of its edits. What is prepared for running it is shared.
+    pub(super) fn edited(&self, graph: Graph, weights: Arc<Weights>) -> Result<Self> {
+        let Inner { name, answer, recipe, planned, .. } = &*self.0;
+        let image = [graph.input_channels(), recipe.height, recipe.width];
+        let shapes = graph.shapes(image, graph.output())?;
+        let fields = graph.receptive_fields(image)?;
+        let graph = Arc::new(graph);
+        let planned = planned.edited(graph.clone(), weights.clone());
+        let reference = Reference::new(graph.clone(), weights.clone());
+        let (name, answer, recipe) = (name.clone(), answer.clone(), recipe.clone());
         Ok(Self(Arc::new(Inner { name, graph, weights, answer, recipe, shapes, fields, planned, reference })))
     }
 
@@ -171,6 +185,16 @@ impl Model {
         &self.0.answer
     }
 
+    /// Its parameters, for a network that shares them.
+    pub(super) fn shared_weights(&self) -> Arc<Weights> {
+        self.0.weights.clone()
+    }
+
+    /// Bytes of the weights that are prepared for running it, shared with its edited networks.
+    pub fn prepared_bytes(&self) -> usize {
+        self.0.planned.prepared_bytes()
+    }
+
     /// The names of what it can answer; of one logit or probability, both classes.
     pub fn classes(&self) -> &Classes {
         self.answer().classes()
@@ -233,10 +257,10 @@ impl Model {
     /// If `x` or weights are on candle's tape, so are the results, and their gradients follow `rules`. An input that is
     /// too small, of the wrong shape or not finite is refused, and so is a rule that would act on nothing.
     pub fn run(&self, x: &Tensor, taps: &[NodeId], rules: &Rules, interrupt: &Interrupt) -> Result<Vec<Tensor>> {
-        self.executor(x, taps, rules)?.run(&x.to_dtype(DType::F32)?, &Run { taps, rules, interrupt })
+        self.run_with(std::slice::from_ref(x), &Run::new(taps, rules, interrupt))
     }
 
-    /// The values of `taps`, off the tape, and the way back from them to `x`; otherwise as [`run`](Self::run). For
+    /// The values of `taps`, off the tape, and the backward pass from them to `x`; otherwise as [`run`](Self::run). For
     /// loops that look at an image many times, where candle's tape would take much of the time.
     pub fn pullback(
         &self,
@@ -245,28 +269,36 @@ impl Model {
         rules: &Rules,
         interrupt: &Interrupt,
     ) -> Result<(Vec<Tensor>, Pullback)> {
-        self.executor(x, taps, rules)?.pullback(&x.to_dtype(DType::F32)?.detach(), &Run { taps, rules, interrupt })
+        self.pullback_with(std::slice::from_ref(x), &Run::new(taps, rules, interrupt))
     }
 
-    /// As [`pullback`](Self::pullback), with the backward pass going to the nodes `at` instead of the input.
-    pub fn pullback_at(
-        &self,
-        x: &Tensor,
-        taps: &[NodeId],
-        at: &[NodeId],
-        rules: &Rules,
-        interrupt: &Interrupt,
-    ) -> Result<(Vec<Tensor>, Pullback)> {
-        let run = Run { taps, rules, interrupt };
-        let _ = at;
-        self.executor(x, taps, rules)?.pullback(&x.to_dtype(DType::F32)?.detach(), &run)
+    /// As [`run`](Self::run), with everything a [`Run`] can ask for: `x` holds the values of the nodes it starts from,
+    /// images `[N, channels, H, W]` for the input, activations of any batch and size for others.
+    ///
+    /// # Errors
+    /// A value has other channels than its layer, and all that [`Executor::run`] refuses.
+    pub fn run_with(&self, x: &[Tensor], run: &Run<'_>) -> Result<Vec<Tensor>> {
+        self.executor(x, run)?.run(&floats(x)?, run)
     }
 
-    /// What computes `taps` of `x`, if that is possible.
-    fn executor(&self, x: &Tensor, taps: &[NodeId], rules: &Rules) -> Result<&dyn Executor> {
-        self.check_input(x, taps)?;
-        self.check_rules(taps, rules)?;
-        Ok(if x.device().is_cpu() { &self.0.planned } else { &self.0.reference })
+    /// As [`pullback`](Self::pullback), with everything a [`Run`] can ask for: gradients at other layers than the input,
+    /// and runs that start elsewhere.
+    ///
+    /// # Errors
+    /// Those of [`run_with`](Self::run_with), and all that [`Executor::pullback`] refuses.
+    pub fn pullback_with(&self, x: &[Tensor], run: &Run<'_>) -> Result<(Vec<Tensor>, Pullback)> {
+        self.executor(x, run)?.pullback(&floats(x)?, run)
+    }
+
+    /// What computes a run, if that is possible.
+    fn executor(&self, x: &[Tensor], run: &Run<'_>) -> Result<&dyn Executor> {
+        Scope::new(self.graph(), run)?;
+        for (id, x) in run.from.iter().zip(x) {
+            if *id == NodeId::INPUT { self.check_input(x, run.taps)? } else { self.check_start(*id, x)? }
+        }
+        run.rules.check(self.graph(), run)?;
+        let on_cpu = x.iter().all(|x| x.device().is_cpu());
+        Ok(if on_cpu { &self.0.planned } else { &self.0.reference })
     }
 
     /// The network's output, `[N, outputs]`, for `x` `[N, channels, H, W]` in its input space: logits, where the file ends
@@ -276,9 +308,6 @@ impl Model {
     }
 
     fn check_input(&self, x: &Tensor, taps: &[NodeId]) -> Result<()> {
-        if let Some(stranger) = taps.iter().find(|tap| !self.graph().contains(**tap)) {
-            return Err(Error::new(Kind::Internal, format!("node {} is not of this model", stranger.index())));
-        }
         let channels = self.graph().input_channels();
         match x.dims() {
             [n, c, height, width] if *n > 0 && *c == channels => self.check_size(taps, *height, *width)?,
@@ -290,16 +319,30 @@ impl Model {
         check_finite(x, "the network's input")
     }
 
-    /// A rule that changes nothing is an error, not a silently plain gradient.
-    fn check_rules(&self, taps: &[NodeId], rules: &Rules) -> Result<()> {
-        let needed = self.graph().needed(taps);
-        let mut running = self.graph().nodes().iter().zip(needed).filter(|(_, needed)| *needed);
-        if rules.relu == ReluRule::Plain || running.any(|(node, _)| node.op.is_rectifier()) {
-            return Ok(());
+    /// Refuses a value that a layer of this network cannot have for any image.
+    fn check_start(&self, id: NodeId, x: &Tensor) -> Result<()> {
+        let (name, nominal) = (&self.graph().node(id).name, self.nominal_shape(id));
+        let fits = match (nominal, x.dims()) {
+            ([features], [n, found]) => *n > 0 && found == features,
+            ([channels, ..], [n, found, height, width]) => *n > 0 && found == channels && height * width > 0,
+            _ => false,
+        };
+        if !fits {
+            let shape = match nominal {
+                [features] => format!("[N, {features}]"),
+                [channels, ..] => format!("[N, {channels}, height, width]"),
+                [] => "nothing".to_owned(),
+            };
+            let message = format!("the value of layer `{name}` is {shape}, not {:?}", x.dims());
+            return Err(Error::new(Kind::Tensor, message));
         }
-        let message = format!("the {:?} rule has no ReLU to act on before that layer", rules.relu);
-        Err(Error::new(Kind::Argument, message).with_hint("choose a later layer"))
+        check_finite(x, &format!("the value of layer `{name}`"))
     }
+}
+
+/// The values as the executors take them.
+fn floats(x: &[Tensor]) -> Result<Vec<Tensor>> {
+    Ok(x.iter().map(|x| x.to_dtype(DType::F32)).collect::<candle_core::Result<_>>()?)
 }
 
 fn network(name: &str) -> Result<&'static zoo::Entry> {

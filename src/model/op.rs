@@ -23,6 +23,10 @@ pub enum Op {
     BatchNorm(BatchNorm),
     /// A scale and a shift of every channel, as constants of a network.
     Scale(Scale),
+    /// Every channel times a number: an edit of a network.
+    ScaleChannels(Vec<f32>),
+    /// Some channels replaced by constants: an edit of a network.
+    Patch(Patch),
     /// Normalisation by neighbouring channels.
     LocalResponseNorm(LocalResponseNorm),
     /// A function of every number.
@@ -127,6 +131,19 @@ pub struct Scale {
     pub shift: Option<String>,
 }
 
+/// Constants in place of some channels, the same for every image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Patch {
+    /// How many channels there are.
+    pub of: usize,
+    /// Those that are replaced.
+    pub channels: Vec<usize>,
+    /// Name of the constants.
+    pub values: String,
+    /// Their shape: `[C′]`, a number for each replaced channel, or `[C′, height, width]`, a map for each.
+    pub shape: Vec<usize>,
+}
+
 /// A parameter that an operation reads from the weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
@@ -151,6 +168,7 @@ impl Op {
             Self::Linear(_) => "fc",
             Self::BatchNorm(_) => "bn",
             Self::Scale(_) => "scale",
+            Self::ScaleChannels(_) | Self::Patch(_) => "edit",
             Self::LocalResponseNorm(_) => "norm",
             Self::Activation(function) => match function {
                 Activation::Relu | Activation::Clip(..) | Activation::LeakyRelu(_) => "relu",
@@ -172,6 +190,11 @@ impl Op {
             Self::Narrow { .. } => "narrow",
             Self::ChannelShuffle { .. } => "shuffle",
         }
+    }
+
+    /// Whether it was put into a network by an edit.
+    pub fn is_edit(&self) -> bool {
+        matches!(self, Self::ScaleChannels(_) | Self::Patch(_))
     }
 
     /// Whether the rules of rectifiers apply to it.
@@ -202,6 +225,7 @@ impl Op {
             Self::Scale(scale) => {
                 scale.scale.iter().chain(&scale.shift).map(|name| named(name, &[scale.channels])).collect()
             }
+            Self::Patch(patch) => vec![named(&patch.values, &patch.shape)],
             _ => Vec::new(),
         }
     }
@@ -226,6 +250,14 @@ impl Op {
             {
                 Ok(shape.to_vec())
             }
+            (Self::ScaleChannels(factors), [shape]) if shape.first() == Some(&factors.len()) => Ok(shape.to_vec()),
+            (Self::Patch(patch), [shape]) if shape.first() == Some(&patch.of) => match patch.shape[..] {
+                [_, height, width] if shape[1..] != [height, width] => Err(Error::new(
+                    Kind::Tensor,
+                    format!("its constants are maps of {height}×{width}, but here it takes {:?}", &shape[1..]),
+                )),
+                _ => Ok(shape.to_vec()),
+            },
             (Self::MaxPool2d(params) | Self::AvgPool2d { params, .. }, [[channels, height, width]]) => {
                 sized(*channels, params.output_size(*height, *width))
             }
@@ -283,6 +315,12 @@ impl fmt::Display for Op {
             }
             Self::Linear(linear) => write!(f, "linear {} → {}", linear.in_features, linear.out_features),
             Self::BatchNorm(_) => f.write_str("batch norm"),
+            Self::ScaleChannels(factors) => {
+                let changed = factors.iter().filter(|factor| **factor != 1.0).count();
+                let zero = changed > 0 && factors.iter().all(|factor| [0.0, 1.0].contains(factor));
+                write!(f, "{changed} of {} channels {}", factors.len(), if zero { "set to 0" } else { "scaled" })
+            }
+            Self::Patch(patch) => write!(f, "{} of {} channels replaced", patch.channels.len(), patch.of),
             Self::LocalResponseNorm(norm) => write!(f, "local response norm over {} channels", norm.size),
             Self::Activation(function) => match function {
                 Activation::Clip(0.0, 6.0) => f.write_str("relu6"),

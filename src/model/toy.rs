@@ -3,9 +3,9 @@
 
 use candle_core::{Device, Tensor, Var};
 
-use super::{Builder, Conv2d, Executor, Graph, Op, Reference, Rules, Run, Weights};
+use super::{Builder, Conv2d, Executor, Graph, Op, Reference, Rule, Run, Weights};
 use crate::job::Interrupt;
-use crate::tensor::{Conv2dParams, ReluRule};
+use crate::tensor::Conv2dParams;
 
 /// Two 3×3 filters of ones, ReLU, then the fully connected layer as the 2×2 convolution that it is, and ReLU.
 fn graph() -> Graph {
@@ -36,14 +36,15 @@ fn weights() -> Weights {
     weights
 }
 
-fn gradient(relu: ReluRule) -> Vec<Vec<f32>> {
+fn gradient(rule: Rule) -> Vec<Vec<f32>> {
     let graph = graph();
     let taps = [graph.output()];
     let x = Tensor::arange(0f32, 16.0, &Device::Cpu).unwrap().reshape((1, 1, 4, 4)).unwrap();
     let x = Var::from_tensor(&x).unwrap();
     let executor = Reference::new(graph.into(), weights().into());
-    let run = Run { taps: &taps, rules: &Rules { relu }, interrupt: &Interrupt::never() };
-    let logits = executor.run(&x, &run).unwrap().remove(0);
+    let (rules, interrupt) = (rule.into(), Interrupt::never());
+    let run = Run::new(&taps, &rules, &interrupt);
+    let logits = executor.run(&[x.as_tensor().clone()], &run).unwrap().remove(0);
     assert_eq!(logits.to_vec2::<f32>().unwrap(), [[54.0; 4]]);
     let gradient = logits.get(0).unwrap().get(0).unwrap().backward().unwrap().remove(&x).unwrap();
     gradient.reshape((4, 4)).unwrap().to_vec2().unwrap()
@@ -51,13 +52,16 @@ fn gradient(relu: ReluRule) -> Vec<Vec<f32>> {
 
 #[test]
 fn plain() {
-    assert_eq!(gradient(ReluRule::Plain), [[0.0, 1.0, 1.0, 1.0], [0.0, 1.0, 1.0, 1.0], [0.0, 1.0, 1.0, 1.0], [0.0; 4]]);
+    assert_eq!(
+        gradient(Rule::Derivative),
+        [[0.0, 1.0, 1.0, 1.0], [0.0, 1.0, 1.0, 1.0], [0.0, 1.0, 1.0, 1.0], [0.0; 4]]
+    );
 }
 
 #[test]
 fn guided() {
     assert_eq!(
-        gradient(ReluRule::Guided),
+        gradient(Rule::Guided),
         [[0.0, 1.0, 1.0, 1.0], [1.0, 3.0, 3.0, 2.0], [1.0, 3.0, 3.0, 2.0], [1.0, 2.0, 2.0, 1.0]]
     );
 }
@@ -65,7 +69,7 @@ fn guided() {
 #[test]
 fn deconvnet() {
     assert_eq!(
-        gradient(ReluRule::Deconvnet),
+        gradient(Rule::Deconvnet),
         [[2.0, 3.0, 3.0, 1.0], [3.0, 5.0, 5.0, 2.0], [3.0, 5.0, 5.0, 2.0], [1.0, 2.0, 2.0, 1.0]]
     );
 }

@@ -5,7 +5,7 @@ use candle_core::{Tensor, Var};
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
 use crate::job::Job;
-use crate::model::{ClassName, Layer, Model, NodeId, Pullback, Rules, Scored, budget};
+use crate::model::{ClassName, Layer, Model, NodeId, Rules, Run, Scored, budget};
 
 /// Variants of an input that are shown to the network at once, if the memory allows.
 const MAX_BATCH: usize = 25;
@@ -66,20 +66,22 @@ impl Prediction {
     /// # Errors
     /// A rule acts on nothing, or the run was interrupted.
     pub fn gradient(&self, job: &Job, rules: &Rules) -> Result<Tensor> {
-        let (outputs, pullback) = self.pullback(job, rules, &[self.output()], &[NodeId::INPUT])?;
-        let above = self.output_gradient(&outputs[0])?;
-        first(pullback.gradients(&[above])?)
+        let (outputs, pullback) =
+            self.model.pullback(&self.input, &[self.output()], rules, job.interrupt())?;
+        pullback.gradient(&[self.output_gradient(&outputs[0])?])
     }
 
     /// The activations of a layer and the gradient of the score there, both `[1, channels, h, w]`.
     ///
     /// # Errors
-    /// The layer does not come before the score, or the run was interrupted.
+    /// The score does not depend on the layer, or the run was interrupted.
     pub fn gradient_at(&self, job: &Job, layer: &Layer) -> Result<(Tensor, Tensor)> {
-        let (mut outputs, pullback) =
-            self.pullback(job, &Rules::default(), &[layer.id(), self.output()], &[layer.id()])?;
+        let (taps, at, rules) = ([layer.id(), self.output()], [layer.id()], Rules::default());
+        let run = Run { gradients_at: &at, ..Run::new(&taps, &rules, job.interrupt()) };
+        let (mut outputs, pullback) = self.model.pullback_with(std::slice::from_ref(&self.input), &run)?;
         let above = [outputs[0].zeros_like()?, self.output_gradient(&outputs[1])?];
-        Ok((outputs.swap_remove(0), first(pullback.gradients(&above)?)?))
+        let mut gradients = pullback.gradients(&above, &at)?;
+        Ok((outputs.swap_remove(0), gradients.swap_remove(0)))
     }
 
     /// The scores of `count` variants of the input, in order: `make(i, x)` turns `x`, a copy of the input `[C, h, w]` in
@@ -116,10 +118,6 @@ impl Prediction {
         Ok(scores)
     }
 
-    fn pullback(&self, job: &Job, rules: &Rules, taps: &[NodeId], at: &[NodeId]) -> Result<(Vec<Tensor>, Pullback)> {
-        self.model.pullback_at(&self.input, taps, at, rules, job.interrupt())
-    }
-
     fn output(&self) -> NodeId {
         self.model.graph().output()
     }
@@ -131,8 +129,4 @@ impl Prediction {
         let gradient = score.backward()?.remove(&output);
         gradient.ok_or_else(|| Error::new(Kind::Internal, "the score does not depend on the output"))
     }
-}
-
-fn first(tensors: Vec<Tensor>) -> Result<Tensor> {
-    tensors.into_iter().next().ok_or_else(|| Error::new(Kind::Internal, "a run returned nothing"))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use candle_core::{Device, Var};
 
 use super::*;
+use crate::model::Rule;
 use crate::tensor::testing::{assert_close, random, rng, values};
 
 fn model() -> Model {
@@ -172,11 +173,11 @@ fn weights_come_from_files_and_seeds() {
 
 #[test]
 fn a_rule_without_an_operation_is_refused() {
-    let rules = Rules { relu: ReluRule::Guided };
+    let rules = Rule::Guided.into();
     let conv1 = model().layer("conv1").unwrap().id();
     let error = model().run(&image(6, 1, 32), &[conv1], &rules, &Interrupt::never()).unwrap_err();
     assert_eq!(error.kind(), Kind::Argument);
-    assert!(error.to_string().contains("Guided rule"), "{error}");
+    assert!(error.to_string().contains("guided rule"), "{error}");
 }
 
 #[test]

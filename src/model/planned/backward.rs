@@ -1,21 +1,21 @@
-//! Walking a plan back.
+//! The backward pass of a plan.
 
 use candle_core::{Device, Tensor};
 
 use super::forward::{average_windows, pool_window};
 use super::kernels::{Convolution, combined};
-use super::plan::{INPUT, Place, Plan, Step, Work};
-use super::{Group, Inner, Loan, Pool, Seeds, fresh, lost, target, view};
+use super::plan::{Gating, Place, Plan, Step, Work};
+use super::{Arena, Group, Inner, Loan, OutputGradients, fresh, lost, target, view};
 use crate::error::Result;
 use crate::job::Interrupt;
-use crate::model::{Op, Rules, budget};
+use crate::model::{Op, budget};
 use crate::tensor::{Activation, ReluRule, with_values};
 use percept_kernels::{Epilogue, Gate, Maps, Target, View, elementwise, linear, pool};
 
 /// The gradients of the buffers as far as they are known.
 struct Gradients<'a> {
     plan: &'a Plan,
-    pool: &'a Pool,
+    arena: &'a Arena,
     batch: usize,
     buffers: Vec<Option<Loan>>,
     /// Channels of each buffer that something has been added to.
@@ -27,7 +27,7 @@ impl Gradients<'_> {
     fn take(&mut self, place: Place) -> (Loan, bool) {
         let buffer = self.plan.buffers[place.buffer];
         let taken = self.buffers[place.buffer].take();
-        let mut loan = taken.unwrap_or_else(|| fresh(self.pool, &buffer, self.batch));
+        let mut loan = taken.unwrap_or_else(|| fresh(self.arena, &buffer, self.batch));
         let known = &mut self.known[place.buffer][place.offset..][..place.channels];
         let some = known.iter().any(|known| *known);
         if some && !known.iter().all(|known| *known) {
@@ -64,46 +64,54 @@ impl Gradients<'_> {
 }
 
 impl Inner {
-    /// The gradient of the seeds for the images of a group, `[N, C, H, W]`.
+    /// The gradients that are captured, for the images of a group, into as many `results`; none for those that are not
+    /// asked for.
     pub(super) fn backward(
         &self,
         group: &Group,
-        seeds: &Seeds<'_>,
-        rules: &Rules,
+        above: &OutputGradients<'_>,
         interrupt: &Interrupt,
-        result: &mut [f32],
+        mut results: Vec<Option<&mut [f32]>>,
     ) -> Result<()> {
         let (plan, batch) = (&*group.plan, group.batch);
         let known = plan.buffers.iter().map(|buffer| vec![false; buffer.channels]).collect();
         let buffers = plan.buffers.iter().map(|_| None).collect();
-        let mut gradients = Gradients { plan, pool: &self.pool, batch, buffers, known };
+        let mut gradients = Gradients { plan, arena: &self.arena, batch, buffers, known };
         for (i, (place, _)) in plan.taps.iter().enumerate() {
             let maps = plan.buffers[place.buffer].maps(batch);
             gradients.add(*place, |_, out, accumulate| {
-                elementwise::from_planes(&maps, seeds.of(i, batch), place.channels, accumulate, out);
+                elementwise::from_planes(&maps, above.of(i, batch), place.channels, accumulate, out);
                 Ok(())
             })?;
         }
         let mut makers = vec![0usize; plan.buffers.len()];
         plan.steps.iter().for_each(|step| makers[step.output.buffer] += 1);
-        for (i, step) in plan.steps.iter().enumerate().rev() {
+        let asked = plan.captures.iter().zip(&results).filter(|(_, result)| result.is_some());
+        let last = asked.map(|(capture, _)| capture.after).min().unwrap_or(plan.steps.len());
+        for i in (last..=plan.steps.len()).rev() {
+            for (capture, result) in plan.captures.iter().zip(&mut results).filter(|(capture, _)| capture.after == i) {
+                let place = capture.value.0;
+                if let Some(result) = result.take().filter(|_| gradients.is_known(place)) {
+                    // what was not reached counts as zero
+                    gradients.add(place, |_, _, _| Ok(()))?;
+                    let maps = plan.buffers[place.buffer].maps(batch);
+                    elementwise::to_planes(&maps, gradients.view(place), place.channels, result);
+                }
+            }
+            if i == last {
+                break;
+            }
             interrupt.check()?;
+            let step = &plan.steps[i - 1];
             if gradients.is_known(step.output) {
-                self.step_back(i, step, group, &mut gradients, rules, interrupt)
-                    .map_err(|error| self.at(step, error))?;
+                self.step_back(i - 1, step, group, &mut gradients, interrupt).map_err(|error| self.at(step, error))?;
             }
             makers[step.output.buffer] -= 1;
             if makers[step.output.buffer] == 0 {
                 gradients.buffers[step.output.buffer] = None;
             }
         }
-        interrupt.check()?;
-        let input = plan.buffers[INPUT];
-        let place = Place { buffer: INPUT, offset: 0, channels: input.channels };
-        if gradients.is_known(place) {
-            elementwise::to_planes(&input.maps(batch), gradients.view(place), place.channels, result);
-        }
-        Ok(())
+        interrupt.check()
     }
 
     fn step_back(
@@ -112,17 +120,15 @@ impl Inner {
         step: &Step,
         group: &Group,
         gradients: &mut Gradients<'_>,
-        rules: &Rules,
         interrupt: &Interrupt,
     ) -> Result<()> {
         let stop = || interrupt.is_raised();
         let maps = |place: Place| group.buffer(place).maps(group.batch);
         let (output, channels) = (maps(step.output), step.output.channels);
-        let redirected = rules.relu == ReluRule::Redirected;
         if let Some(function) = step.activation
-            && (redirected || !step.gated)
+            && !step.gated
         {
-            self.gate(function, step, group, gradients, rules, &stop)?;
+            self.gate(function, step, group, gradients, &stop)?;
         }
         // what was not reached counts as zero
         gradients.add(step.output, |_, _, _| Ok(()))?;
@@ -135,7 +141,7 @@ impl Inner {
         }
         let first = *step.inputs.first().ok_or_else(lost)?;
         let input = maps(first);
-        let gate = step.gates.filter(|_| !redirected).map(|below| gate(group.view(first), below, rules));
+        let gate = step.gates.map(|gating| gate(group.view(first), gating));
         let epilogue = |accumulate| Epilogue { accumulate, gate, ..Epilogue::default() };
         match &step.work {
             Work::Convolution { node, scales } => {
@@ -247,7 +253,7 @@ impl Inner {
                 }
                 Ok(())
             }),
-            Work::Other(_) => {
+            Work::Other { .. } => {
                 let Some(recorded) = &group.recorded[index] else { return Err(lost()) };
                 let mut planes = vec![0f32; output.rows() * channels];
                 elementwise::to_planes(&output, gradients.view(step.output), channels, &mut planes);
@@ -273,24 +279,22 @@ impl Inner {
         step: &Step,
         group: &Group,
         gradients: &mut Gradients<'_>,
-        rules: &Rules,
         stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<()> {
         let channels = step.output.channels;
         let values = group.view(step.output);
-        let below = step.limit();
         gradients.add(step.output, |_, out, _| {
-            let Some(below) = below else {
+            let Some(gating) = step.gating else {
                 let derivative = |g: f32, y: f32| g * function.derivative_at_value(y);
                 elementwise::update(Some(values), channels, out, derivative, stop);
                 return Ok(());
             };
-            if rules.relu == ReluRule::Redirected {
+            if gating.rule == ReluRule::Redirected {
                 let plane = group.buffer(step.output).height * group.buffer(step.output).width;
-                redirect(out, values, plane, channels, below);
+                redirect(out, values, plane, channels, gating.below);
                 return Ok(());
             }
-            let epilogue = Epilogue { accumulate: true, gate: Some(gate(values, below, rules)), ..Epilogue::default() };
+            let epilogue = Epilogue { accumulate: true, gate: Some(gate(values, gating)), ..Epilogue::default() };
             elementwise::scale(None, None, channels, out, &epilogue, stop);
             Ok(())
         })
@@ -298,8 +302,8 @@ impl Inner {
 }
 
 /// What a rectifier with these values lets through, other than redirected.
-fn gate<'a>(values: View<'a>, below: f32, rules: &Rules) -> Gate<'a> {
-    Gate { values, below, by_value: rules.relu != ReluRule::Deconvnet, positive: rules.relu != ReluRule::Plain }
+fn gate(values: View<'_>, Gating { below, rule }: Gating) -> Gate<'_> {
+    Gate { values, below, by_value: rule != ReluRule::Deconvnet, positive: rule != ReluRule::Plain }
 }
 
 /// The plain gradient of each image, or where it is nothing at all what moves units back into their range.

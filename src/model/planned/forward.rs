@@ -5,13 +5,14 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor, Var};
 
 use super::kernels::{Convolution, combined};
-use super::plan::{INPUT, Place, Plan, Step, Work};
+use super::plan::{Place, Plan, Step, Work};
 use super::{Group, Inner, fresh, lost, target};
 use crate::error::{Error, Kind, Result};
-use crate::model::{NodeId, Op, Run, budget, reference};
+use crate::model::executor::apply;
+use crate::model::{NodeId, Op, Run, budget};
 use crate::tensor::{Activation, Pool2dParams, pooling_windows, with_values};
 use percept_kernels::pool::Windows;
-use percept_kernels::{Epilogue, Maps, Target, Window, elementwise, linear, pool};
+use percept_kernels::{Epilogue, Maps, Target, View, Window, elementwise, linear, pool};
 
 /// What a reference operation has recorded: its inputs on a tape of their own, and its value.
 #[derive(Debug)]
@@ -41,11 +42,11 @@ pub(super) fn average_windows(op: &Op, input: Maps, output: Maps) -> Result<(Win
 }
 
 impl Inner {
-    /// Runs all steps for `batch` images `[C, H, W]` that follow each other in `values`.
+    /// Runs all steps for `batch` images, given the values of each start for them, `[batch, C, H, W]`.
     pub(super) fn forward(
         &self,
         plan: &Arc<Plan>,
-        values: &[f32],
+        values: &[&[f32]],
         batch: usize,
         tracked: bool,
         run: &Run<'_>,
@@ -53,17 +54,12 @@ impl Inner {
         let buffers = plan.buffers.iter().map(|_| None).collect();
         let recorded = plan.steps.iter().map(|_| None).collect();
         let mut group = Group { plan: plan.clone(), batch, buffers, recorded };
-        let input = &plan.buffers[INPUT];
-        let mut loan = fresh(&self.pool, input, batch);
-        let place = Place { buffer: INPUT, offset: 0, channels: input.channels };
-        elementwise::from_planes(
-            &input.maps(batch),
-            values,
-            input.channels,
-            false,
-            target(&mut loan, plan, place, batch),
-        );
-        group.buffers[INPUT] = Some(loan);
+        for ((place, _), values) in plan.starts.iter().zip(values) {
+            let maps = plan.buffers[place.buffer].maps(batch);
+            let mut loan = fresh(&self.arena, &plan.buffers[place.buffer], batch);
+            elementwise::from_planes(&maps, values, place.channels, false, target(&mut loan, plan, *place, batch));
+            group.buffers[place.buffer] = Some(loan);
+        }
 
         let last_use = last_use(plan, tracked);
         for (i, step) in plan.steps.iter().enumerate() {
@@ -71,7 +67,7 @@ impl Inner {
             let buffer = step.output.buffer;
             let mut loan = match group.buffers[buffer].take() {
                 Some(loan) => loan,
-                None => fresh(&self.pool, &plan.buffers[buffer], batch),
+                None => fresh(&self.arena, &plan.buffers[buffer], batch),
             };
             let out = target(&mut loan, plan, step.output, batch);
             let recorded = self.step(step, &group, out, tracked, run).map_err(|error| self.at(step, error))?;
@@ -165,12 +161,12 @@ impl Inner {
                 for image in 0..group.batch {
                     let one = Maps { batch: 1, ..input };
                     let row = &mut data[image * stride + offset..][..channels];
-                    let x = percept_kernels::View { data: &x.data[image * plane * x.stride..], ..x };
+                    let x = View { data: &x.data[image * plane * x.stride..], ..x };
                     elementwise::to_planes(&one, x, first.channels, row);
                 }
             }
-            Work::Other(node) => {
-                let (recorded, value) = self.other(*node, step, group, tracked, run)?;
+            Work::Other { node, shapes } => {
+                let (recorded, value) = self.other(*node, shapes, step, group, tracked, run)?;
                 with_values(&value, |values| {
                     elementwise::from_planes(&output, values, channels, false, out!());
                 })?;
@@ -187,33 +183,27 @@ impl Inner {
     fn other(
         &self,
         node: NodeId,
+        shapes: &[Vec<usize>],
         step: &Step,
         group: &Group,
         tracked: bool,
         run: &Run<'_>,
     ) -> Result<(Option<Recorded>, Tensor)> {
-        let tensors = step.inputs.iter().zip(&self.graph.node(node).inputs).map(|(place, _)| {
+        let tensors = step.inputs.iter().zip(shapes).map(|(place, shape)| {
             let maps = group.buffer(*place).maps(group.batch);
             let mut planes = vec![0f32; maps.rows() * place.channels];
             elementwise::to_planes(&maps, group.view(*place), place.channels, &mut planes);
-            let shape = (group.batch, place.channels, maps.height, maps.width);
-            let tensor = Tensor::from_vec(planes, shape, &Device::Cpu)?;
-            Ok(if maps.height * maps.width == 1 && !self.takes_maps(node) { tensor.flatten_from(1)? } else { tensor })
+            Ok(Tensor::from_vec(planes, [&[group.batch], shape.as_slice()].concat(), &Device::Cpu)?)
         });
         let tensors = tensors.collect::<Result<Vec<Tensor>>>()?;
-        let op = &self.graph.node(node).op;
+        let (op, rule) = (&self.graph.node(node).op, run.rules.of(node));
         if !tracked {
-            return Ok((None, reference::apply(op, &tensors, &self.weights, run.rules, run.interrupt)?));
+            return Ok((None, apply(op, &tensors, &self.weights, rule, run.interrupt)?));
         }
         let inputs = tensors.iter().map(|x| Ok(Var::from_tensor(x)?)).collect::<Result<Vec<Var>>>()?;
         let on_tape: Vec<Tensor> = inputs.iter().map(|var| var.as_tensor().clone()).collect();
-        let value = reference::apply(op, &on_tape, &self.weights, run.rules, run.interrupt)?;
+        let value = apply(op, &on_tape, &self.weights, rule, run.interrupt)?;
         Ok((Some(Recorded { inputs, value: value.clone() }), value.detach()))
-    }
-
-    /// Whether an operation insists on `[N, C, H, W]`.
-    fn takes_maps(&self, node: NodeId) -> bool {
-        !matches!(self.graph.node(node).op, Op::Activation(_) | Op::Softmax | Op::Scale(_) | Op::BatchNorm(_))
     }
 }
 

@@ -25,8 +25,9 @@ enum Direction {
     Backward,
 }
 
-/// Which weights: those of a convolution with so many of the scales after it folded in.
-type Key = (NodeId, usize, Method, Direction);
+/// Which weights: those of a convolution with the scales after it folded in, by the names of their nodes. Networks that are
+/// edits of each other share kernels: what an edit changes is never folded.
+type Key = (Vec<String>, Method, Direction);
 
 #[derive(Debug)]
 enum Kernel {
@@ -79,13 +80,13 @@ impl Kernels {
 
 /// A convolution with the scales that follow it, ready to run on maps of some size.
 pub(super) struct Convolution<'a> {
-    node: NodeId,
+    /// The convolution and the scales that are folded in.
+    nodes: Vec<String>,
     conv: &'a Conv2d,
     /// `[O, C / groups, KH, KW]` in row-major order.
     weight: Vec<f32>,
     /// Of each output, if scales are folded in.
     factors: Option<Vec<f32>>,
-    folded: usize,
     /// Added to each output.
     pub(super) bias: Option<Vec<f32>>,
     pub(super) window: Window,
@@ -113,6 +114,8 @@ fn scale_and_shift(graph: &Graph, weights: &Weights, node: NodeId) -> Result<(Ve
             let (scale, shift) = batch_norm_scale(mean?, var?, weight?, bias?, norm.eps)?;
             Ok((numbers(&scale)?, numbers(&shift)?))
         }
+        Op::ScaleChannels(factors) => Ok((factors.clone(), vec![0.0; factors.len()])),
+        Op::Patch(patch) => patch.constants(weights),
         Op::Scale(Scale { channels, scale, shift }) => {
             let or = |name: &Option<String>, usual: f32| match name {
                 Some(name) => numbers(weights.get(name)?),
@@ -163,7 +166,8 @@ impl<'a> Convolution<'a> {
             }
         };
         let weight = Vec::new();
-        Ok(Self { node, conv, weight, factors, folded: scales.len(), bias, window: window(conv, input, output) })
+        let nodes = std::iter::once(&node).chain(scales).map(|id| graph.node(*id).name.clone()).collect();
+        Ok(Self { nodes, conv, weight, factors, bias, window: window(conv, input, output) })
     }
 
     fn is_depthwise(&self) -> bool {
@@ -230,8 +234,8 @@ impl<'a> Convolution<'a> {
         } else {
             Method::Direct
         };
-        let key = (self.node, self.folded, method, Direction::Forward);
-        self.load(kernels, key, weights)?;
+        let key = (self.nodes.clone(), method, Direction::Forward);
+        self.load(kernels, &key, weights)?;
         let kernel = kernels.get(key, budget, || match method {
             Method::Winograd => {
                 Kernel::Winograd(winograd::Kernel::new(channels, outputs, |o, c, tap| self.at(o, c, tap)))
@@ -277,8 +281,8 @@ impl<'a> Convolution<'a> {
         } else {
             Method::Direct
         };
-        let key = (self.node, self.folded, method, Direction::Backward);
-        self.load(kernels, key, weights)?;
+        let key = (self.nodes.clone(), method, Direction::Backward);
+        self.load(kernels, &key, weights)?;
         let kernel = kernels.get(key, budget, || match method {
             Method::Winograd => {
                 let turned = |c: usize, o: usize, [ky, kx]: [usize; 2]| self.at(o, c, [2 - ky, 2 - kx]);
@@ -304,8 +308,8 @@ impl<'a> Convolution<'a> {
     }
 
     /// Reads the weights if the kernel of `key` has to be made.
-    fn load(&mut self, kernels: &Kernels, key: Key, weights: &Weights) -> Result<()> {
-        let made = kernels.made.lock().is_ok_and(|made| made.contains_key(&key));
+    fn load(&mut self, kernels: &Kernels, key: &Key, weights: &Weights) -> Result<()> {
+        let made = kernels.made.lock().is_ok_and(|made| made.contains_key(key));
         if made { Ok(()) } else { self.with_weights(weights) }
     }
 }

@@ -1,31 +1,33 @@
 //! The planned executor: fused kernels over planned buffers on the CPU, forward and back.
 //!
-//! The part of a graph between the input and the taps is one operation on candle's tape. Forward it runs the steps of
-//! a [`plan`] over buffers whose channels lie side by side; the way back walks the same steps in reverse under the
-//! rules of the run. Nothing is hooked into the model: buffers belong to a run, weights as the kernels want them to
+//! The part of a graph between the starts of a run (the input, as a rule) and its taps is one operation on candle's tape.
+//! Forward it runs the steps of a [`plan`] over buffers whose channels lie side by side; the backward pass walks the same
+//! steps in reverse under the rules of the run. Nothing is hooked into the model: buffers belong to a run, weights as the kernels want them to
 //! the executor, and both are dropped with their owners. Weights that are on the tape themselves, as in training, are
 //! left to the reference operations.
 
+mod arena;
 mod backward;
 mod forward;
+mod fusion;
 mod kernels;
+mod layout;
 mod plan;
-mod pool;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use candle_core::{Device, Shape, Tensor};
+use candle_core::{Device, Tensor};
 
+use self::arena::{Arena, Loan};
 use self::kernels::Kernels;
 use self::plan::{Buffer, Place, Plan};
-use self::pool::{Loan, Pool};
-use super::{Executor, Graph, Pullback, Reference, Rules, Run, Weights, budget};
+use super::executor::{check_starts, check_taps};
+use super::{Executor, Graph, NodeId, Pullback, Reference, Run, Weights, budget};
 use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;
-use crate::tensor::with_backward;
-use crate::tensor::with_values;
+use crate::tensor::{with_joint_backward, with_values};
 use percept_kernels::{Target, View, elementwise};
 
 /// Bytes of buffers up to which images are computed together: about what the caches hold.
@@ -39,8 +41,8 @@ pub struct Planned(Arc<Inner>);
 struct Inner {
     graph: Arc<Graph>,
     weights: Arc<Weights>,
-    kernels: Kernels,
-    pool: Pool,
+    kernels: Arc<Kernels>,
+    arena: Arena,
 }
 
 /// Some images on their way through a plan.
@@ -49,41 +51,51 @@ struct Group {
     batch: usize,
     /// The buffers that are alive.
     buffers: Vec<Option<Loan>>,
-    /// What reference operations have recorded for the way back, by step.
+    /// What reference operations have recorded for the backward pass, by step.
     recorded: Vec<Option<forward::Recorded>>,
 }
 
 impl Planned {
     /// An executor of `graph` with `weights` that were checked against it.
     pub fn new(graph: Arc<Graph>, weights: Arc<Weights>) -> Self {
-        Self(Arc::new(Inner { graph, weights, kernels: Kernels::default(), pool: Pool::default() }))
+        Self(Arc::new(Inner { graph, weights, kernels: Arc::default(), arena: Arena::default() }))
     }
 
-    /// Bytes of the weights it has prepared.
+    /// An executor of an edited graph, which shares prepared weights with this one: nodes of the same name must have the
+    /// same operation and parameters in both.
+    pub(super) fn edited(&self, graph: Arc<Graph>, weights: Arc<Weights>) -> Self {
+        let Inner { kernels, arena, .. } = &*self.0;
+        Self(Arc::new(Inner { graph, weights, kernels: kernels.clone(), arena: arena.clone() }))
+    }
+
+    /// Bytes of the weights it has prepared, with those of networks that share them.
     pub fn prepared_bytes(&self) -> usize {
         self.0.kernels.bytes()
+    }
+
+    fn reference(&self) -> Reference {
+        Reference::new(self.0.graph.clone(), self.0.weights.clone())
     }
 }
 
 impl Executor for Planned {
-    fn run(&self, x: &Tensor, run: &Run<'_>) -> Result<Vec<Tensor>> {
-        // the way back knows only the input, and prepared kernels would miss that weights change
+    fn run(&self, x: &[Tensor], run: &Run<'_>) -> Result<Vec<Tensor>> {
+        // the backward pass knows nothing of weights, and prepared kernels would miss that they change
         if self.0.weights.are_tracked() {
-            return Reference::new(self.0.graph.clone(), self.0.weights.clone()).run(x, run);
+            return self.reference().run(x, run);
         }
         if run.taps.is_empty() {
             return Ok(Vec::new());
         }
-        let (flat, done) = on_worker(|| self.compute(x, run, x.track_op()))?;
-        let batch = x.dim(0)?;
-        let lengths = done.lengths.clone();
-        let shapes = done.shapes(batch);
+        let tracked = x.iter().any(Tensor::track_op);
+        // on the tape there are no gradients but at the starts
+        let run = &Run { gradients_at: &[], ..*run };
+        let (flat, pass) = on_worker(|| self.compute(x, run, tracked))?;
+        let (lengths, shapes) = (pass.lengths.clone(), pass.shapes());
         let flat = Tensor::from_vec(flat, lengths.iter().sum::<usize>(), &Device::Cpu)?;
-        let flat = if x.track_op() {
-            with_backward(x, flat, move |above| with_values(above, |above| done.gradient(above))?)?
-        } else {
-            flat
-        };
+        let from = run.from.to_vec();
+        let flat =
+            with_joint_backward(x, flat, move |above| with_values(above, |above| pass.gradients(above, &from))?)?;
         let mut start = 0;
         let taps = shapes.into_iter().zip(&lengths).map(|(shape, length)| {
             let part = if *length == flat.elem_count() { flat.clone() } else { flat.narrow(0, start, *length)? };
@@ -93,27 +105,24 @@ impl Executor for Planned {
         taps.collect()
     }
 
-    fn pullback(&self, x: &Tensor, run: &Run<'_>) -> Result<(Vec<Tensor>, Pullback)> {
-        if self.0.weights.are_tracked() || run.taps.is_empty() {
-            return Reference::new(self.0.graph.clone(), self.0.weights.clone()).pullback(x, run);
+    fn pullback(&self, x: &[Tensor], run: &Run<'_>) -> Result<(Vec<Tensor>, Pullback)> {
+        check_taps(run)?;
+        if self.0.weights.are_tracked() {
+            return self.reference().pullback(x, run);
         }
-        let (mut flat, done) = on_worker(|| self.compute(x, run, true))?;
-        let shapes = done.shapes(x.dim(0)?);
-        let mut values = Vec::with_capacity(shapes.len());
-        for (shape, length) in shapes.iter().zip(&done.lengths) {
+        let (mut flat, pass) = on_worker(|| self.compute(x, run, true))?;
+        let mut values = Vec::with_capacity(pass.lengths.len());
+        for (shape, length) in pass.shapes().into_iter().zip(&pass.lengths) {
             let after = flat.split_off(*length);
-            values.push(Tensor::from_vec(std::mem::replace(&mut flat, after), shape.as_slice(), &Device::Cpu)?);
+            values.push(Tensor::from_vec(std::mem::replace(&mut flat, after), shape, &Device::Cpu)?);
         }
-        let back = move |gradients: &[Tensor]| {
-            if gradients.len() != shapes.len() {
-                let message = format!("{} gradients for {} layers", gradients.len(), shapes.len());
-                return Err(Error::new(Kind::Tensor, message));
-            }
-            let flat = gradients.iter().map(|gradient| Ok(gradient.detach().flatten_all()?));
+        let backward = move |above: &[Tensor], at: &[NodeId]| {
+            let flat = above.iter().map(|above| Ok(above.detach().flatten_all()?));
             let flat = Tensor::cat(&flat.collect::<Result<Vec<_>>>()?, 0)?;
-            with_values(&flat, |above| done.gradient(above))?
+            with_values(&flat, |above| pass.gradients(above, at))?
         };
-        Ok((values, Pullback(Box::new(back))))
+        let pullback = Pullback::new(&self.0.graph, run, &values, backward);
+        Ok((values, pullback))
     }
 }
 
@@ -123,10 +132,10 @@ fn on_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 }
 
 impl Planned {
-    /// The values of all taps, one after the other, and what the way back needs if there will be one.
-    fn compute(&self, x: &Tensor, run: &Run<'_>, tracked: bool) -> Result<(Vec<f32>, Done)> {
-        let (batch, channels, height, width) = x.dims4()?;
-        let plan = Arc::new(Plan::new(&self.0.graph, run.taps, [channels, height, width], tracked)?);
+    /// The values of all taps, one after the other, and what the backward pass needs if there will be one.
+    fn compute(&self, x: &[Tensor], run: &Run<'_>, tracked: bool) -> Result<(Vec<f32>, ForwardPass)> {
+        let (batch, starts) = check_starts(x, run)?;
+        let plan = Arc::new(Plan::new(&self.0.graph, run, &starts, tracked)?);
         let per_image = 4 * plan.len().max(1);
         let together = (TOGETHER / per_image).max(1).min((budget::memory() / per_image).max(1));
         // the last group is not left with a single image
@@ -135,66 +144,95 @@ impl Planned {
         let lengths: Vec<usize> = plan.taps.iter().map(|(_, shape)| batch * shape.iter().product::<usize>()).collect();
         let mut flat = vec![0f32; lengths.iter().sum()];
         let mut groups = Vec::new();
-        let image = channels * height * width;
-        with_values(&x.detach(), |values| {
-            for (i, values) in values.chunks(together * image).enumerate() {
-                let mut group = self.0.forward(&plan, values, values.len() / image, tracked, run)?;
-                self.0.read_taps(&group, &lengths, batch, i * together, &mut flat);
+        let x: Vec<Tensor> = x.iter().map(Tensor::detach).collect();
+        with_all_values(&x, &[], &mut |values| {
+            for first in (0..batch).step_by(together) {
+                let count = together.min(batch - first);
+                let part = values.iter().map(|values| {
+                    let image = values.len() / batch;
+                    &values[first * image..][..count * image]
+                });
+                let mut group = self.0.forward(&plan, &part.collect::<Vec<_>>(), count, tracked, run)?;
+                self.0.read_taps(&group, &lengths, batch, first, &mut flat);
                 if tracked {
                     group.release(|buffer| !plan.kept[buffer]);
                     groups.push(group);
                 }
             }
-            Ok::<(), Error>(())
-        })??;
-        self.0.pool.shrink();
-        let (inner, rules, interrupt) = (self.0.clone(), *run.rules, run.interrupt.clone());
-        Ok((flat, Done { inner, plan, groups, lengths, shape: x.shape().clone(), rules, interrupt }))
+            Ok(())
+        })?;
+        self.0.arena.shrink();
+        let (inner, interrupt) = (self.0.clone(), run.interrupt.clone());
+        Ok((flat, ForwardPass { inner, plan, groups, lengths, batch, interrupt }))
+    }
+}
+
+/// Calls `read` with the values of all tensors, after those `found` so far.
+fn with_all_values(
+    tensors: &[Tensor],
+    found: &[&[f32]],
+    read: &mut (dyn FnMut(&[&[f32]]) -> Result<()> + Send),
+) -> Result<()> {
+    match tensors.split_first() {
+        None => read(found),
+        Some((x, rest)) => with_values(x, |values| with_all_values(rest, &[found, &[values]].concat(), read))?,
     }
 }
 
 /// A run that can be walked back.
-struct Done {
+struct ForwardPass {
     inner: Arc<Inner>,
     plan: Arc<Plan>,
     groups: Vec<Group>,
     /// Floats of each tap for all images.
     lengths: Vec<usize>,
-    /// The input's.
-    shape: Shape,
-    rules: Rules,
+    /// Images of all groups.
+    batch: usize,
     interrupt: Interrupt,
 }
 
-impl Done {
+impl ForwardPass {
     /// The shapes of the taps.
-    fn shapes(&self, batch: usize) -> Vec<Vec<usize>> {
-        self.plan.taps.iter().map(|(_, shape)| [&[batch], shape.as_slice()].concat()).collect()
+    fn shapes(&self) -> Vec<Vec<usize>> {
+        self.plan.taps.iter().map(|(_, shape)| [&[self.batch], shape.as_slice()].concat()).collect()
     }
 
-    /// The gradient for the input, given those of all taps, one after the other.
-    fn gradient(&self, above: &[f32]) -> Result<Tensor> {
+    /// The gradients at some nodes, given those of all taps, one after the other.
+    fn gradients(&self, above: &[f32], at: &[NodeId]) -> Result<Vec<Tensor>> {
         if above.len() != self.lengths.iter().sum::<usize>() {
             return Err(Error::new(Kind::Tensor, "a gradient has another shape than what it is for"));
         }
+        let lost = || Error::new(Kind::Internal, "a gradient was not planned");
+        let place = |id: &NodeId| self.plan.captures.iter().position(|capture| capture.node == *id).ok_or_else(lost);
+        let places = at.iter().map(place).collect::<Result<Vec<usize>>>()?;
+        let mut results: Vec<Option<Vec<f32>>> = self.plan.captures.iter().map(|_| None).collect();
+        for place in &places {
+            let count: usize = self.plan.captures[*place].value.1.iter().product();
+            results[*place] = Some(vec![0f32; self.batch * count]);
+        }
         on_worker(|| {
-            let mut result = vec![0f32; self.shape.elem_count()];
-            let batch: usize = self.groups.iter().map(|group| group.batch).sum();
-            let image = result.len() / batch.max(1);
             let mut first = 0;
             for group in &self.groups {
-                let result = &mut result[first * image..][..group.batch * image];
-                let seeds = Seeds { gradient: above, lengths: &self.lengths, batch, first };
-                self.inner.backward(group, &seeds, &self.rules, &self.interrupt, result)?;
+                let above = OutputGradients { gradient: above, lengths: &self.lengths, batch: self.batch, first };
+                let parts = results.iter_mut().map(|result| {
+                    let image = result.as_ref().map_or(0, |result| result.len() / self.batch);
+                    result.as_mut().map(|result| &mut result[first * image..][..group.batch * image])
+                });
+                self.inner.backward(group, &above, &self.interrupt, parts.collect())?;
                 first += group.batch;
             }
-            Ok(Tensor::from_vec(result, &self.shape, &Device::Cpu)?)
-        })
+            Ok::<(), Error>(())
+        })?;
+        let tensor = |place: &usize| {
+            let shape = [&[self.batch], self.plan.captures[*place].value.1.as_slice()].concat();
+            Ok(Tensor::from_vec(results[*place].clone().ok_or_else(lost)?, shape, &Device::Cpu)?)
+        };
+        places.iter().map(tensor).collect()
     }
 }
 
 /// The gradients of all taps for all images, one tap after the other.
-struct Seeds<'a> {
+struct OutputGradients<'a> {
     gradient: &'a [f32],
     lengths: &'a [usize],
     batch: usize,
@@ -202,7 +240,7 @@ struct Seeds<'a> {
     first: usize,
 }
 
-impl Seeds<'_> {
+impl OutputGradients<'_> {
     /// The gradient of one tap for `count` images.
     fn of(&self, tap: usize, count: usize) -> &[f32] {
         let start: usize = self.lengths[..tap].iter().sum();
@@ -254,8 +292,8 @@ fn target<'a>(loan: &'a mut Loan, plan: &Plan, place: Place, batch: usize) -> Ta
 }
 
 /// A buffer with its row of zeros.
-fn fresh(pool: &Pool, buffer: &Buffer, batch: usize) -> Loan {
-    let mut loan = pool.take(buffer.len(batch));
+fn fresh(arena: &Arena, buffer: &Buffer, batch: usize) -> Loan {
+    let mut loan = arena.take(buffer.len(batch));
     let rows = buffer.maps(batch).rows() * buffer.channels;
     loan[rows..].fill(0.0);
     loan

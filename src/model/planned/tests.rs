@@ -1,19 +1,22 @@
-//! The planned executor against the reference executor, on random graphs of all operations.
+//! The planned executor against the reference executor, on random graphs of all operations: random taps, starts, nodes
+//! whose gradients are read, rules of nodes, and edits.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{Tensor, Var};
-use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::Planned;
+use crate::error::Result;
 use crate::job::Interrupt;
 use crate::model::{
-    BatchNorm, Builder, Conv2d, Executor, Graph, Linear, NodeId, Op, Reference, Rules, Run, Scale, Weights,
+    BackwardRule, BatchNorm, Builder, Conv2d, Executor, Graph, Linear, NodeId, Op, Operation, Patch, Reference, Rule,
+    Rules, Run, Scale, Scope, Weights,
 };
 use crate::tensor::testing::{assert_close, pick, random, rng, values};
-use crate::tensor::{Activation, Conv2dParams, LocalResponseNorm, Pool2dParams, ReluRule};
+use crate::tensor::{Activation, Conv2dParams, LocalResponseNorm, Pool2dParams};
 
 /// A graph in the making: every node with its shape for one image.
 struct Sketch {
@@ -88,6 +91,22 @@ fn function(rng: &mut ChaCha8Rng) -> Activation {
     all[pick(rng, 0..=all.len() - 1)]
 }
 
+/// A change of some channels of a value.
+fn edit(rng: &mut ChaCha8Rng, name: &str, shape: &[usize]) -> Op {
+    let of = shape[0];
+    if pick(rng, 0..=1) == 0 {
+        return Op::ScaleChannels((0..of).map(|_| [1.0, 0.0, -0.5][pick(rng, 0..=2)]).collect());
+    }
+    let mut channels: Vec<usize> = (0..of).filter(|_| pick(rng, 0..=2) == 0).collect();
+    if channels.is_empty() {
+        channels.push(pick(rng, 0..=of - 1));
+    }
+    channels.reverse();
+    let sides = if shape.len() == 3 && pick(rng, 0..=1) == 0 { &shape[1..] } else { &[] };
+    let shape = [&[channels.len()], sides].concat();
+    Op::Patch(Patch { of, channels, values: format!("{name}.values"), shape })
+}
+
 /// A random graph of `size` attempts at an operation, and as many more as it takes to have one.
 fn graph(rng: &mut ChaCha8Rng, size: usize) -> (Graph, [usize; 3]) {
     let image = [pick(rng, 1..=17), pick(rng, 5..=13), pick(rng, 5..=13)];
@@ -105,7 +124,7 @@ fn graph(rng: &mut ChaCha8Rng, size: usize) -> (Graph, [usize; 3]) {
             let candidates: Vec<usize> = (0..=last).filter(|i| same(&sketch.nodes[*i].1)).collect();
             candidates[pick(rng, 0..=candidates.len() - 1)]
         };
-        let (op, inputs) = match pick(rng, 0..=15) {
+        let (op, inputs) = match pick(rng, 0..=16) {
             0..=4 => (conv(rng, name, channels), vec![x]),
             5 | 6 => (Op::Activation(function(rng)), vec![x]),
             7 => {
@@ -141,6 +160,7 @@ fn graph(rng: &mut ChaCha8Rng, size: usize) -> (Graph, [usize; 3]) {
                 let other = alike(rng, &same);
                 (Op::Mul, if pick(rng, 0..=1) == 0 { vec![x, other] } else { vec![other, x] })
             }
+            16 => (edit(rng, &name, &shape), vec![x]),
             14 => match pick(rng, 0..=3) {
                 0 => (Op::Dropout, vec![x]),
                 1 => (Op::Softmax, vec![x]),
@@ -173,72 +193,175 @@ fn weights(rng: &mut ChaCha8Rng, graph: &Graph) -> Weights {
     Weights::new(parameters).unwrap()
 }
 
-/// Values of the taps, and the gradient of a random combination of them.
-fn run(
-    executor: &dyn Executor,
-    x: &Tensor,
-    taps: &[NodeId],
-    rules: &Rules,
-    above: &[Tensor],
-) -> (Vec<Vec<f32>>, Vec<f32>) {
-    let x = Var::from_tensor(x).unwrap();
-    let run = Run { taps, rules, interrupt: &Interrupt::never() };
-    let plain = executor.run(&x.as_tensor().detach(), &run).unwrap();
-    let tracked = executor.run(&x, &run).unwrap();
-    let mut score: Option<Tensor> = None;
-    for ((value, detached), above) in tracked.iter().zip(&plain).zip(above) {
-        assert_close(&values(value), &values(detached), 1e-4, "with and without a gradient");
-        let part = (value * above).unwrap().sum_all().unwrap();
-        score = Some(match score {
-            None => part,
-            Some(score) => (score + part).unwrap(),
-        });
+/// Input times gradient: a rule that needs an operation's inputs, output and weights.
+#[derive(Debug)]
+struct InputTimesGradient;
+
+impl BackwardRule for InputTimesGradient {
+    fn name(&self) -> String {
+        "input × gradient".to_owned()
     }
-    let gradients = score.unwrap().backward().unwrap();
-    let gradient = gradients.get(&x).map(values).unwrap_or_else(|| vec![0.0; x.elem_count()]);
-    let (direct, back) = executor.pullback(&x.as_tensor().detach(), &run).unwrap();
-    for (direct, tracked) in direct.iter().zip(&tracked) {
-        assert_eq!(values(direct), values(tracked), "values with and without candle's tape");
+
+    fn acts_on(&self, op: &Op) -> bool {
+        !matches!(op, Op::MaxPool2d(_))
     }
-    assert_close(&values(&back.gradient(above).unwrap()), &gradient, 1e-5, "the way back without candle's tape");
-    assert!(back.gradient(&[]).is_err(), "a gradient is missing");
-    (plain.iter().map(values).collect(), gradient)
+
+    fn backward(&self, at: &Operation<'_>, above: &Tensor) -> Result<Vec<Tensor>> {
+        let vars = at.inputs.iter().map(|x| Ok(Var::from_tensor(x)?)).collect::<Result<Vec<Var>>>()?;
+        let inputs: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
+        let value = at.value(&inputs, at.weights)?;
+        assert_close(&values(&value), &values(at.output), 1e-6, "the operation's value");
+        let gradients = (value * above)?.sum_all()?.backward()?;
+        let gradient = |var: &Var| match gradients.get(var) {
+            Some(gradient) => Ok((gradient * var.as_tensor().detach())?),
+            None => Ok(var.zeros_like()?),
+        };
+        vars.iter().map(gradient).collect()
+    }
+}
+
+/// What is asked of a graph.
+struct Case {
+    taps: Vec<NodeId>,
+    from: Vec<NodeId>,
+    gradients_at: Vec<NodeId>,
+    rules: Rules,
+    /// The values of `from`.
+    x: Vec<Tensor>,
+    /// The gradients of the taps.
+    above: Vec<Tensor>,
+}
+
+impl Case {
+    fn random(rng: &mut ChaCha8Rng, graph: &Graph, [channels, height, width]: [usize; 3]) -> Self {
+        let ids: Vec<NodeId> = graph.ids().collect();
+        let any = |rng: &mut ChaCha8Rng| ids[pick(rng, 0..=ids.len() - 1)];
+        let mut taps = vec![graph.output()];
+        (0..pick(rng, 0..=2)).for_each(|_| taps.push(any(rng)));
+        // half of the runs are over the whole graph
+        let cuts: Vec<NodeId> = (0..pick(rng, 0..=3).saturating_sub(1)).map(|_| any(rng)).collect();
+        let from = starts(graph, &taps, &cuts);
+        let (rules, interrupt) = (rules(rng, graph), Interrupt::never());
+        let scope = Scope::new(graph, &Run { from: &from, ..Run::new(&taps, &rules, &interrupt) }).unwrap();
+        let gradients_at = scope.ids().filter(|_| pick(rng, 0..=2) == 0).collect();
+        let shapes = graph.shapes([channels, height, width], graph.output()).unwrap();
+        let batch = pick(rng, 1..=3);
+        let mut values = |ids: &[NodeId]| {
+            let shape = |id: &NodeId| [&[batch], shapes[id.index()].as_slice()].concat();
+            ids.iter().map(|id| random(rng, shape(id).as_slice())).collect::<Vec<Tensor>>()
+        };
+        let (x, above) = (values(&from), values(&taps));
+        Self { taps, from, gradients_at, rules, x, above }
+    }
+
+    /// Values of the taps, and the gradients of a combination of them at all nodes asked for.
+    fn run(&self, executor: &dyn Executor) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
+        let Self { taps, from, gradients_at, rules, x, above } = self;
+        let run = Run { taps, from, gradients_at, rules, interrupt: &Interrupt::never() };
+        let vars: Vec<Var> = x.iter().map(|x| Var::from_tensor(x).unwrap()).collect();
+        let on_tape: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
+        let plain = executor.run(x, &run).unwrap();
+        let tracked = executor.run(&on_tape, &run).unwrap();
+        for (value, detached) in tracked.iter().zip(&plain) {
+            assert_close(&values(value), &values(detached), 1e-4, "with and without a gradient");
+        }
+        let parts = tracked.iter().zip(above).map(|(value, above)| (value * above).unwrap().sum_all().unwrap());
+        let score = Tensor::stack(&parts.collect::<Vec<_>>(), 0).unwrap().sum_all().unwrap();
+        let on_tape = score.backward().unwrap();
+
+        let (direct, pullback) = executor.pullback(x, &run).unwrap();
+        for (direct, plain) in direct.iter().zip(&plain) {
+            assert_close(&values(direct), &values(plain), 1e-4, "values of a pullback");
+        }
+        let at = [from.as_slice(), gradients_at].concat();
+        let all: Vec<Vec<f32>> = pullback.gradients(above, &at).unwrap().iter().map(values).collect();
+        for ((var, id), gradient) in vars.iter().zip(from).zip(&all) {
+            let truth = on_tape.get(var).map_or_else(|| vec![0.0; var.elem_count()], values);
+            assert_close(gradient, &truth, 1e-5, &format!("at {id:?} with and without candle's tape"));
+        }
+        for (id, gradient) in at.iter().zip(&all) {
+            let alone = pullback.gradients(above, &[*id]).unwrap();
+            assert_eq!(values(&alone[0]), *gradient, "the gradient at {id:?} alone");
+        }
+        assert_eq!(values(&pullback.gradient(above).unwrap()), all[0]);
+        assert!(pullback.gradient(&[]).is_err(), "a gradient is missing");
+        (plain.iter().map(values).collect(), all)
+    }
+}
+
+/// The first of `cuts` on every way back from the taps, or the input where there is none.
+fn starts(graph: &Graph, taps: &[NodeId], cuts: &[NodeId]) -> Vec<NodeId> {
+    let (mut found, mut open) = (Vec::new(), taps.to_vec());
+    while let Some(id) = open.pop() {
+        if cuts.contains(&id) || id == NodeId::INPUT {
+            found.push(id);
+        } else {
+            open.extend(&graph.node(id).inputs);
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn rules(rng: &mut ChaCha8Rng, graph: &Graph) -> Rules {
+    let gate = |rng: &mut ChaCha8Rng| {
+        [Rule::Derivative, Rule::Guided, Rule::Deconvnet, Rule::Redirected][pick(rng, 0..=3)].clone()
+    };
+    let default = gate(rng);
+    let mut by_node = BTreeMap::new();
+    if pick(rng, 0..=1) == 0 {
+        for id in graph.ids().skip(1) {
+            match pick(rng, 0..=7) {
+                0 => by_node.insert(id, Rule::Custom(Arc::new(InputTimesGradient))),
+                1..=3 => by_node.insert(id, gate(rng)),
+                _ => None,
+            };
+        }
+    }
+    Rules { default, by_node }
+}
+
+/// The graph as text, for messages.
+fn describe(graph: &Graph) -> String {
+    let inputs = |inputs: &[NodeId]| inputs.iter().map(|input| input.index()).collect::<Vec<_>>();
+    let nodes = graph.nodes().iter().enumerate();
+    nodes.map(|(i, node)| format!("{i}: {} <- {:?}\n", node.op, inputs(&node.inputs))).collect()
 }
 
 fn compare(seed: u64, graphs: usize, size: usize) {
     let mut rng = rng(seed);
     for number in 0..graphs {
-        let (graph, [channels, height, width]) = graph(&mut rng, size);
-        let weights = weights(&mut rng, &graph);
-        let count = graph.nodes().len();
-        let ids: Vec<NodeId> = graph.ids().collect();
-        let mut taps = vec![graph.output()];
-        (0..pick(&mut rng, 0..=2)).for_each(|_| taps.push(ids[pick(&mut rng, 0..=count - 1)]));
-        let batch = pick(&mut rng, 1..=3);
-        let x = random(&mut rng, (batch, channels, height, width));
-        let shapes = graph.shapes([channels, height, width], graph.output()).unwrap();
-        let above: Vec<Tensor> = taps
-            .iter()
-            .map(|tap| {
-                let shape: Vec<usize> = std::iter::once(batch).chain(shapes[tap.index()].iter().copied()).collect();
-                random(&mut rng, shape.as_slice())
-            })
-            .collect();
-        let rule = [ReluRule::Plain, ReluRule::Guided, ReluRule::Deconvnet, ReluRule::Redirected];
-        let rules = Rules { relu: rule[rng.random_range(0..4)] };
-        let ops: Vec<String> = graph
-            .nodes()
-            .iter()
-            .map(|n| format!("{} <- {:?}", n.op, n.inputs.iter().map(|i| i.index()).collect::<Vec<_>>()))
-            .collect();
-        let what = format!("graph {number} of seed {seed}, {rules:?}, taps {taps:?}:\n{}", ops.join("\n"));
-        let (graph, weights) = (Arc::new(graph), Arc::new(weights));
-        let ours = run(&Planned::new(graph.clone(), weights.clone()), &x, &taps, &rules, &above);
-        let truth = run(&Reference::new(graph, weights), &x, &taps, &rules, &above);
-        for (ours, truth) in ours.0.iter().zip(&truth.0) {
-            assert_close(ours, truth, 1e-4, &what);
-        }
-        assert_close(&ours.1, &truth.1, 1e-3, &what);
+        let (graph, image) = graph(&mut rng, size);
+        let weights = Arc::new(weights(&mut rng, &graph));
+        let graph = Arc::new(graph);
+        let planned = Planned::new(graph.clone(), weights.clone());
+        let agree = |planned: &Planned, graph: Arc<Graph>, weights: Arc<Weights>, case: &Case| {
+            let Case { taps, from, gradients_at, rules, .. } = case;
+            let what = format!(
+                "graph {number} of seed {seed}, {rules:?}, taps {taps:?}, from {from:?}, at {gradients_at:?}:\n{}",
+                describe(&graph)
+            );
+            let ours = case.run(planned);
+            let truth = case.run(&Reference::new(graph, weights));
+            for (ours, truth) in ours.0.iter().zip(&truth.0) {
+                assert_close(ours, truth, 1e-4, &what);
+            }
+            for ((ours, truth), id) in ours.1.iter().zip(&truth.1).zip(from.iter().chain(gradients_at)) {
+                assert_close(ours, truth, 1e-3, &format!("gradient at {id:?}: {what}"));
+            }
+        };
+        agree(&planned, graph.clone(), weights.clone(), &Case::random(&mut rng, &graph, image));
+
+        // an edited graph shares what was prepared
+        let node = graph.ids().nth(pick(&mut rng, 0..=graph.nodes().len() - 1)).unwrap();
+        let shapes = graph.shapes(image, graph.output()).unwrap();
+        let op = edit(&mut rng, "edit", &shapes[node.index()]);
+        let parameters = op.parameters().into_iter().map(|p| (p.name, random(&mut rng, p.shape.as_slice())));
+        let weights = Arc::new(weights.with(parameters.collect::<Vec<_>>()));
+        let graph = Arc::new(graph.inserted(node, "edit", op).unwrap().0);
+        let case = Case::random(&mut rng, &graph, image);
+        agree(&planned.edited(graph.clone(), weights.clone()), graph, weights, &case);
     }
 }
 

@@ -52,6 +52,11 @@ impl Weights {
         Self { tensors, tracked, hash: OnceLock::new() }
     }
 
+    /// These and more, which share memory with them.
+    pub(super) fn with(&self, more: impl IntoIterator<Item = (String, Tensor)>) -> Self {
+        Self::from_floats(self.tensors.clone().into_iter().chain(more).collect())
+    }
+
     /// Reads a file, safetensors or PyTorch's, told by its content; see [`Weights::from_bytes`].
     pub fn from_file(path: &Path) -> Result<Self> {
         let unreadable = |error: std::io::Error| match error.kind() {

@@ -6,7 +6,7 @@ use crate::model::budget;
 
 /// The buffers of one model's runs.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pool(Arc<Mutex<Buffers>>);
+pub(super) struct Arena(Arc<Mutex<Buffers>>);
 
 #[derive(Debug, Default)]
 struct Buffers {
@@ -21,7 +21,7 @@ struct Buffers {
 pub(super) struct Loan {
     values: Vec<f32>,
     length: usize,
-    pool: Pool,
+    arena: Arena,
 }
 
 /// Bytes that buffers may take; as much again is for prepared weights.
@@ -29,7 +29,7 @@ fn share() -> usize {
     budget::memory() / 2
 }
 
-impl Pool {
+impl Arena {
     /// A buffer of so many floats with whatever was in it before.
     pub(super) fn take(&self, length: usize) -> Loan {
         let found = self.0.lock().ok().and_then(|mut buffers| {
@@ -42,7 +42,7 @@ impl Pool {
             buffers.lent += found.as_ref().map_or(length, Vec::len);
             found
         });
-        Loan { values: found.unwrap_or_else(|| vec![0.0; length]), length, pool: self.clone() }
+        Loan { values: found.unwrap_or_else(|| vec![0.0; length]), length, arena: self.clone() }
     }
 
     /// Gives back what lies idle beyond the share.
@@ -87,7 +87,7 @@ impl std::ops::DerefMut for Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        if let Ok(mut buffers) = self.pool.0.lock() {
+        if let Ok(mut buffers) = self.arena.0.lock() {
             buffers.lent -= self.values.len();
             buffers.free.push(std::mem::take(&mut self.values));
         }

@@ -1,0 +1,66 @@
+//! What stands between a graph and the code that computes it.
+
+mod apply;
+mod pullback;
+mod reference;
+mod scope;
+
+use candle_core::Tensor;
+
+pub(super) use self::apply::{apply, value};
+pub use self::pullback::Pullback;
+pub(super) use self::pullback::check_taps;
+pub use self::reference::Reference;
+pub(super) use self::scope::{Scope, check_starts};
+use super::{NodeId, Rules};
+use crate::error::Result;
+use crate::job::Interrupt;
+
+/// What is asked of one run.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<'a> {
+    /// The nodes whose values are wanted; nothing that none of them depends on is computed.
+    pub taps: &'a [NodeId],
+    /// The nodes whose values are given instead of computed; the input alone, if the run is over the whole network.
+    /// Every way from the input to a tap must pass one of them.
+    pub from: &'a [NodeId],
+    /// The nodes at which a [`Pullback`] will be asked for gradients, besides those of `from`. They must be known
+    /// before the run, which is planned so that these gradients exist; runs on candle's tape take no notice of them.
+    pub gradients_at: &'a [NodeId],
+    /// How gradients pass each node.
+    pub rules: &'a Rules,
+    /// Asked often, in the run and later in its backward pass.
+    pub interrupt: &'a Interrupt,
+}
+
+impl<'a> Run<'a> {
+    /// A run from the network's input, with gradients there alone.
+    pub fn new(taps: &'a [NodeId], rules: &'a Rules, interrupt: &'a Interrupt) -> Self {
+        Self { taps, from: &[NodeId::INPUT], gradients_at: &[], rules, interrupt }
+    }
+}
+
+/// Computes one graph with one set of weights, both given to it when it was made, together with anything it
+/// prepares from them.
+pub trait Executor: Send + Sync {
+    /// The value of every tap, in the order asked.
+    ///
+    /// `x` holds the value of each node of `run.from`, in that order, with the batch first: `[N, C, H, W]`, or
+    /// `[N, features]`. If one of them or weights are on candle's tape, so are the taps: their gradients follow
+    /// `run.rules`.
+    ///
+    /// # Errors
+    /// A node is not of this graph; a tap needs what cannot be computed from `run.from`, or nothing of it; shapes do not
+    /// fit; or the run was interrupted.
+    fn run(&self, x: &[Tensor], run: &Run<'_>) -> Result<Vec<Tensor>>;
+
+    /// The values of the taps, off the tape, and the backward pass from them to the nodes of `run.from` and of
+    /// `run.gradients_at`.
+    ///
+    /// What [`run`](Self::run) and `Tensor::backward` do, without candle's accumulation: at each operation of its tape
+    /// it makes a tensor of zeros and a sum, which for large images takes longer than their layers.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); and there is no tap, or none depends on a node of `run.gradients_at`.
+    fn pullback(&self, x: &[Tensor], run: &Run<'_>) -> Result<(Vec<Tensor>, Pullback)>;
+}
