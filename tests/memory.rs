@@ -54,7 +54,7 @@ fn a_longer_dream_needs_no_more() {
     let dream = |steps: usize| {
         peak(&format!(
             "memory_limit(\"1 GB\");
-             let d = dream(photo(\"china\").resize(256, 256), octaves=1, steps={iterations}, layer=\"fire5\");"
+             let d = dream(photo(\"china\").resize(256, 256), octaves=1, steps={steps}, layer=\"fire5\");"
         ))
     };
     dream(2); // weights are prepared once

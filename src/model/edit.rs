@@ -232,8 +232,8 @@ mod tests {
     fn edited_networks_are_saved_with_their_edits() {
         let model = Model::embedded().unwrap();
         let [pool, conv] = ["pool1", "conv1"].map(|name| model.layer(name).unwrap().id());
-        let values = Tensor::new(&[0.1f32], &Device::Cpu).unwrap();
-        let edited = model.scaled(pool, &[0, 63], 1.0 / 3.0).unwrap().patched(conv, Some(&[7]), &values).unwrap();
+        let constant = Tensor::new(&[0.1f32], &Device::Cpu).unwrap();
+        let edited = model.scaled(pool, &[0, 63], 1.0 / 3.0).unwrap().patched(conv, Some(&[7]), &constant).unwrap();
         let read = Model::from_percept(&edited.to_percept().unwrap()).unwrap();
         let logits = |model: &Model| values(&model.forward(&x(), &Interrupt::never()).unwrap());
         assert_eq!(logits(&read), logits(&edited));

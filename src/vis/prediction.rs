@@ -66,8 +66,7 @@ impl Prediction {
     /// # Errors
     /// A rule acts on nothing, or the run was interrupted.
     pub fn gradient(&self, job: &Job, rules: &Rules) -> Result<Tensor> {
-        let (outputs, pullback) =
-            self.model.pullback(&self.input, &[self.output()], rules, job.interrupt())?;
+        let (outputs, pullback) = self.model.pullback(&self.input, &[self.output()], rules, job.interrupt())?;
         pullback.gradient(&[self.output_gradient(&outputs[0])?])
     }
 
