@@ -4,7 +4,7 @@
 
 use candle_core::{Device, Tensor, Var};
 use percept::lang::Interrupt;
-use percept::model::{Graph, Model, Rules, Weights, zoo};
+use percept::model::{Graph, Model, ModelOptions, Rules, Weights, zoo};
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -50,7 +50,7 @@ fn made_up(name: &str) -> Model {
         let values = fill(&parameter.name, &parameter.shape);
         (parameter.name, Tensor::from_vec(values, parameter.shape, &Device::Cpu).unwrap())
     });
-    entry.model(Weights::new(tensors).unwrap()).unwrap()
+    entry.model(Weights::new(tensors).unwrap(), &ModelOptions::default()).unwrap()
 }
 
 fn fill(name: &str, shape: &[usize]) -> Vec<f32> {
