@@ -170,6 +170,16 @@ impl Session {
         self.interpreter.set("args", Dynamic::from_array(list));
     }
 
+    /// Sets a variable.
+    pub fn set(&mut self, name: &str, value: Dynamic) {
+        self.interpreter.set(name, value);
+    }
+
+    /// The value of a variable.
+    pub fn get(&self, name: &str) -> Option<Dynamic> {
+        self.interpreter.get(name)
+    }
+
     /// The folder that `import` searches first.
     pub fn set_folder(&mut self, folder: std::path::PathBuf) {
         self.interpreter.set_folder(folder);

@@ -93,14 +93,42 @@ impl Prediction {
         job: &Job,
         label: &str,
         count: usize,
+        make: impl FnMut(usize, &mut [f32]) -> Result<()>,
+    ) -> Result<Vec<f32>> {
+        self.each_variant(job, label, count, make, |outputs| self.model.answer().score(outputs, self.class))
+    }
+
+    /// The same, with the probability of the class for each variant.
+    ///
+    /// # Errors
+    /// As [`scores`](Self::scores).
+    pub fn probabilities(
+        &self,
+        job: &Job,
+        label: &str,
+        count: usize,
+        make: impl FnMut(usize, &mut [f32]) -> Result<()>,
+    ) -> Result<Vec<f32>> {
+        self.each_variant(job, label, count, make, |outputs| {
+            Ok(self.model.answer().probabilities(outputs)?.narrow(1, self.class, 1)?.squeeze(1)?)
+        })
+    }
+
+    /// What `read` makes of the network's output for each variant of the input.
+    fn each_variant(
+        &self,
+        job: &Job,
+        label: &str,
+        count: usize,
         mut make: impl FnMut(usize, &mut [f32]) -> Result<()>,
+        read: impl Fn(&Tensor) -> Result<Tensor>,
     ) -> Result<Vec<f32>> {
         let progress = job.progress(label, count);
         let (_, channels, height, width) = self.input.dims4()?;
         let input: Vec<f32> = self.input.flatten_all()?.to_vec1()?;
         // the network cuts its own buffers to the limit; a batch is there twice, as it is made and as a tensor
         let batch = (budget::memory() / 4 / (2 * 4 * input.len())).clamp(1, MAX_BATCH);
-        let mut scores = Vec::with_capacity(count);
+        let mut read_off = Vec::with_capacity(count);
         for start in (0..count).step_by(batch) {
             let chunk = start..count.min(start + batch);
             let mut variants = Vec::with_capacity(chunk.len() * input.len());
@@ -111,10 +139,10 @@ impl Prediction {
             }
             let variants = Tensor::from_vec(variants, (chunk.len(), channels, height, width), self.input.device())?;
             let outputs = self.model.forward(&variants, job.interrupt())?;
-            scores.extend(self.model.answer().score(&outputs, self.class)?.to_vec1::<f32>()?);
+            read_off.extend(read(&outputs)?.to_vec1::<f32>()?);
             progress.advance(chunk.len())?;
         }
-        Ok(scores)
+        Ok(read_off)
     }
 
     fn output(&self) -> NodeId {
