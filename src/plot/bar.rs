@@ -1,5 +1,6 @@
 //! Bars.
 
+use super::check::count;
 use super::options::Around;
 use super::{Data, Limits, Log, Names, Numbers, OneOrMore, Plot};
 use crate::error::{Error, Kind, Result};
@@ -56,11 +57,7 @@ fn bar(
         plot.series.extend(Plot::new(Data::Bars { heights, error })?.series);
     }
     if let Some(labels) = labels {
-        if labels.len() != places {
-            let plural = if places == 1 { "" } else { "s" };
-            let message = format!("`labels` has {} names for {places} bar{plural}", labels.len());
-            return Err(Error::new(Kind::Argument, message).at_argument("labels"));
-        }
+        count("labels", labels.len(), "bar", places)?;
         plot.x.names = Some(labels.into());
     }
     if log.is_some_and(|log| log.x) {

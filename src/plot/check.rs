@@ -172,10 +172,12 @@ fn numbers(count: usize) -> String {
     format!("{count} number{}", if count == 1 { "" } else { "s" })
 }
 
-fn count(argument: &str, found: usize, what: &str, wanted: usize) -> Result<()> {
+/// Refuses names that are not as many as what they name.
+pub(super) fn count(argument: &str, found: usize, what: &str, wanted: usize) -> Result<()> {
     if found != wanted {
         let plural = if wanted == 1 { "" } else { "s" };
-        let message = format!("`{argument}` has {found} names for {wanted} {what}{plural}");
+        let names = if found == 1 { "name" } else { "names" };
+        let message = format!("`{argument}` has {found} {names} for {wanted} {what}{plural}");
         return Err(Error::new(Kind::Argument, message).at_argument(argument));
     }
     Ok(())
