@@ -103,7 +103,7 @@ fn ordered(x: &Tensor, dim: usize, keep: usize, descending: bool) -> Result<(Ten
     Ok((Tensor::from_vec(indices, dims.as_slice(), &Device::Cpu)?, Tensor::from_vec(places, dims, &Device::Cpu)?))
 }
 
-/// The dimension to sort along; a single number counts as a row of one.
+/// The dimension to sort along, of a size whose places a tensor can hold.
 fn sortable(tensor: TensorValue, dim: i64, function: &str) -> Result<(TensorValue, usize)> {
     let dim = dimension(&tensor, dim, function)?;
     check_places(tensor.inner().dims()[dim], function)?;
