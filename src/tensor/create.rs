@@ -3,9 +3,10 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::TensorValue;
+use super::{Seed, TensorValue};
 use crate::error::{Error, Kind, Result};
-use crate::lang::{Context, Dynamic, FromValue, Reject, define, describe};
+use crate::job::Job;
+use crate::lang::{Dynamic, FromValue, Reject, describe, function};
 
 /// The largest tensor that a script may ask for: 4 GiB of floats.
 const LARGEST: usize = 1 << 30;
@@ -47,7 +48,7 @@ impl FromValue for Shape {
 /// ```rhai
 /// tensor([[1, 2], [3, 4]])
 /// ```
-#[define]
+#[function]
 fn tensor(
     /// Numbers, or lists of lists of the same length.
     values: Dynamic,
@@ -89,7 +90,7 @@ fn flatten(value: &Dynamic, depth: usize, shape: &mut Vec<usize>, numbers: &mut 
 /// ```rhai
 /// zeros([2, 3])
 /// ```
-#[define]
+#[function]
 fn zeros(
     /// One size for each dimension.
     shape: Shape,
@@ -102,7 +103,7 @@ fn zeros(
 /// ```rhai
 /// ones([2, 3]).sum()
 /// ```
-#[define]
+#[function]
 fn ones(
     /// One size for each dimension.
     shape: Shape,
@@ -119,16 +120,14 @@ fn filled(shape: &Shape, value: f32) -> Result<TensorValue> {
 /// ```rhai
 /// randn([2, 3], seed=7)
 /// ```
-#[define]
+#[function]
 fn randn(
-    cx: &Context<'_>,
+    job: &Job,
     /// One size for each dimension.
     shape: Shape,
-    /// The seed; without it, the next of the session's.
-    #[default]
-    seed: Option<u64>,
+    #[options] seed: &Seed,
 ) -> Result<TensorValue> {
-    let mut random = ChaCha8Rng::seed_from_u64(cx.seed(seed));
+    let mut random = ChaCha8Rng::seed_from_u64(seed.get(job));
     let count = shape.0.iter().product();
     // Box and Muller (1958): two uniform numbers make two normal ones
     let values: Vec<f32> = std::iter::repeat_with(|| {
@@ -148,16 +147,14 @@ fn randn(
 /// ```rhai
 /// rand([2, 3], seed=7)
 /// ```
-#[define(name = "rand")]
+#[function(name = "rand")]
 fn uniform(
-    cx: &Context<'_>,
+    job: &Job,
     /// One size for each dimension.
     shape: Shape,
-    /// The seed; without it, the next of the session's.
-    #[default]
-    seed: Option<u64>,
+    #[options] seed: &Seed,
 ) -> Result<TensorValue> {
-    let mut random = ChaCha8Rng::seed_from_u64(cx.seed(seed));
+    let mut random = ChaCha8Rng::seed_from_u64(seed.get(job));
     let values = std::iter::repeat_with(|| random.random::<f32>()).take(shape.0.iter().product()).collect();
     TensorValue::from_values(values, &shape.0)
 }
