@@ -111,6 +111,49 @@ fn ones(
     filled(&shape, 1.0)
 }
 
+/// The numbers 0, 1, 2, … below an end.
+///
+/// ```rhai
+/// arange(5) ** 2
+/// ```
+#[function]
+fn arange(
+    /// Where it ends; the end itself is left out.
+    end: f64,
+) -> Result<TensorValue> {
+    counted(0.0, end, 1.0)
+}
+
+/// The numbers from a start by steps of one size, up to an end that is left out.
+///
+/// ```rhai
+/// arange(1, 2, step=0.25)
+/// ```
+#[function(name = "arange")]
+fn arange_from(
+    /// The first number.
+    start: f64,
+    /// Where it ends; the end itself is left out.
+    end: f64,
+    /// From each number to the next; negative steps count down.
+    #[default(1.0)]
+    step: f64,
+) -> Result<TensorValue> {
+    counted(start, end, step)
+}
+
+fn counted(start: f64, end: f64, step: f64) -> Result<TensorValue> {
+    let count = ((end - start) / step).ceil();
+    if step == 0.0 || count < 1.0 {
+        let message = format!("arange: no number from {start} by steps of {step} comes before {end}");
+        return Err(Error::new(Kind::Argument, message).at_argument(if step == 1.0 { "end" } else { "step" }));
+    }
+    // a count beyond all integers becomes the largest
+    let count = count as usize;
+    check_size(&[count], "arange").map_err(|error| error.at_argument("end"))?;
+    TensorValue::from_values((0..count).map(|place| (start + place as f64 * step) as f32).collect(), &[count])
+}
+
 fn filled(shape: &Shape, value: f32) -> Result<TensorValue> {
     TensorValue::from_values(vec![value; shape.0.iter().product()], &shape.0)
 }
