@@ -206,20 +206,39 @@ impl Sink for Console {
     }
 }
 
-/// A page whose long lines are broken between words; what is explained beside a name stays there.
+/// A page whose paragraphs and long lines are broken between words; what is explained beside a name stays there.
 fn wrapped(page: &str, columns: usize) -> String {
-    let lines = page.lines().map(|line| {
+    if columns == usize::MAX {
+        return page.to_owned();
+    }
+    let lines = paragraphs(page);
+    let lines = lines.iter().map(|line| {
         let name = line.len() - line.trim_start().len();
         let beside = line[name..].find("  ").map(|gap| name + gap);
         let beside = beside.map(|gap| gap + line[gap..].len() - line[gap..].trim_start().len());
         let indent = beside.unwrap_or(name + 4 * usize::from(name > 0)).min(columns / 2);
         if line.chars().count() <= columns {
-            return line.to_owned();
+            return line.clone();
         }
         let indent = " ".repeat(indent);
         textwrap::fill(line, textwrap::Options::new(columns).subsequent_indent(&indent).break_words(false))
     });
     lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The lines of a page, those of each paragraph in one. What is indented, a rule or an item of a list stays by itself.
+fn paragraphs(page: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut goes_on = false;
+    for line in page.lines() {
+        let is_text = !line.is_empty() && !line.starts_with([' ', '-', '#']);
+        match lines.last_mut() {
+            Some(last) if goes_on && is_text => *last += &format!(" {line}"),
+            _ => lines.push(line.to_owned()),
+        }
+        goes_on = is_text;
+    }
+    lines
 }
 
 /// What a picture shows as part of a file name: lower case, words joined by dashes.
@@ -335,6 +354,13 @@ mod tests {
         assert!(broken.lines().all(|line| line.len() <= 44), "{broken}");
         assert!(broken.lines().count() > 4 && broken.lines().skip(3).all(|line| line.starts_with(&" ".repeat(22))));
         assert_eq!(wrapped(page, usize::MAX), page);
+    }
+
+    #[test]
+    fn paragraphs_are_broken_anew_and_nothing_else_is_joined() {
+        let page = "f(a)\n\nA first line that\nends early, and a second.\n\n    f(1)\n    f(2)\n\n- one\n- two";
+        let broken = "f(a)\n\nA first line that ends\nearly, and a second.\n\n    f(1)\n    f(2)\n\n- one\n- two";
+        assert_eq!(wrapped(page, 23), broken);
     }
 
     #[test]

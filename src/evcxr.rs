@@ -6,12 +6,15 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::error::Result;
 use crate::image::Image;
-use crate::lang::Dynamic;
-use crate::model::Model;
+use crate::lang::{Dynamic, Table};
+use crate::model::{Layer, Model};
 use crate::plot::Plot;
 use crate::render::{Body, Figure, Heatmap};
 use crate::session::Output;
 use crate::tensor::TensorValue;
+use crate::vis::Classification;
+use crate::vis::attribution::Attribution;
+use crate::vis::representation::{Activations, Filters};
 
 impl Output {
     /// Shows it in a Rust notebook; elsewhere it prints the marks that evcxr looks for.
@@ -53,32 +56,27 @@ fn display(value: &Dynamic) {
     }
 }
 
-impl Image {
-    /// Shows the picture in a Rust notebook; elsewhere it prints the marks that evcxr looks for.
-    pub fn evcxr_display(&self) {
-        display(&Dynamic::from(self.clone()));
-    }
+/// Gives types of the language the method that evcxr looks for.
+macro_rules! display {
+    ($($type:ty)*) => {
+        $(impl $type {
+            /// Shows it in a Rust notebook as the language shows it; elsewhere it prints the marks that evcxr looks for.
+            pub fn evcxr_display(&self) {
+                display(&Dynamic::from(self.clone()));
+            }
+        })*
+
+        /// The types that have the method.
+        #[cfg(test)]
+        const DISPLAYED: &[fn() -> std::any::TypeId] = &[$(std::any::TypeId::of::<$type>),*];
+    };
 }
 
-impl TensorValue {
-    /// Shows shape, range and a corner of the numbers in a Rust notebook.
-    pub fn evcxr_display(&self) {
-        display(&Dynamic::from(self.clone()));
-    }
-}
-
-impl Model {
-    /// Shows the table of layers in a Rust notebook.
-    pub fn evcxr_display(&self) {
-        display(&Dynamic::from(self.clone()));
-    }
-}
-
-impl Plot {
-    /// Shows the plot in a Rust notebook; elsewhere it prints the marks that evcxr looks for.
-    pub fn evcxr_display(&self) {
-        display(&Dynamic::from(self.clone()));
-    }
+display! {
+    Image TensorValue Table Plot
+    Model Layer
+    Classification Attribution
+    Activations Filters
 }
 
 impl Figure {
@@ -100,6 +98,20 @@ impl Heatmap {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::lang::value_types;
+
+    /// A figure that a script has given a title, and a type of other tests.
+    const NOT_OF_THE_LIBRARY: [&str; 2] = ["figure", "thing"];
+
+    #[test]
+    fn every_type_of_the_language_has_the_method() {
+        let displayed: Vec<_> = DISPLAYED.iter().map(|id| id()).collect();
+        let missing: Vec<&str> = value_types()
+            .filter(|kind| !displayed.contains(&(kind.id)()) && !NOT_OF_THE_LIBRARY.contains(&kind.name))
+            .map(|kind| kind.name)
+            .collect();
+        assert!(missing.is_empty(), "types without `evcxr_display`: {missing:?}");
+    }
 
     #[test]
     fn pictures_come_with_their_text_between_the_marks() {

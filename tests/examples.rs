@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{report, session};
+use common::{report, session, value};
 use percept::lang::{functions as registered, stdlib};
 
 /// The ```` ```rhai ```` blocks of a text.
@@ -102,6 +102,27 @@ fn every_example_runs() {
     assert!(texts.len() > 50, "only {} examples were found", texts.len());
     let faults: Vec<String> = texts.iter().filter_map(|(function, example)| run(function, example)).collect();
     assert!(faults.is_empty(), "{} of {} examples:\n{}", faults.len(), texts.len(), faults.join("\n\n"));
+}
+
+/// As a reader does it: pasted line by line at the prompt, and as a file.
+#[test]
+fn the_first_block_of_the_readme_runs_as_it_stands() {
+    let block = examples(include_str!("../README.md")).remove(0);
+    let figures = block.matches("show(").count();
+    assert!(figures >= 3, "{block}");
+
+    let (mut session, recorder) = session();
+    for line in block.lines() {
+        value(&session.eval(line));
+    }
+    assert_eq!(recorder.shown.borrow().len(), figures);
+    assert!(recorder.shown.borrow().iter().all(|output| output.figure.is_some()));
+
+    let folder = tempfile::tempdir().unwrap();
+    let (script, pictures) = (folder.path().join("readme.rhai"), folder.path().join("out"));
+    std::fs::write(&script, &block).unwrap();
+    assert_eq!(percept::console::run_file(&script, Some(&pictures), None, &[]).unwrap(), 0);
+    assert_eq!(std::fs::read_dir(pictures).unwrap().count(), figures);
 }
 
 #[test]

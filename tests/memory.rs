@@ -64,6 +64,27 @@ fn a_longer_dream_needs_no_more() {
 }
 
 #[test]
+fn gradient_steps_through_the_network_keep_nothing() {
+    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let descent = |steps: usize| {
+        peak(&format!(
+            "let x = rand([1, 3, 96, 96], seed=1);
+             let kept = #{{}};
+             for step in 0..{steps} {{
+                 x += grad(|x| {{
+                     kept = forward(prepare(x), layers=[\"conv1\", \"fire3\"]);
+                     kept.fire3.mean() + kept.conv1.mean()
+                 }}, x);
+             }}"
+        ))
+    };
+    descent(2);
+    let (short, long) = (descent(10), descent(60));
+    println!("{} MiB for 10 steps, {} MiB for 60", short >> 20, long >> 20);
+    assert!(long <= short + (1 << 20), "{short} bytes for 10 steps, {long} for 60");
+}
+
+#[test]
 fn gradient_steps_keep_nothing() {
     let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     // losses that the function leaves in a list must not keep their steps either

@@ -55,6 +55,37 @@ fn stopping(steps: usize) -> Job {
     Job::detached().with_interrupt(interrupt).with_reporter(Rc::new(reporter))
 }
 
+#[path = "../examples/rust_notebook.rs"]
+mod rust_notebook;
+
+#[test]
+fn the_code_of_the_rust_notebook_runs() {
+    rust_notebook::main().unwrap();
+}
+
+#[test]
+fn the_rust_notebook_has_the_code_of_its_example() {
+    let notebook: serde_json::Value = serde_json::from_str(include_str!("../notebooks/rust-evcxr.ipynb")).unwrap();
+    let cells = notebook["cells"].as_array().unwrap().iter().filter(|cell| cell["cell_type"] == "code");
+    let mut example = include_str!("../examples/rust_notebook.rs");
+    let mut count = 0;
+    for cell in cells {
+        let source: Vec<&str> = cell["source"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
+        let lines: Vec<&str> =
+            source.iter().map(|line| line.trim_end()).filter(|line| !line.starts_with(':')).collect();
+        // the notebook shows what a cell ends in
+        let shown = if lines.last().unwrap().ends_with(';') { "" } else { ".evcxr_display();" };
+        let code: Vec<&str> = example.lines().map(|line| line.strip_prefix("    ").unwrap_or(line)).collect();
+        let (code, wanted) = (code.join("\n"), lines.join("\n") + shown + "\n");
+        let found = code.find(&wanted).unwrap_or_else(|| panic!("not in the example, or not in this place:\n{wanted}"));
+        // the next cell follows
+        let before = code[..found].lines().count() + wanted.lines().count();
+        example = &example[example.split_inclusive('\n').take(before).map(str::len).sum::<usize>()..];
+        count += 1;
+    }
+    assert!(count > 3 && example.trim() == "Ok(())\n}", "more code in the example:\n{example}");
+}
+
 #[test]
 fn rust_and_the_language_give_the_same() {
     let cat = percept::image::photo("chelsea").unwrap();

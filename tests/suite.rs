@@ -97,6 +97,10 @@ suite! {
     npy
     occlusion
     onnx
+    own_class_image
+    own_inversion
+    own_pca
+    own_texture
     planes
     plots
     reductions

@@ -5,7 +5,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Image, size};
 use crate::error::Result;
-use crate::lang::{Context, define};
+use crate::job::Job;
+use crate::lang::function;
+use crate::tensor::Seed;
 
 /// How far the noise reaches from mid grey on either side.
 const SPREAD: f32 = 0.1;
@@ -25,20 +27,18 @@ pub fn noise(width: usize, height: usize, seed: u64) -> Result<Image> {
 /// ```rhai
 /// noise(224, 224, seed=7)
 /// ```
-#[define(name = "noise")]
+#[function(name = "noise")]
 fn noise_word(
-    cx: &Context<'_>,
+    job: &Job,
     /// Width in pixels.
     #[range(1..)]
     width: usize,
     /// Height in pixels.
     #[range(1..)]
     height: usize,
-    /// The seed; without it, the next of the session's.
-    #[default]
-    seed: Option<u64>,
+    #[options] seed: &Seed,
 ) -> Result<Image> {
-    noise(width, height, cx.seed(seed))
+    noise(width, height, seed.get(job))
 }
 
 #[cfg(test)]

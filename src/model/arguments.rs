@@ -4,7 +4,7 @@ use std::path::Path;
 
 use candle_core::Tensor;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::image::Image;
 use crate::lang::{Completer, CompletionContext, Dynamic, FromValue, Reject, choices};
 use crate::model::{AnswerKind, Channels, Classes, Layer, Model, Resize, zoo};
@@ -87,6 +87,32 @@ impl FromValue for LayerName {
             return Ok(Self::Handle(layer));
         }
         value.clone().into_string().map(Self::Name).map_err(|_| Reject::Type)
+    }
+}
+
+impl LayerName {
+    /// The layer itself, if it is given as such.
+    pub fn handle(&self) -> Option<&Layer> {
+        match self {
+            Self::Handle(layer) => Some(layer),
+            Self::Name(_) => None,
+        }
+    }
+
+    /// The layer of a model that it names.
+    ///
+    /// # Errors
+    /// There is no such layer, or it is one of another network.
+    pub fn find(&self, model: &Model) -> Result<Layer> {
+        match self {
+            Self::Handle(layer) if layer.model().same(model) => Ok(layer.clone()),
+            Self::Handle(layer) => {
+                let (of, model) = (layer.model().fingerprint(), model.fingerprint());
+                let message = format!("layer {} is of {of}, not of {model}", layer.name());
+                Err(Error::new(Kind::Argument, message).with_hint("a run is about one network"))
+            }
+            Self::Name(name) => model.layer(name),
+        }
     }
 }
 

@@ -16,6 +16,12 @@ pub struct Network {
 }
 
 impl Network {
+    /// The same, or `other` if no network was given.
+    #[must_use]
+    pub fn or(self, other: Option<&Model>) -> Self {
+        Self { model: self.model.or_else(|| other.cloned()) }
+    }
+
     /// The network, noted for the provenance of the result.
     ///
     /// # Errors

@@ -1,44 +1,28 @@
 //! Bars.
 
 use super::check::count;
-use super::options::Around;
-use super::{Data, Limits, Log, Names, Numbers, OneOrMore, Plot};
+use super::{Data, Legend, Numbers, OneOrMore, Plot, Scales, Titles};
 use crate::error::{Error, Kind, Result};
-use crate::lang::define;
+use crate::lang::function;
 
 /// Draws a bar from zero for each number; a list of several, or a sum of such plots, as groups of bars.
 ///
 /// ```rhai
 /// bar([0.81, 0.62, 0.4], labels=["koala", "wombat", "kangaroo"], y_label="accuracy", y_range=[0, 1])
 /// ```
-#[define]
-fn bar(
+#[function]
+pub fn bar(
     /// The heights: a list of numbers, a tensor of one dimension, or a list of these, one for each colour of bars.
     values: OneOrMore,
     /// A name for each place, below it; 0, 1, 2, … if not given.
     #[default]
     labels: Option<Vec<String>>,
-    /// What the legend calls the bars; a list of names for several colours.
-    #[default]
-    label: Option<Names>,
     /// How far the mark of an error reaches above and below the end of each bar.
     #[default]
     error: Option<Numbers>,
-    /// What stands above it.
-    #[default]
-    title: Option<String>,
-    /// What the horizontal axis measures, with its unit.
-    #[default]
-    x_label: Option<String>,
-    /// What the vertical axis measures, with its unit.
-    #[default]
-    y_label: Option<String>,
-    /// Which axes are logarithmic: "x", "y" or "xy".
-    #[default]
-    log: Option<Log>,
-    /// The ends of the vertical axis, [low, high].
-    #[default]
-    y_range: Option<Limits>,
+    #[options] legend: &Legend,
+    #[options] titles: &Titles,
+    #[options] scales: &Scales,
 ) -> Result<Plot> {
     let OneOrMore(groups) = values;
     if error.is_some() && groups.len() != 1 {
@@ -60,9 +44,9 @@ fn bar(
         count("labels", labels.len(), "bar", places)?;
         plot.x.names = Some(labels.into());
     }
-    if log.is_some_and(|log| log.x) {
+    if scales.log.is_some_and(|log| log.x) {
         let error = Error::new(Kind::Argument, "bars stand at 0, 1, 2, …, so their horizontal axis is not logarithmic");
         return Err(error.at_argument("log"));
     }
-    Around { label, title, x_label, y_label, log, x_range: None, y_range }.put(plot)
+    plot.named(legend)?.titled(titles).scaled(scales)
 }

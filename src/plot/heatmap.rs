@@ -1,17 +1,19 @@
 //! Matrices of numbers as colours.
 
-use super::options::Around;
-use super::{Data, Limits, Matrix, Plot};
+use super::{Data, Limits, Matrix, Plot, Titles};
 use crate::error::{Error, Kind, Result};
-use crate::lang::{Dynamic, FromValue, Reject, define};
+use crate::lang::{Dynamic, FromValue, Reject, function};
 use crate::tensor::TensorValue;
 
 /// A tensor of two dimensions, or a list of lists.
 #[derive(Clone, Debug)]
-struct Rows {
-    values: Vec<f64>,
-    rows: usize,
-    columns: usize,
+pub struct Rows {
+    /// Its numbers, row by row.
+    pub values: Vec<f64>,
+    /// How many rows it has.
+    pub rows: usize,
+    /// How many columns.
+    pub columns: usize,
 }
 
 impl FromValue for Rows {
@@ -45,8 +47,8 @@ impl FromValue for Rows {
 /// ```rhai
 /// heatmap([[1, 0.2], [0.2, 1]], row_labels=["conv1", "conv2"], column_labels=["conv1", "conv2"], label="similarity")
 /// ```
-#[define]
-fn heatmap(
+#[function]
+pub fn heatmap(
     /// The matrix: a tensor of two dimensions, or a list of rows. NaN is left blank.
     values: Rows,
     /// A name for each row.
@@ -67,15 +69,7 @@ fn heatmap(
     /// Whether each number is written into its cell, if there is room.
     #[default(false)]
     numbers: bool,
-    /// What stands above it.
-    #[default]
-    title: Option<String>,
-    /// What the horizontal axis measures, with its unit.
-    #[default]
-    x_label: Option<String>,
-    /// What the vertical axis measures, with its unit.
-    #[default]
-    y_label: Option<String>,
+    #[options] titles: &Titles,
 ) -> Result<Plot> {
     if values.values.is_empty() {
         return Err(Error::new(Kind::Argument, "`values` has no numbers").at_argument("values"));
@@ -91,12 +85,12 @@ fn heatmap(
         label: label.map(Into::into),
         numbers,
     };
-    Around { title, x_label, y_label, ..Around::default() }.put(Plot::new(Data::Matrix(matrix))?)
+    Ok(Plot::new(Data::Matrix(matrix))?.titled(titles))
 }
 
 /// The name of a colour map.
 #[derive(Clone, Debug)]
-struct Colors(String);
+pub struct Colors(String);
 
 impl FromValue for Colors {
     const EXPECTED: &'static str = "the name of a colour map";

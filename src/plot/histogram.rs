@@ -1,9 +1,8 @@
 //! Histograms.
 
-use super::options::Around;
-use super::{Data, Limits, Log, Names, Plot, Values};
+use super::{Data, Legend, Plot, Scales, Titles, Values};
 use crate::error::{Error, Kind, Result};
-use crate::lang::{Dynamic, FromValue, Reject, define};
+use crate::lang::{Dynamic, FromValue, Reject, function};
 use crate::tensor::TensorValue;
 
 /// No histogram has more bins.
@@ -38,7 +37,7 @@ impl FromValue for Bins {
 
 /// Numbers of which only the distribution matters: a list, or a tensor of any shape.
 #[derive(Clone, Debug)]
-struct Sample(Vec<f64>);
+pub struct Sample(pub Vec<f64>);
 
 impl FromValue for Sample {
     const EXPECTED: &'static str = "a list of numbers or a tensor";
@@ -59,34 +58,16 @@ impl FromValue for Sample {
 /// ```rhai
 /// histogram(layer("conv1").weights(), x_label="weight")
 /// ```
-#[define]
-fn histogram(
+#[function]
+pub fn histogram(
     /// The numbers: a list, or a tensor of any shape.
     values: Sample,
     /// How many bins of equal width, or the list of their edges.
     #[default]
     bins: Option<Bins>,
-    /// What the legend calls it.
-    #[default]
-    label: Option<Names>,
-    /// What stands above it.
-    #[default]
-    title: Option<String>,
-    /// What the horizontal axis measures, with its unit.
-    #[default]
-    x_label: Option<String>,
-    /// What the vertical axis measures, with its unit.
-    #[default]
-    y_label: Option<String>,
-    /// Which axes are logarithmic: "x", "y" or "xy".
-    #[default]
-    log: Option<Log>,
-    /// The ends of the horizontal axis, [low, high]; what lies beyond is not drawn.
-    #[default]
-    x_range: Option<Limits>,
-    /// The ends of the vertical axis, [low, high]; what lies beyond is not drawn.
-    #[default]
-    y_range: Option<Limits>,
+    #[options] legend: &Legend,
+    #[options] titles: &Titles,
+    #[options] scales: &Scales,
 ) -> Result<Plot> {
     let Sample(values) = values;
     if let Some(index) = values.iter().position(|value| !value.is_finite()) {
@@ -104,7 +85,7 @@ fn histogram(
     };
     let mut plot = Plot::new(Data::Histogram { counts: count(&values, &edges), edges: edges.into() })?;
     plot.y.title = Some("count".into());
-    Around { label, title, x_label, y_label, log, x_range, y_range }.put(plot)
+    plot.named(legend)?.titled(titles).scaled(scales)
 }
 
 fn ends(values: &[f64]) -> (f64, f64) {

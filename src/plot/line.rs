@@ -1,9 +1,8 @@
 //! Lines.
 
-use super::options::Around;
-use super::{Data, Limits, Log, Names, Numbers, NumbersOrNames, OneOrMore, Plot, Values};
+use super::{Data, Legend, Numbers, NumbersOrNames, OneOrMore, Plot, Scales, Titles, Values};
 use crate::error::{Error, Kind, Result};
-use crate::lang::define;
+use crate::lang::function;
 
 /// Draws numbers as a line over 0, 1, 2, …; a list of several as several lines. `+` adds more to a plot.
 ///
@@ -14,38 +13,20 @@ use crate::lang::define;
 /// let loss = [2.3, 1.1, 0.62, 0.41, 0.33];
 /// plot(loss, label="training", title="Loss", x_label="epoch", log="y") + plot([2.4, 1.3, 0.9, 0.8, 0.8], label="test")
 /// ```
-#[define(name = "plot")]
-fn plot_y(
+#[function]
+pub fn plot(
     /// The heights: a list of numbers, a tensor of one dimension, or a list of these, one for each line.
     y: OneOrMore,
-    /// What the legend calls the line; a list of names for several lines.
-    #[default]
-    label: Option<Names>,
     /// How far a band around the line reaches above and below each number, such as its standard error.
     #[default]
     error: Option<Numbers>,
-    /// What stands above it.
-    #[default]
-    title: Option<String>,
-    /// What the horizontal axis measures, with its unit.
-    #[default]
-    x_label: Option<String>,
-    /// What the vertical axis measures, with its unit.
-    #[default]
-    y_label: Option<String>,
-    /// Which axes are logarithmic: "x", "y" or "xy".
-    #[default]
-    log: Option<Log>,
-    /// The ends of the horizontal axis, [low, high]; what lies beyond is not drawn.
-    #[default]
-    x_range: Option<Limits>,
-    /// The ends of the vertical axis, [low, high]; what lies beyond is not drawn.
-    #[default]
-    y_range: Option<Limits>,
+    #[options] legend: &Legend,
+    #[options] titles: &Titles,
+    #[options] scales: &Scales,
 ) -> Result<Plot> {
     let OneOrMore(lines) = y;
     let lines = lines.into_iter().map(|y| ((0..y.len()).map(|index| index as f64).collect(), y)).collect();
-    Around { label, title, x_label, y_label, log, x_range, y_range }.put(draw(lines, error)?)
+    draw(lines, error)?.named(legend)?.titled(titles).scaled(scales)
 }
 
 /// Draws a line through the points (x, y); a list of several `y` as several lines over the same `x`.
@@ -54,36 +35,18 @@ fn plot_y(
 /// let x = tensor([1, 10, 100, 1000]);
 /// plot(x, [x * 2, x * x], label=["2x", "x²"], log="xy", x_label="x")
 /// ```
-#[define(name = "plot")]
-fn plot_xy(
+#[function(name = "plot")]
+pub fn plot_xy(
     /// Where the points are: a list of numbers, a tensor of one dimension, or a list of names.
     x: NumbersOrNames,
     /// Their heights: a list of numbers, a tensor of one dimension, or a list of these, one for each line.
     y: OneOrMore,
-    /// What the legend calls the line; a list of names for several lines.
-    #[default]
-    label: Option<Names>,
     /// How far a band around the line reaches above and below each number, such as its standard error.
     #[default]
     error: Option<Numbers>,
-    /// What stands above it.
-    #[default]
-    title: Option<String>,
-    /// What the horizontal axis measures, with its unit.
-    #[default]
-    x_label: Option<String>,
-    /// What the vertical axis measures, with its unit.
-    #[default]
-    y_label: Option<String>,
-    /// Which axes are logarithmic: "x", "y" or "xy".
-    #[default]
-    log: Option<Log>,
-    /// The ends of the horizontal axis, [low, high]; what lies beyond is not drawn.
-    #[default]
-    x_range: Option<Limits>,
-    /// The ends of the vertical axis, [low, high]; what lies beyond is not drawn.
-    #[default]
-    y_range: Option<Limits>,
+    #[options] legend: &Legend,
+    #[options] titles: &Titles,
+    #[options] scales: &Scales,
 ) -> Result<Plot> {
     let OneOrMore(lines) = y;
     let (x, names) = match x {
@@ -92,7 +55,7 @@ fn plot_xy(
     };
     let mut plot = draw(lines.into_iter().map(|y| (Values::clone(&x), y)).collect(), error)?;
     plot.x.names = names;
-    Around { label, title, x_label, y_label, log, x_range, y_range }.put(plot)
+    plot.named(legend)?.titled(titles).scaled(scales)
 }
 
 fn draw(lines: Vec<(Values, Values)>, error: Option<Numbers>) -> Result<Plot> {

@@ -13,9 +13,14 @@ mod scatter;
 use std::fmt;
 use std::sync::Arc;
 
-pub use histogram::Bins;
+pub use bar::bar;
+pub use heatmap::{Colors, Rows, heatmap};
+pub use histogram::{Bins, Sample, histogram};
+pub use line::{plot, plot_xy};
 pub use numbers::{Names, Numbers, NumbersOrNames, OneOrMore};
-pub use options::{Limits, Log};
+pub use options::{Legend, Limits, Log, Scales, Titles};
+pub use rules::{hband, hline, vband, vline};
+pub use scatter::{Sizes, scatter};
 
 use crate::error::{Error, Kind, Result};
 use crate::lang::{Dynamic, Extension, Provenance, value_type};

@@ -27,6 +27,30 @@ pub enum NumbersOrNames {
 #[derive(Clone, Debug, Default)]
 pub struct Names(pub Vec<String>);
 
+impl<T: Into<Values>> From<T> for Numbers {
+    fn from(values: T) -> Self {
+        Self(values.into())
+    }
+}
+
+impl<T: Into<Values>> From<T> for OneOrMore {
+    fn from(values: T) -> Self {
+        Self(vec![values.into()])
+    }
+}
+
+impl<T: Into<Values>> From<T> for NumbersOrNames {
+    fn from(values: T) -> Self {
+        Self::Numbers(values.into())
+    }
+}
+
+impl From<&str> for Names {
+    fn from(name: &str) -> Self {
+        Self(vec![name.to_owned()])
+    }
+}
+
 /// A number as a list holds it: also a tensor of one.
 fn number(item: &Dynamic) -> Option<f64> {
     if let Some(tensor) = item.read_lock::<TensorValue>() {

@@ -1,8 +1,10 @@
-//! What is written around a plot, and how its axes run: the same keyword arguments for every function.
+//! What is written around a plot, and how its axes run: options that several functions take, each documented once.
 
-use super::{Axis, Names, Plot};
+use std::sync::Arc;
+
+use super::{Names, Plot};
 use crate::error::{Error, Kind, Result};
-use crate::lang::{Dynamic, FromValue, Reject};
+use crate::lang::{Dynamic, FromValue, Options, Reject};
 
 /// Which axes are logarithmic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,43 +51,80 @@ impl FromValue for Limits {
     }
 }
 
-/// The keyword arguments that every plot with axes takes.
-#[derive(Debug, Default)]
-pub(super) struct Around {
+/// The names in the legend.
+#[derive(Clone, Debug, Options)]
+pub struct Legend {
+    /// What the legend calls it; for several series a list with one name for each.
+    #[default]
     pub label: Option<Names>,
+}
+
+/// What is written around a plot.
+#[derive(Clone, Debug, Options)]
+pub struct Titles {
+    /// What stands above it.
+    #[default]
     pub title: Option<String>,
+    /// What the horizontal axis measures, with its unit.
+    #[default]
     pub x_label: Option<String>,
+    /// What the vertical axis measures, with its unit.
+    #[default]
     pub y_label: Option<String>,
+}
+
+/// How the axes of a plot run.
+#[derive(Clone, Debug, Options)]
+pub struct Scales {
+    /// Which axes are logarithmic: "x", "y" or "xy".
+    #[default]
     pub log: Option<Log>,
+    /// The ends of the horizontal axis, [low, high]; what lies beyond is not drawn.
+    #[default]
     pub x_range: Option<Limits>,
+    /// The ends of the vertical axis, [low, high]; what lies beyond is not drawn.
+    #[default]
     pub y_range: Option<Limits>,
 }
 
-impl Around {
-    /// Writes it around a plot whose series these labels name.
-    pub fn put(self, mut plot: Plot) -> Result<Plot> {
-        if let Some(Names(labels)) = self.label {
-            if labels.len() != plot.series.len() {
-                let (found, wanted) = (labels.len(), plot.series.len());
-                let message =
-                    format!("`label` has {found} name{} for {wanted} series", if found == 1 { "" } else { "s" });
-                let error = Error::new(Kind::Argument, message).at_argument("label");
-                return Err(if wanted > 1 { error.with_hint("give a list with one name for each") } else { error });
-            }
-            for (series, label) in plot.series.iter_mut().zip(labels) {
-                series.label = Some(label.into());
-            }
+impl Plot {
+    /// The same plot with names for its series; without them, it stays as it is.
+    ///
+    /// # Errors
+    /// There are more or fewer names than series.
+    pub fn named(mut self, legend: &Legend) -> Result<Self> {
+        let Some(Names(labels)) = &legend.label else { return Ok(self) };
+        if labels.len() != self.series.len() {
+            let (found, wanted) = (labels.len(), self.series.len());
+            let message = format!("`label` has {found} name{} for {wanted} series", if found == 1 { "" } else { "s" });
+            let error = Error::new(Kind::Argument, message).at_argument("label");
+            return Err(if wanted > 1 { error.with_hint("give a list with one name for each") } else { error });
         }
-        let log = self.log.unwrap_or_default();
-        let axis = |own: Axis, title: Option<String>, log: bool, range: Option<Limits>| Axis {
-            title: title.map(Into::into).or(own.title),
-            log,
-            range: range.map(|Limits(low, high)| (low, high)),
-            names: own.names,
-        };
-        plot.x = axis(plot.x, self.x_label, log.x, self.x_range);
-        plot.y = axis(plot.y, self.y_label, log.y, self.y_range);
-        plot.title = self.title.map(Into::into);
-        plot.checked()
+        for (series, label) in self.series.iter_mut().zip(labels) {
+            series.label = Some(label.as_str().into());
+        }
+        Ok(self)
+    }
+
+    /// The same plot with this written around it.
+    #[must_use]
+    pub fn titled(mut self, titles: &Titles) -> Self {
+        let text = |text: &Option<String>| text.as_deref().map(Arc::from);
+        self.title = text(&titles.title).or(self.title);
+        self.x.title = text(&titles.x_label).or(self.x.title);
+        self.y.title = text(&titles.y_label).or(self.y.title);
+        self
+    }
+
+    /// The same plot with axes that run so.
+    ///
+    /// # Errors
+    /// An axis cannot run so, for example a logarithmic one over numbers that are not positive.
+    pub fn scaled(mut self, scales: &Scales) -> Result<Self> {
+        let log = scales.log.unwrap_or_default();
+        let ends = |limits: Option<Limits>| limits.map(|Limits(low, high)| (low, high));
+        (self.x.log, self.y.log) = (log.x, log.y);
+        (self.x.range, self.y.range) = (ends(scales.x_range), ends(scales.y_range));
+        self.checked()
     }
 }

@@ -1,24 +1,21 @@
 //! Straight lines and bands, to be added to other plots.
 
-use super::options::Around;
-use super::{Data, Names, Plot};
+use super::{Data, Legend, Plot};
 use crate::error::Result;
-use crate::lang::define;
+use crate::lang::function;
 
 /// A dashed line across a plot, to be added to one.
 ///
 /// ```rhai
 /// plot([0.2, 0.5, 0.7, 0.9]) + hline(0.25, label="chance")
 /// ```
-#[define]
-fn hline(
+#[function]
+pub fn hline(
     /// Its height.
     at: f64,
-    /// What the legend calls it.
-    #[default]
-    label: Option<Names>,
+    #[options] legend: &Legend,
 ) -> Result<Plot> {
-    Around { label, ..Around::default() }.put(Plot::new(Data::HorizontalLine(at))?)
+    Plot::new(Data::HorizontalLine(at))?.named(legend)
 }
 
 /// A dashed line up a plot, to be added to one.
@@ -26,15 +23,13 @@ fn hline(
 /// ```rhai
 /// plot([0.2, 0.5, 0.7, 0.9]) + vline(2, label="best")
 /// ```
-#[define]
-fn vline(
+#[function]
+pub fn vline(
     /// Where it stands.
     at: f64,
-    /// What the legend calls it.
-    #[default]
-    label: Option<Names>,
+    #[options] legend: &Legend,
 ) -> Result<Plot> {
-    Around { label, ..Around::default() }.put(Plot::new(Data::VerticalLine(at))?)
+    Plot::new(Data::VerticalLine(at))?.named(legend)
 }
 
 /// A band across a plot, to be added to one.
@@ -42,17 +37,15 @@ fn vline(
 /// ```rhai
 /// hband(0.4, 0.6, label="unsure") + plot([0.2, 0.5, 0.7, 0.9])
 /// ```
-#[define]
-fn hband(
+#[function]
+pub fn hband(
     /// Its lower end.
     low: f64,
     /// Its upper end.
     high: f64,
-    /// What the legend calls it.
-    #[default]
-    label: Option<Names>,
+    #[options] legend: &Legend,
 ) -> Result<Plot> {
-    Around { label, ..Around::default() }.put(Plot::new(Data::HorizontalBand(low, high))?)
+    Plot::new(Data::HorizontalBand(low, high))?.named(legend)
 }
 
 /// A band up a plot, to be added to one.
@@ -60,15 +53,13 @@ fn hband(
 /// ```rhai
 /// vband(1, 2, label="warm-up") + plot([0.2, 0.5, 0.7, 0.9])
 /// ```
-#[define]
-fn vband(
+#[function]
+pub fn vband(
     /// Its left end.
     low: f64,
     /// Its right end.
     high: f64,
-    /// What the legend calls it.
-    #[default]
-    label: Option<Names>,
+    #[options] legend: &Legend,
 ) -> Result<Plot> {
-    Around { label, ..Around::default() }.put(Plot::new(Data::VerticalBand(low, high))?)
+    Plot::new(Data::VerticalBand(low, high))?.named(legend)
 }

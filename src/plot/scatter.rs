@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::options::Around;
-use super::{Data, Limits, Log, Names, Numbers, NumbersOrNames, Plot, Series};
+use super::{Data, Legend, Numbers, NumbersOrNames, Plot, Scales, Series, Titles};
 use crate::error::{Error, Kind, Result};
-use crate::lang::define;
+use crate::lang::function;
 
 /// Draws points, each with a colour, a size or a name of its own if these are given.
 ///
@@ -15,8 +14,8 @@ use crate::lang::define;
 /// ```rhai
 /// scatter([1, 2, 3], [2.5, 0.5, 1.5], labels=["cat", "dog", "koala"], colors=[0.1, 0.5, 0.9], color_label="score")
 /// ```
-#[define]
-fn scatter(
+#[function]
+pub fn scatter(
     /// Where the points are: a list of numbers, or a tensor of one dimension.
     x: Numbers,
     /// Their heights: as many.
@@ -33,45 +32,32 @@ fn scatter(
     /// A name for each point.
     #[default]
     labels: Option<Vec<String>>,
-    /// What the legend calls the points.
-    #[default]
-    label: Option<Names>,
-    /// What stands above it.
-    #[default]
-    title: Option<String>,
-    /// What the horizontal axis measures, with its unit.
-    #[default]
-    x_label: Option<String>,
-    /// What the vertical axis measures, with its unit.
-    #[default]
-    y_label: Option<String>,
-    /// Which axes are logarithmic: "x", "y" or "xy".
-    #[default]
-    log: Option<Log>,
-    /// The ends of the horizontal axis, [low, high]; what lies beyond is not drawn.
-    #[default]
-    x_range: Option<Limits>,
-    /// The ends of the vertical axis, [low, high]; what lies beyond is not drawn.
-    #[default]
-    y_range: Option<Limits>,
+    #[options] legend: &Legend,
+    #[options] titles: &Titles,
+    #[options] scales: &Scales,
 ) -> Result<Plot> {
     let (Numbers(x), Numbers(y)) = (x, y);
-    let around = Around { label, title, x_label, y_label, log, x_range, y_range };
-    let sizes = sizes.map(|Sizes(sizes)| sizes);
-    let names: Option<Arc<[String]>> = labels.map(Into::into);
-    let color_label = color_label.map(Into::into);
-    let points = |colors| Data::Points { x, y, colors, color_label, sizes, names };
-    match colors {
-        None => around.put(Plot::new(points(None))?),
-        Some(NumbersOrNames::Numbers(colors)) => around.put(Plot::new(points(Some(colors)))?),
-        Some(NumbersOrNames::Names(groups)) => {
-            if around.label.is_some() {
-                let message = "`label` is one name for all points, `colors` names several groups of them";
-                return Err(Error::new(Kind::Argument, message).at_argument("label"));
-            }
-            around.put(grouped(&Plot::new(points(None))?, &groups)?)
+    let (colors, groups) = match colors {
+        None => (None, None),
+        Some(NumbersOrNames::Numbers(colors)) => (Some(colors), None),
+        Some(NumbersOrNames::Names(groups)) => (None, Some(groups)),
+    };
+    let mut plot = Plot::new(Data::Points {
+        x,
+        y,
+        colors,
+        color_label: color_label.map(Into::into),
+        sizes: sizes.map(|Sizes(sizes)| sizes),
+        names: labels.map(Into::into),
+    })?;
+    if let Some(groups) = groups {
+        if legend.label.is_some() {
+            let message = "`label` is one name for all points, `colors` names several groups of them";
+            return Err(Error::new(Kind::Argument, message).at_argument("label"));
         }
+        plot = grouped(&plot, &groups)?;
     }
+    plot.named(legend)?.titled(titles).scaled(scales)
 }
 
 /// The points in one series for each group, in the order in which the groups first appear.
@@ -108,7 +94,7 @@ fn grouped(plot: &Plot, groups: &[String]) -> Result<Plot> {
 
 /// One number for all points, or one for each.
 #[derive(Clone, Debug)]
-struct Sizes(Arc<[f64]>);
+pub struct Sizes(pub Arc<[f64]>);
 
 impl crate::lang::FromValue for Sizes {
     const EXPECTED: &'static str = "a number, a list of numbers or a tensor of one dimension";

@@ -3,9 +3,10 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::TensorValue;
+use super::{Seed, TensorValue};
 use crate::error::{Error, Kind, Result};
-use crate::lang::{Context, Dynamic, FromValue, Reject, define, describe};
+use crate::job::Job;
+use crate::lang::{Dynamic, FromValue, Reject, describe, function};
 
 /// The largest tensor that a script may ask for: 4 GiB of floats.
 const LARGEST: usize = 1 << 30;
@@ -47,7 +48,7 @@ impl FromValue for Shape {
 /// ```rhai
 /// tensor([[1, 2], [3, 4]])
 /// ```
-#[define]
+#[function]
 fn tensor(
     /// Numbers, or lists of lists of the same length.
     values: Dynamic,
@@ -89,7 +90,7 @@ fn flatten(value: &Dynamic, depth: usize, shape: &mut Vec<usize>, numbers: &mut 
 /// ```rhai
 /// zeros([2, 3])
 /// ```
-#[define]
+#[function]
 fn zeros(
     /// One size for each dimension.
     shape: Shape,
@@ -102,12 +103,55 @@ fn zeros(
 /// ```rhai
 /// ones([2, 3]).sum()
 /// ```
-#[define]
+#[function]
 fn ones(
     /// One size for each dimension.
     shape: Shape,
 ) -> Result<TensorValue> {
     filled(&shape, 1.0)
+}
+
+/// The numbers 0, 1, 2, … below an end.
+///
+/// ```rhai
+/// arange(5) ** 2
+/// ```
+#[function]
+fn arange(
+    /// Where it ends; the end itself is left out.
+    end: f64,
+) -> Result<TensorValue> {
+    counted(0.0, end, 1.0)
+}
+
+/// The numbers from a start by steps of one size, up to an end that is left out.
+///
+/// ```rhai
+/// arange(1, 2, step=0.25)
+/// ```
+#[function(name = "arange")]
+fn arange_from(
+    /// The first number.
+    start: f64,
+    /// Where it ends; the end itself is left out.
+    end: f64,
+    /// From each number to the next; negative steps count down.
+    #[default(1.0)]
+    step: f64,
+) -> Result<TensorValue> {
+    counted(start, end, step)
+}
+
+fn counted(start: f64, end: f64, step: f64) -> Result<TensorValue> {
+    let count = ((end - start) / step).ceil();
+    if step == 0.0 || count < 1.0 {
+        let message = format!("arange: no number from {start} by steps of {step} comes before {end}");
+        return Err(Error::new(Kind::Argument, message).at_argument(if step == 1.0 { "end" } else { "step" }));
+    }
+    // a count beyond all integers becomes the largest
+    let count = count as usize;
+    check_size(&[count], "arange").map_err(|error| error.at_argument("end"))?;
+    TensorValue::from_values((0..count).map(|place| (start + place as f64 * step) as f32).collect(), &[count])
 }
 
 fn filled(shape: &Shape, value: f32) -> Result<TensorValue> {
@@ -119,16 +163,14 @@ fn filled(shape: &Shape, value: f32) -> Result<TensorValue> {
 /// ```rhai
 /// randn([2, 3], seed=7)
 /// ```
-#[define]
+#[function]
 fn randn(
-    cx: &Context<'_>,
+    job: &Job,
     /// One size for each dimension.
     shape: Shape,
-    /// The seed; without it, the next of the session's.
-    #[default]
-    seed: Option<u64>,
+    #[options] seed: &Seed,
 ) -> Result<TensorValue> {
-    let mut random = ChaCha8Rng::seed_from_u64(cx.seed(seed));
+    let mut random = ChaCha8Rng::seed_from_u64(seed.get(job));
     let count = shape.0.iter().product();
     // Box and Muller (1958): two uniform numbers make two normal ones
     let values: Vec<f32> = std::iter::repeat_with(|| {
@@ -148,16 +190,14 @@ fn randn(
 /// ```rhai
 /// rand([2, 3], seed=7)
 /// ```
-#[define(name = "rand")]
+#[function(name = "rand")]
 fn uniform(
-    cx: &Context<'_>,
+    job: &Job,
     /// One size for each dimension.
     shape: Shape,
-    /// The seed; without it, the next of the session's.
-    #[default]
-    seed: Option<u64>,
+    #[options] seed: &Seed,
 ) -> Result<TensorValue> {
-    let mut random = ChaCha8Rng::seed_from_u64(cx.seed(seed));
+    let mut random = ChaCha8Rng::seed_from_u64(seed.get(job));
     let values = std::iter::repeat_with(|| random.random::<f32>()).take(shape.0.iter().product()).collect();
     TensorValue::from_values(values, &shape.0)
 }

@@ -4,7 +4,50 @@ use candle_core::Tensor;
 
 use super::TensorValue;
 use crate::error::{Error, Kind, Result};
-use crate::lang::{Dynamic, FromValue, Reject};
+use crate::lang::{Dynamic, FromValue, Options, Reject};
+
+/// What a reduction works along.
+#[derive(Options)]
+pub(super) struct Reduction {
+    /// The dimension to reduce, or a list of them; -1 is the last. Without it, all.
+    #[default]
+    pub dim: Option<Dims>,
+    /// Whether reduced dimensions stay, with size 1.
+    #[default(false)]
+    pub keepdim: bool,
+}
+
+impl Reduction {
+    /// The dimensions to reduce, in ascending order.
+    ///
+    /// # Errors
+    /// The tensor has no such dimension, or one is given twice.
+    pub fn dims(&self, tensor: &TensorValue, function: &str) -> Result<Vec<usize>> {
+        let Some(Dims(dims)) = &self.dim else { return Ok((0..tensor.inner().rank()).collect()) };
+        let mut found = dims.iter().map(|dim| dimension(tensor, *dim, function)).collect::<Result<Vec<_>>>()?;
+        found.sort_unstable();
+        match found.windows(2).find(|pair| pair[0] == pair[1]) {
+            None => Ok(found),
+            Some(pair) => {
+                let message = format!("{function}: the dimension {} is given twice", pair[0]);
+                Err(Error::new(Kind::Argument, message).at_argument("dim"))
+            }
+        }
+    }
+
+    /// The same, for what needs at least one number.
+    ///
+    /// # Errors
+    /// Also if there is nothing along one of the dimensions.
+    pub fn dims_with_numbers(&self, tensor: &TensorValue, function: &str) -> Result<Vec<usize>> {
+        let dims = self.dims(tensor, function)?;
+        if dims.iter().any(|dim| tensor.inner().dims()[*dim] == 0) {
+            let message = format!("{function}: a tensor of shape {:?} has no numbers to reduce", tensor.inner().dims());
+            return Err(Error::new(Kind::Tensor, message).at_argument("tensor"));
+        }
+        Ok(dims)
+    }
+}
 
 /// Dimensions as an argument, negative ones counted from the back.
 pub(super) struct Dims(Vec<i64>);
@@ -45,23 +88,6 @@ pub(super) fn dimension_at(tensor: &TensorValue, dim: i64, function: &str, argum
             _ => error.with_hint(format!("they go from 0 to {}, or from -{rank} to -1", rank - 1)),
         }
     })
-}
-
-/// The dimensions to reduce, in ascending order; all of them if none are given.
-///
-/// # Errors
-/// The tensor has no such dimension, or one is given twice.
-pub(super) fn dimensions(tensor: &TensorValue, dims: Option<&Dims>, function: &str) -> Result<Vec<usize>> {
-    let Some(Dims(dims)) = dims else { return Ok((0..tensor.inner().rank()).collect()) };
-    let mut found = dims.iter().map(|dim| dimension(tensor, *dim, function)).collect::<Result<Vec<_>>>()?;
-    found.sort_unstable();
-    match found.windows(2).find(|pair| pair[0] == pair[1]) {
-        None => Ok(found),
-        Some(pair) => {
-            let message = format!("{function}: the dimension {} is given twice", pair[0]);
-            Err(Error::new(Kind::Argument, message).at_argument("dim"))
-        }
-    }
 }
 
 /// The shape without the reduced dimensions, or with 1 in their places.

@@ -43,6 +43,7 @@ mod planes;
 mod pool2d;
 mod reduce;
 mod roll;
+mod seed;
 mod selection;
 mod shape;
 mod softmax;
@@ -73,6 +74,7 @@ pub use normalize::{LocalResponseNorm, batch_norm_scale, linear, local_response_
 pub use pad::{Padding, pad};
 pub use pool2d::Pool2dParams;
 pub use roll::roll;
+pub use seed::Seed;
 pub use statistics::norm;
 pub use sum::{mean, sum, sum_all, sum_of};
 pub use tape::{Rule, with_backward, with_backwards};

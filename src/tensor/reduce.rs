@@ -2,21 +2,11 @@
 
 use candle_core::{DType, Tensor};
 
-use super::dims::{Dims, dimension, dimensions, reduced_shape};
+use super::dims::{Reduction, dimension, reduced_shape};
 use super::sum::{self, reduce, sum_to};
 use super::{TensorValue, with_backward};
 use crate::error::{Error, Kind, Result};
-use crate::lang::{Dynamic, IntoValue, define};
-
-/// The dimensions to reduce, of a tensor that has numbers.
-pub(super) fn reduced(tensor: &TensorValue, dims: Option<&Dims>, function: &str) -> Result<Vec<usize>> {
-    let dims = dimensions(tensor, dims, function)?;
-    if dims.iter().any(|dim| tensor.inner().dims()[*dim] == 0) {
-        let message = format!("{function}: a tensor of shape {:?} has no numbers to reduce", tensor.inner().dims());
-        return Err(Error::new(Kind::Tensor, message).at_argument("tensor"));
-    }
-    Ok(dims)
-}
+use crate::lang::{Dynamic, IntoValue, function};
 
 /// The sum of all numbers, or along dimensions. Differentiable.
 ///
@@ -25,18 +15,13 @@ pub(super) fn reduced(tensor: &TensorValue, dims: Option<&Dims>, function: &str)
 /// ```rhai
 /// ones([2, 3]).sum(dim=1)
 /// ```
-#[define(name = "sum")]
+#[function(name = "sum")]
 fn sum_function(
     /// The tensor, of any shape.
     tensor: TensorValue,
-    /// The dimension to reduce, or a list of them; -1 is the last. Without it, all.
-    #[default]
-    dim: Option<Dims>,
-    /// Whether reduced dimensions stay, with size 1.
-    #[default(false)]
-    keepdim: bool,
+    #[options] reduction: &Reduction,
 ) -> Result<TensorValue> {
-    Ok(sum::sum(tensor.inner(), &dimensions(&tensor, dim.as_ref(), "sum")?, keepdim)?.into())
+    Ok(sum::sum(tensor.inner(), &reduction.dims(&tensor, "sum")?, reduction.keepdim)?.into())
 }
 
 /// The mean of all numbers, or along dimensions. Differentiable.
@@ -44,18 +29,13 @@ fn sum_function(
 /// ```rhai
 /// tensor([1, 2, 6]).mean()
 /// ```
-#[define]
+#[function]
 fn mean(
     /// The tensor; it has at least one number.
     tensor: TensorValue,
-    /// The dimension to reduce, or a list of them; -1 is the last. Without it, all.
-    #[default]
-    dim: Option<Dims>,
-    /// Whether reduced dimensions stay, with size 1.
-    #[default(false)]
-    keepdim: bool,
+    #[options] reduction: &Reduction,
 ) -> Result<TensorValue> {
-    Ok(sum::mean(tensor.inner(), &reduced(&tensor, dim.as_ref(), "mean")?, keepdim)?.into())
+    Ok(sum::mean(tensor.inner(), &reduction.dims_with_numbers(&tensor, "mean")?, reduction.keepdim)?.into())
 }
 
 /// The greatest number, or the greatest along dimensions. Differentiable; equal ones share the gradient.
@@ -65,19 +45,14 @@ fn mean(
 /// ```rhai
 /// tensor([1, 6, 2]).max()
 /// ```
-#[define]
+#[function]
 fn max(
     /// The tensor; it has at least one number.
     tensor: TensorValue,
-    /// The dimension to reduce, or a list of them; -1 is the last. Without it, all.
-    #[default]
-    dim: Option<Dims>,
-    /// Whether reduced dimensions stay, with size 1.
-    #[default(false)]
-    keepdim: bool,
+    #[options] reduction: &Reduction,
 ) -> Result<TensorValue> {
-    let dims = reduced(&tensor, dim.as_ref(), "max")?;
-    Ok(extreme(tensor.inner(), &dims, keepdim, |a, b| a > b)?.into())
+    let dims = reduction.dims_with_numbers(&tensor, "max")?;
+    Ok(extreme(tensor.inner(), &dims, reduction.keepdim, |a, b| a > b)?.into())
 }
 
 /// The least number, or the least along dimensions. Differentiable; equal ones share the gradient.
@@ -87,19 +62,14 @@ fn max(
 /// ```rhai
 /// tensor([1, 6, 2]).min()
 /// ```
-#[define]
+#[function]
 fn min(
     /// The tensor; it has at least one number.
     tensor: TensorValue,
-    /// The dimension to reduce, or a list of them; -1 is the last. Without it, all.
-    #[default]
-    dim: Option<Dims>,
-    /// Whether reduced dimensions stay, with size 1.
-    #[default(false)]
-    keepdim: bool,
+    #[options] reduction: &Reduction,
 ) -> Result<TensorValue> {
-    let dims = reduced(&tensor, dim.as_ref(), "min")?;
-    Ok(extreme(tensor.inner(), &dims, keepdim, |a, b| a < b)?.into())
+    let dims = reduction.dims_with_numbers(&tensor, "min")?;
+    Ok(extreme(tensor.inner(), &dims, reduction.keepdim, |a, b| a < b)?.into())
 }
 
 /// As `torch.amax` and `torch.amin`.
@@ -120,7 +90,7 @@ fn extreme(x: &Tensor, dims: &[usize], keepdim: bool, is_better: fn(f32, f32) ->
 /// ```rhai
 /// argmax(tensor([1, 6, 2]))
 /// ```
-#[define]
+#[function]
 fn argmax(
     /// The tensor; it has at least one number and no NaN.
     tensor: TensorValue,
@@ -139,7 +109,7 @@ fn argmax(
 /// ```rhai
 /// argmin(tensor([1, 6, 2]))
 /// ```
-#[define]
+#[function]
 fn argmin(
     /// The tensor; it has at least one number and no NaN.
     tensor: TensorValue,
@@ -188,55 +158,39 @@ fn place_of_extreme(
     }
 }
 
-/// Is any number other than 0? Of all numbers, or along dimensions.
+/// Is any number other than 0? Of all numbers, then true or false; or along dimensions, then a tensor.
 ///
 /// ```rhai
 /// any(tensor([1, 6, 2]) > 5)
 /// ```
-#[define]
+#[function]
 fn any(
     /// The tensor, for example the result of a comparison.
     tensor: TensorValue,
-    /// The dimension to reduce, or a list of them; -1 is the last. Without it, all: then the result is true or false.
-    #[default]
-    dim: Option<Dims>,
-    /// Whether reduced dimensions stay, with size 1.
-    #[default(false)]
-    keepdim: bool,
+    #[options] reduction: &Reduction,
 ) -> Result<Dynamic> {
-    test(&tensor, dim.as_ref(), keepdim, "any", |row| row.iter().any(|value| *value != 0.0))
+    test(&tensor, reduction, "any", |row| row.iter().any(|value| *value != 0.0))
 }
 
-/// Are all numbers other than 0? Of all numbers, or along dimensions.
+/// Are all numbers other than 0? Of all numbers, then true or false; or along dimensions, then a tensor.
 ///
 /// ```rhai
 /// all(tensor([1, 6, 2]) > 0)
 /// ```
-#[define]
+#[function]
 fn all(
     /// The tensor, for example the result of a comparison.
     tensor: TensorValue,
-    /// The dimension to reduce, or a list of them; -1 is the last. Without it, all: then the result is true or false.
-    #[default]
-    dim: Option<Dims>,
-    /// Whether reduced dimensions stay, with size 1.
-    #[default(false)]
-    keepdim: bool,
+    #[options] reduction: &Reduction,
 ) -> Result<Dynamic> {
-    test(&tensor, dim.as_ref(), keepdim, "all", |row| row.iter().all(|value| *value != 0.0))
+    test(&tensor, reduction, "all", |row| row.iter().all(|value| *value != 0.0))
 }
 
-fn test(
-    tensor: &TensorValue,
-    dims: Option<&Dims>,
-    keepdim: bool,
-    function: &str,
-    holds: fn(&[f32]) -> bool,
-) -> Result<Dynamic> {
-    let reduced = dimensions(tensor, dims, function)?;
-    let outcome = reduce(tensor.inner(), &reduced, keepdim, |row| f32::from(u8::from(holds(row))))?;
-    Ok(match dims {
-        None if !keepdim => outcome.to_scalar::<f32>().map(|found| found != 0.0)?.into_value(),
+fn test(tensor: &TensorValue, reduction: &Reduction, function: &str, holds: fn(&[f32]) -> bool) -> Result<Dynamic> {
+    let dims = reduction.dims(tensor, function)?;
+    let outcome = reduce(tensor.inner(), &dims, reduction.keepdim, |row| f32::from(u8::from(holds(row))))?;
+    Ok(match reduction {
+        Reduction { dim: None, keepdim: false } => outcome.to_scalar::<f32>().map(|found| found != 0.0)?.into_value(),
         _ => TensorValue::mask(outcome).into_value(),
     })
 }

@@ -2,12 +2,11 @@
 
 use candle_core::Tensor;
 
-use super::dims::{Dims, reduced_shape};
-use super::reduce::reduced;
+use super::dims::{Reduction, reduced_shape};
 use super::sum::{mean, reduce, sum_of};
 use super::{TensorValue, with_backward};
 use crate::error::{Error, Kind, Result};
-use crate::lang::define;
+use crate::lang::function;
 
 /// The variances along `dims`, divided by the count less `correction`, or their square roots; differentiable.
 ///
@@ -34,12 +33,11 @@ fn spread(x: &Tensor, dims: &[usize], divisor: f64, keepdim: bool, is_root: bool
 
 fn spread_function(
     tensor: &TensorValue,
-    dim: Option<&Dims>,
     correction: f64,
-    keepdim: bool,
+    reduction: &Reduction,
     function: &str,
 ) -> Result<TensorValue> {
-    let dims = reduced(tensor, dim, function)?;
+    let dims = reduction.dims_with_numbers(tensor, function)?;
     let count: usize = dims.iter().map(|dim| tensor.inner().dims()[*dim]).product();
     let divisor = count as f64 - correction;
     if divisor <= 0.0 {
@@ -49,7 +47,7 @@ fn spread_function(
             .with_hint("correction=0 divides by the count")
             .at_argument("tensor"));
     }
-    Ok(spread(tensor.inner(), &dims, divisor, keepdim, function == "std")?.into())
+    Ok(spread(tensor.inner(), &dims, divisor, reduction.keepdim, function == "std")?.into())
 }
 
 /// The standard deviation of all numbers, or along dimensions. Differentiable.
@@ -57,23 +55,18 @@ fn spread_function(
 /// ```rhai
 /// std(tensor([1, 2, 3, 4]))
 /// ```
-#[define]
+#[function]
 fn std(
     /// The tensor; what is reduced has more numbers than `correction`.
     tensor: TensorValue,
-    /// The dimension to reduce, or a list of them; -1 is the last. Without it, all.
-    #[default]
-    dim: Option<Dims>,
     /// What is taken from the count before the squares are divided by it: 1 estimates a population's deviation from a
     /// sample, 0 is the deviation of these numbers themselves.
     #[default(1.0)]
     #[range(0.0..)]
     correction: f64,
-    /// Whether reduced dimensions stay, with size 1.
-    #[default(false)]
-    keepdim: bool,
+    #[options] reduction: &Reduction,
 ) -> Result<TensorValue> {
-    spread_function(&tensor, dim.as_ref(), correction, keepdim, "std")
+    spread_function(&tensor, correction, reduction, "std")
 }
 
 /// The variance of all numbers, or along dimensions: the square of `std`. Differentiable.
@@ -81,23 +74,18 @@ fn std(
 /// ```rhai
 /// var(tensor([1, 2, 3, 4]))
 /// ```
-#[define]
+#[function]
 fn var(
     /// The tensor; what is reduced has more numbers than `correction`.
     tensor: TensorValue,
-    /// The dimension to reduce, or a list of them; -1 is the last. Without it, all.
-    #[default]
-    dim: Option<Dims>,
     /// What is taken from the count before the squares are divided by it: 1 estimates a population's variance from a
     /// sample, 0 is the variance of these numbers themselves.
     #[default(1.0)]
     #[range(0.0..)]
     correction: f64,
-    /// Whether reduced dimensions stay, with size 1.
-    #[default(false)]
-    keepdim: bool,
+    #[options] reduction: &Reduction,
 ) -> Result<TensorValue> {
-    spread_function(&tensor, dim.as_ref(), correction, keepdim, "var")
+    spread_function(&tensor, correction, reduction, "var")
 }
 
 /// The norm (Σ|x|^p)^(1/p) of all numbers taken as one vector, or along dimensions. Differentiable.
@@ -105,7 +93,7 @@ fn var(
 /// ```rhai
 /// norm(tensor([3, 4]))
 /// ```
-#[define(name = "norm")]
+#[function(name = "norm")]
 fn norm_function(
     /// The tensor, of any shape.
     tensor: TensorValue,
@@ -113,20 +101,14 @@ fn norm_function(
     #[default(2.0)]
     #[range(0.0..)]
     p: f64,
-    /// The dimension to reduce, or a list of them; -1 is the last. Without it, all.
-    #[default]
-    dim: Option<Dims>,
-    /// Whether reduced dimensions stay, with size 1.
-    #[default(false)]
-    keepdim: bool,
+    #[options] reduction: &Reduction,
 ) -> Result<TensorValue> {
     if p == 0.0 {
         let message = "norm: `p` must be above 0, not 0";
         let hint = "ne(t, 0).sum() counts what is not 0";
         return Err(Error::new(Kind::Argument, message).with_hint(hint).at_argument("p"));
     }
-    let dims = super::dims::dimensions(&tensor, dim.as_ref(), "norm")?;
-    Ok(norm(tensor.inner(), p, &dims, keepdim)?.into())
+    Ok(norm(tensor.inner(), p, &reduction.dims(&tensor, "norm")?, reduction.keepdim)?.into())
 }
 
 /// The p-norms along `dims`; differentiable, with the gradient 0 where all numbers are 0.

@@ -1,13 +1,18 @@
 //! Images into a network's input space, and back.
 
-use crate::error::Result;
+use candle_core::Tensor;
+
+use crate::error::{Error, Kind, Result};
 use crate::image::Image;
 use crate::job::Job;
-use crate::lang::define;
-use crate::model::Network;
+use crate::lang::{Dynamic, FromValue, Reject, function};
+use crate::model::{Model, Network};
 use crate::tensor::TensorValue;
 
 /// An image as a tensor [1, channels, height, width] in the input space of a network, brought to its size.
+///
+/// Of a tensor of pixels [N, 3, height, width], whose size stays, it is [N, channels, height, width]. That is
+/// differentiable, for pixels that are optimized.
 ///
 /// In that space a number is (pixel · range − mean) / std, channel by channel: pixels go from 0 to 1, and the rest is the
 /// network's, which the model shows. Networks of torchvision take RGB with range 1, about −2.1 to 2.6; the embedded
@@ -17,15 +22,53 @@ use crate::tensor::TensorValue;
 /// ```rhai
 /// prepare(photo("china")).shape
 /// ```
-#[define]
+///
+/// ```rhai
+/// let pixels = photo("china").resize(96, 64).to_tensor();
+/// grad(|pixels| layer("fire2").activations(prepare(pixels)).mean(), pixels).shape
+/// ```
+#[function]
 fn prepare(
     job: &Job,
-    /// The image.
-    image: Image,
+    /// An image, or pixels from 0 to 1: a tensor [3, height, width] or [N, 3, height, width].
+    image: &Picture,
     #[options] network: &Network,
 ) -> Result<TensorValue> {
     let model = network.get(job)?;
-    Ok(model.input(&model.view(&image)?)?.into())
+    image.prepared(&model).map(TensorValue::from).map_err(|error| error.at_argument("image"))
+}
+
+/// An image, or the pixels of several.
+enum Picture {
+    Image(Image),
+    /// [3, height, width] or [N, 3, height, width].
+    Pixels(TensorValue),
+}
+
+impl FromValue for Picture {
+    const EXPECTED: &'static str = "an image or a tensor of pixels";
+    const TYPES: &'static [&'static str] = &["image", "tensor"];
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        match value.clone().try_cast::<Image>() {
+            Some(image) => Ok(Self::Image(image)),
+            None => TensorValue::from_value(value).map(Self::Pixels),
+        }
+    }
+}
+
+impl Picture {
+    fn prepared(&self, model: &Model) -> Result<Tensor> {
+        let pixels = match self {
+            Self::Image(image) => return model.input(&model.view(image)?),
+            Self::Pixels(pixels) => pixels.inner(),
+        };
+        match pixels.dims() {
+            [3, _, _] => model.recipe().to_input(&pixels.unsqueeze(0)?),
+            [_, 3, _, _] => model.recipe().to_input(pixels),
+            dims => Err(Error::new(Kind::Tensor, format!("prepare: a tensor of shape {dims:?} is no picture"))
+                .with_hint("it takes pixels as [3, height, width] or [N, 3, height, width]")),
+        }
+    }
 }
 
 /// The image that became a tensor in the input space of a network: the inverse of `prepare`.
@@ -36,7 +79,7 @@ fn prepare(
 /// ```rhai
 /// unprepare(prepare(photo("china")))
 /// ```
-#[define]
+#[function]
 fn unprepare(
     job: &Job,
     /// The tensor: [1, channels, height, width] or [channels, height, width].
