@@ -8,6 +8,7 @@ use image::{ExtendedColorType, ImageError};
 
 use super::{Image, png, to_byte};
 use crate::error::{Error, Kind, Result, write_file};
+use crate::job::Job;
 use crate::lang::define;
 
 /// JPEG quality, of 100: no visible loss at twice the size.
@@ -83,14 +84,15 @@ fn encoding_failed(error: ImageError) -> Error {
 /// photo("coffee").save("example.png")
 /// ```
 #[define(name = "save")]
-fn save_word(
+fn save_image(
+    job: &Job,
     /// The image.
     image: Image,
     /// The file.
     #[complete(|context| context.files(&["png", "jpg", "jpeg", "webp"]))]
     path: String,
 ) -> Result<()> {
-    image.save(&path).map_err(|error| error.at_argument("path"))
+    image.save(job.path(path)).map_err(|error| error.at_argument("path"))
 }
 
 #[cfg(test)]
@@ -116,7 +118,7 @@ mod tests {
         for extension in ["png", "PNG", "webp"] {
             for image in [picture(), cutout()] {
                 let path = folder.path().join(format!("a.{extension}"));
-                image.save(&path).unwrap();
+                image.save(job.path(path)).unwrap();
                 let read = Image::load(&path).unwrap();
                 assert_eq!(read.bytes(), image.bytes());
             }
@@ -130,7 +132,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jpeg");
         let image = Image::filled(16, 16, [0.8, 0.4, 0.2]).unwrap();
-        image.save(&path).unwrap();
+        image.save(job.path(path)).unwrap();
         let read = Image::load(&path).unwrap();
         assert!(read.planes().iter().zip(image.planes()).all(|(a, b)| (a - b).abs() < 0.02));
         cutout().save(&path).unwrap();
