@@ -320,7 +320,7 @@ pub fn run_file(path: &Path, folder: Option<&Path>, seed: Option<u64>, arguments
     let console = Rc::new(folder.map_or_else(|| Ok(Console::new()), Console::with_folder)?);
     let mut session = Session::new(Rc::clone(&console) as Rc<dyn Sink>);
     if let Some(parent) = path.parent() {
-        session.set_folder(parent.to_owned());
+        session.set_import_folder(parent.to_owned());
     }
     if let Some(seed) = seed {
         session.reseed(seed);

@@ -1,8 +1,9 @@
-//! What a running job has: an interrupt, progress, random seeds, and notes on what was chosen for it.
+//! What a running job has: an interrupt, progress, random seeds, a working folder, and notes on what was chosen for it.
 //!
 //! Every method takes a [`Job`]. In the language the call's context provides it; in Rust, [`Job::detached`] does.
 
 use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -89,6 +90,8 @@ pub struct Job {
     interrupt: Interrupt,
     reporter: Rc<dyn Reporter>,
     seeds: Seeds,
+    /// Where relative paths start; empty for the process's working folder.
+    folder: Rc<Path>,
     /// What was chosen for arguments that were left out.
     notes: RefCell<Vec<(&'static str, String)>>,
     /// Was a job stopped before its end?
@@ -96,9 +99,10 @@ pub struct Job {
 }
 
 impl Job {
-    /// A job that shares the session's interrupt, reporter and random numbers.
+    /// A job that shares the session's interrupt, reporter and random numbers, in the process's working folder.
     pub fn new(interrupt: Interrupt, reporter: Rc<dyn Reporter>, seeds: Seeds) -> Self {
-        Self { interrupt, reporter, seeds, notes: RefCell::default(), stopped: Cell::default() }
+        let folder = Rc::from(Path::new(""));
+        Self { interrupt, reporter, seeds, folder, notes: RefCell::default(), stopped: Cell::default() }
     }
 
     /// A job for use from Rust: nobody interrupts it, it reports nothing, and its seeds start at 0.
@@ -124,6 +128,17 @@ impl Job {
     #[must_use]
     pub fn with_reporter(self, reporter: Rc<dyn Reporter>) -> Self {
         Self { reporter, ..self }
+    }
+
+    /// The same job, in another working folder.
+    #[must_use]
+    pub fn with_folder(self, folder: Rc<Path>) -> Self {
+        Self { folder, ..self }
+    }
+
+    /// The file that a path of the user means: a relative one starts at the job's working folder.
+    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.folder.join(path)
     }
 
     /// The flag that asks this job to stop.

@@ -10,6 +10,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 use super::{Image, size};
 use crate::error::{Error, Kind, Result, missing_file};
+use crate::job::Job;
 use crate::lang::define;
 
 /// The formats that can be read, for messages.
@@ -146,11 +147,12 @@ fn cannot_read(path: &Path, error: &io::Error) -> Error {
 /// ```
 #[define]
 fn load_image(
+    job: &Job,
     /// The file.
     #[complete(|context| context.files(&["png", "jpg", "jpeg", "webp", "gif", "bmp"]))]
     path: String,
 ) -> Result<Image> {
-    Image::load(&path).map_err(|error| error.at_argument("path"))
+    Image::load(job.path(path)).map_err(|error| error.at_argument("path"))
 }
 
 #[cfg(test)]

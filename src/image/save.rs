@@ -8,6 +8,7 @@ use image::{ExtendedColorType, ImageError};
 
 use super::{Image, png, to_byte};
 use crate::error::{Error, Kind, Result, write_file};
+use crate::job::Job;
 use crate::lang::define;
 
 /// JPEG quality, of 100: no visible loss at twice the size.
@@ -83,14 +84,15 @@ fn encoding_failed(error: ImageError) -> Error {
 /// photo("coffee").save("example.png")
 /// ```
 #[define(name = "save")]
-fn save_word(
+fn save_image(
+    job: &Job,
     /// The image.
     image: Image,
     /// The file.
     #[complete(|context| context.files(&["png", "jpg", "jpeg", "webp"]))]
     path: String,
 ) -> Result<()> {
-    image.save(&path).map_err(|error| error.at_argument("path"))
+    image.save(job.path(path)).map_err(|error| error.at_argument("path"))
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ pub struct CompletionContext<'a> {
     pub typed: &'a str,
     /// The other arguments, and the value in front of the dot.
     pub others: &'a [OtherArgument<'a>],
+    /// The folder at which relative paths start; empty for the process's working folder.
+    pub folder: &'a Path,
 }
 
 /// Another argument of the call.
@@ -34,9 +36,9 @@ impl CompletionContext<'_> {
     /// The files whose names end in one of `endings` (any, if there are none), and the folders, which end in `/`.
     pub fn files(&self, endings: &[&str]) -> Vec<String> {
         let (folder, name) = self.typed.rfind('/').map_or(("", self.typed), |at| self.typed.split_at(at + 1));
-        let Ok(entries) = std::fs::read_dir(if folder.is_empty() { Path::new(".") } else { Path::new(folder) }) else {
-            return Vec::new();
-        };
+        let place = self.folder.join(folder);
+        let place = if place.as_os_str().is_empty() { Path::new(".") } else { &place };
+        let Ok(entries) = std::fs::read_dir(place) else { return Vec::new() };
         let mut found = Vec::new();
         for entry in entries.flatten().take(MOST) {
             let Ok(file) = entry.file_name().into_string() else { continue };

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Deref;
+use std::path::Path;
 use std::rc::Rc;
 
 use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext};
@@ -44,6 +45,8 @@ pub(super) struct Runtime {
     pub interrupt: Interrupt,
     pub host: RefCell<Rc<dyn Host>>,
     pub seeds: Seeds,
+    /// Where relative paths start; empty for the process's working folder.
+    pub folder: RefCell<Rc<Path>>,
     pub sources: RefCell<HashMap<String, Rc<Source>>>,
     /// Variables of the session, shared with its scope, for functions that name them.
     pub globals: RefCell<BTreeMap<String, Dynamic>>,
@@ -59,6 +62,7 @@ impl Runtime {
             interrupt: Interrupt::default(),
             host: RefCell::new(host),
             seeds: seeds(0),
+            folder: RefCell::new(Rc::from(Path::new(""))),
             sources: RefCell::default(),
             globals: RefCell::default(),
             functions: RefCell::default(),
@@ -68,6 +72,10 @@ impl Runtime {
 
     pub fn host(&self) -> Rc<dyn Host> {
         Rc::clone(&self.host.borrow())
+    }
+
+    pub fn folder(&self) -> Rc<Path> {
+        Rc::clone(&self.folder.borrow())
     }
 
     pub fn source(&self, name: &str) -> Option<Rc<Source>> {
@@ -94,7 +102,8 @@ impl Deref for Context<'_> {
 
 impl<'a> Context<'a> {
     pub(super) fn new(call: &'a NativeCallContext<'a>, runtime: &'a Runtime) -> Self {
-        let job = Job::new(runtime.interrupt.clone(), runtime.host(), Rc::clone(&runtime.seeds));
+        let job = Job::new(runtime.interrupt.clone(), runtime.host(), Rc::clone(&runtime.seeds))
+            .with_folder(runtime.folder());
         Self { call, runtime, job, callback_error: RefCell::default() }
     }
 

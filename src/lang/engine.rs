@@ -1,6 +1,7 @@
 //! The interpreter: Rhai with keyword arguments, builtins, and a session's variables.
 
 use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use rhai::{AST, Dynamic, Engine, OptimizationLevel, Scope, Stmt};
@@ -111,8 +112,18 @@ impl Interpreter {
     }
 
     /// The folder that `import` searches first.
-    pub fn set_folder(&mut self, folder: std::path::PathBuf) {
+    pub fn set_import_folder(&mut self, folder: PathBuf) {
         self.modules.set_folder(folder);
+    }
+
+    /// The folder at which relative paths start; empty for the process's working folder.
+    pub fn working_folder(&self) -> Rc<Path> {
+        self.runtime.folder()
+    }
+
+    /// Changes the folder at which relative paths start.
+    pub fn set_working_folder(&mut self, folder: &Path) {
+        *self.runtime.folder.borrow_mut() = Rc::from(folder);
     }
 
     /// Changes where output goes.

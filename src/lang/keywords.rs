@@ -4,6 +4,7 @@
 //! apart themselves. For each function that a script defines, a wrapper is compiled beside it that takes positional
 //! arguments and the map; a call with keyword arguments calls the wrapper.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use rhai::{AST, Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map, Position, Token};
@@ -56,8 +57,8 @@ pub(super) fn register(engine: &mut Engine, roles: Roles) {
         first.extend(second);
         first
     });
-    engine.register_fn(TAKE, |given: Map, function: ImmutableString, parameters: Array, positional: i64| {
-        take(&given, &function, &parameters, positional)
+    engine.register_fn(TAKE, |given: Map, function: ImmutableString, overloads: Array, positional: i64| {
+        take(&given, &function, &overloads, positional)
             .map_err(|error| Box::new(EvalAltResult::ErrorRuntime(Dynamic::from(error), Position::NONE)))
     });
 }
@@ -85,9 +86,14 @@ pub(super) fn mark_script_calls(scan: &mut Scan, is_defined: impl Fn(&str) -> bo
 
 /// Adds to a program the wrappers of its functions.
 pub(super) fn add_wrappers(engine: &Engine, ast: &mut AST) {
-    let mut text = String::new();
+    let mut functions: BTreeMap<&str, Vec<Vec<&str>>> = BTreeMap::new();
     for function in ast.iter_functions().filter(|function| !function.name.contains('$')) {
-        wrappers(&mut text, function.name, &function.params);
+        functions.entry(function.name).or_default().push(function.params.clone());
+    }
+    let mut text = String::new();
+    for (name, mut overloads) in functions {
+        overloads.sort_by_key(Vec::len);
+        write_wrappers(&mut text, name, &overloads);
     }
     if let Ok(mut wrappers) = engine.compile(text) {
         wrappers.set_source(SOURCE);
@@ -98,52 +104,80 @@ pub(super) fn add_wrappers(engine: &Engine, ast: &mut AST) {
 /// The source of wrappers, which no report shows.
 pub(super) const SOURCE: &str = "keyword arguments";
 
-/// Functions that take the first few arguments by position and the others from a map.
-fn wrappers(text: &mut String, name: &str, parameters: &[&str]) {
-    let quoted: Vec<String> = parameters.iter().map(|parameter| format!("{parameter:?}")).collect();
-    let quoted = quoted.join(", ");
-    for positional in 0..=parameters.len() {
+/// A last parameter of this name takes the keyword arguments that no other parameter has, as a map.
+const OTHERS: &str = "options";
+
+/// Functions that take the first few arguments by position and the others from a map, which also decides the overload.
+fn write_wrappers(text: &mut String, name: &str, overloads: &[Vec<&str>]) {
+    let lists: Vec<String> = overloads.iter().map(|parameters| format!("{parameters:?}")).collect();
+    let lists = lists.join(", ");
+    let most = overloads.last().map_or(0, Vec::len);
+    for positional in 0..=most {
         let first: Vec<String> = (0..positional).map(|index| format!("p{index}")).collect();
-        let taken = (positional..parameters.len()).map(|index| format!("taken[{}]", index - positional));
-        let all: Vec<String> = first.iter().cloned().chain(taken).collect();
-        let (all, declared) = (all.join(", "), [first, vec!["given".to_owned()]].concat().join(", "));
+        let declared = [first.clone(), vec!["given".to_owned()]].concat().join(", ");
         for (prefix, this) in [(WRAPPER, ""), (METHOD_WRAPPER, "this.")] {
-            let _ = writeln!(
+            let _ = write!(
                 text,
-                "fn {prefix}{name}({declared}) {{ let taken = {TAKE}(given, {name:?}, [{quoted}], {positional}); \
-                 {this}{name}({all}) }}"
+                "fn {prefix}{name}({declared}) {{ let taken = {TAKE}(given, {name:?}, [{lists}], {positional}); "
             );
+            for parameters in overloads.iter().filter(|parameters| parameters.len() >= positional) {
+                let count = parameters.len() - positional;
+                let all: Vec<String> =
+                    first.iter().cloned().chain((0..count).map(|index| format!("taken[{index}]"))).collect();
+                let _ = write!(text, "if taken.len() == {count} {{ return {this}{name}({}); }} ", all.join(", "));
+            }
+            text.push_str("}\n");
         }
     }
 }
 
-/// The values of the parameters that were not given by position, in order.
-fn take(given: &Map, function: &str, parameters: &Array, positional: i64) -> Result<Array, Error> {
-    let names: Vec<String> = parameters.iter().map(ToString::to_string).collect();
-    let positional = usize::try_from(positional).unwrap_or(0).min(names.len());
-    let fault = |message: String, argument: String| Err(Error::new(Kind::Argument, message).at_argument(argument));
-    for name in given.keys() {
-        match names.iter().position(|parameter| parameter == name.as_str()) {
-            None => {
-                let error = Error::new(Kind::Argument, format!("{function} has no argument `{name}`"));
-                let hint = did_you_mean(name, names.iter().map(String::as_str));
-                let hint = hint.unwrap_or_else(|| format!("{function}({})", names.join(", ")));
-                return Err(error.with_hint(hint).at_argument(format!("{name}=")));
-            }
-            Some(index) if index < positional => {
-                let message = format!("{function}: `{name}` is given by position and by keyword");
-                return fault(message, name.to_string());
-            }
-            Some(_) => {}
+/// The values of the parameters that were not given by position, in order, for the overload that fits.
+fn take(given: &Map, function: &str, overloads: &Array, positional: i64) -> Result<Array, Error> {
+    let positional = usize::try_from(positional).unwrap_or(0);
+    let mut fault = None;
+    for parameters in overloads {
+        let parameters: Vec<String> = parameters
+            .read_lock::<Array>()
+            .map_or_else(Vec::new, |names| names.iter().map(ToString::to_string).collect());
+        match take_from(given, function, &parameters, positional) {
+            Ok(values) => return Ok(values),
+            // of several, the last one has most parameters and so says most
+            Err(error) => fault = Some(error),
         }
     }
-    names[positional..]
+    Err(fault.unwrap_or_else(|| Error::new(Kind::Internal, format!("{function} has no parameters"))))
+}
+
+fn take_from(given: &Map, function: &str, names: &[String], positional: usize) -> Result<Array, Error> {
+    let signature = || format!("{function}({})", names.join(", "));
+    let takes_others = names.last().is_some_and(|last| last == OTHERS) && names.len() > positional;
+    let named = &names[..names.len() - usize::from(takes_others)];
+    if positional > names.len() {
+        let message = format!("{function} takes {} arguments, {positional} are given by position", names.len());
+        return Err(Error::new(Kind::Argument, message).with_hint(signature()));
+    }
+    for name in given.keys() {
+        match named.iter().position(|parameter| parameter == name.as_str()) {
+            Some(index) if index < positional => {
+                let message = format!("{function}: `{name}` is given by position and by keyword");
+                return Err(Error::new(Kind::Argument, message).at_argument(name.as_str()));
+            }
+            None if !takes_others => {
+                let error = Error::new(Kind::Argument, format!("{function} has no argument `{name}`"));
+                let hint = did_you_mean(name, named.iter().map(String::as_str)).unwrap_or_else(signature);
+                return Err(error.with_hint(hint).at_argument(format!("{name}=")));
+            }
+            _ => {}
+        }
+    }
+    let missing = |name: &String| Error::new(Kind::Argument, format!("{function}: `{name}` is missing")).with_hint(signature());
+    let mut values = named[positional.min(named.len())..]
         .iter()
-        .map(|name| {
-            given.get(name.as_str()).cloned().ok_or_else(|| {
-                Error::new(Kind::Argument, format!("{function}: `{name}` is missing"))
-                    .with_hint(format!("{function}({})", names.join(", ")))
-            })
-        })
-        .collect()
+        .map(|name| given.get(name.as_str()).cloned().ok_or_else(|| missing(name)))
+        .collect::<Result<Array, Error>>()?;
+    if takes_others {
+        let others = given.iter().filter(|(name, _)| !named.iter().any(|parameter| parameter == name.as_str()));
+        values.push(Dynamic::from_map(others.map(|(name, value)| (name.clone(), value.clone())).collect()));
+    }
+    Ok(values)
 }

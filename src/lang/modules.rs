@@ -1,4 +1,4 @@
-//! `import`: modules from the script's folder, from `PERCEPT_PATH`, or embedded in the binary.
+//! `import`: modules from the script's folder, from `PERCEPT_PATH`, from the working folder, or embedded in the binary.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -85,7 +85,7 @@ impl Modules {
         let file = format!("{}.rhai", path.strip_suffix(".rhai").unwrap_or(path));
         let mut folders: Vec<PathBuf> = self.0.folder.borrow().iter().cloned().collect();
         folders.extend(std::env::var_os("PERCEPT_PATH").iter().flat_map(std::env::split_paths));
-        folders.push(PathBuf::new());
+        folders.push(self.0.runtime.folder().to_path_buf());
         for folder in folders {
             let candidate = folder.join(&file);
             if candidate.is_file() {

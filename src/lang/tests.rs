@@ -263,6 +263,9 @@ fn functions_of_the_script_take_keywords_by_name() {
         ("fn f(a, b) { a - b } fn g(x) { f(b=x, a=2 * x) } g(x=4)", 4),
         ("fn f(a) { this + a } let x = 40; x.f(a=2)", 42),
         ("fn f(a) { a.k } f(#{k: 5})", 5),
+        ("fn f(a) { a } fn f(a, b) { a - b } f(a=3) * 10 + f(b=1, a=2)", 31),
+        ("fn f(a, options) { a + options.len() } f(1, x=1, y=2) * 10 + f(1, a2=0)", 32),
+        ("fn f(a, options) { options.b + a } f(b=4, a=3)", 7),
         ("fn test_dream(a, octaves) { a + octaves } test_dream(1, octaves=2)", 3),
         ("fn f(n, step) { if n == 0 { 0 } else { step + f(n - 1, step=step) } } f(step=3, n=4)", 12),
     ];

@@ -1,11 +1,10 @@
 //! What functions take that is about a model: inputs, classes and layers by name; and what completes them.
 
-use std::path::Path;
-
 use candle_core::Tensor;
 
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
+use crate::job::Job;
 use crate::lang::{Completer, CompletionContext, Dynamic, FromValue, Reject, choices};
 use crate::model::{AnswerKind, Channels, Classes, Layer, Model, Resize, zoo};
 use crate::tensor::TensorValue;
@@ -219,10 +218,10 @@ impl ClassNames {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn read(self) -> Result<Classes> {
+    pub fn read(self, job: &Job) -> Result<Classes> {
         match self {
             Self::List(names) => Ok(Classes::from_names(names)),
-            Self::File(path) => Classes::read(Path::new(&path)).map_err(|error| error.at_argument("classes")),
+            Self::File(path) => Classes::read(&job.path(path)).map_err(|error| error.at_argument("classes")),
         }
     }
 }

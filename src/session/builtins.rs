@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::error::{Error, Kind, Result, did_you_mean, write_file};
+use crate::job::Job;
 use crate::lang::{Context, Dynamic, FromValue, Reject, define, describe, names, type_name, value_type};
 use crate::render::Theme;
 
@@ -99,6 +100,7 @@ impl FromValue for Shown {
 /// ```
 #[define(name = "save")]
 fn save_figure(
+    job: &Job,
     /// What to draw.
     value: Shown,
     /// The file; its name ends in .png or .svg.
@@ -126,7 +128,7 @@ fn save_figure(
             return Err(error.with_hint("end the name in .png or .svg").at_argument("path"));
         }
     };
-    write_file(file, &bytes).map_err(|error| error.at_argument("path"))
+    write_file(&job.path(file), &bytes).map_err(|error| error.at_argument("path"))
 }
 
 /// Shows a value where you are: in the terminal, the notebook, or a numbered file.

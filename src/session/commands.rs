@@ -1,6 +1,5 @@
 //! Commands: lines for the session rather than for the language, the same at the prompt and in notebooks.
 
-use std::path::Path;
 use std::time::Instant;
 
 use super::builtins::Page;
@@ -141,14 +140,14 @@ fn time(session: &mut Session, code: &str) -> Result<Outcome> {
 }
 
 fn load(session: &mut Session, file: &str) -> Result<Outcome> {
-    let path = Path::new(file.trim_matches('"'));
+    let path = session.interpreter.working_folder().join(file.trim_matches('"'));
     let fault = |error| Error::new(Kind::File, format!("cannot read the script {}: {error}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(fault)?;
+    let text = std::fs::read_to_string(&path).map_err(fault)?;
     Ok(session.eval_named(&path.display().to_string(), &text))
 }
 
 fn save(session: &mut Session, file: &str) -> Result<Outcome> {
-    let path = Path::new(file.trim_matches('"'));
+    let path = session.interpreter.working_folder().join(file.trim_matches('"'));
     if session.log.is_empty() {
         return Err(Error::new(Kind::Argument, "nothing was evaluated yet, so there is nothing to save"));
     }
@@ -157,7 +156,7 @@ fn save(session: &mut Session, file: &str) -> Result<Outcome> {
         let cell = cell.trim_end();
         if cell.ends_with([';', '}']) { format!("{cell}\n") } else { format!("{cell};\n") }
     });
-    write_file(path, cells.collect::<String>().as_bytes())?;
+    write_file(&path, cells.collect::<String>().as_bytes())?;
     let text = format!("{} inputs written to {}", session.log.len(), path.display());
     Ok(Outcome { output: Some(Output::text(text)), ..Outcome::default() })
 }

@@ -9,6 +9,7 @@ mod output;
 mod present;
 mod sink;
 
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 pub use commands::{Ask, COMMANDS, Command, read as read_command};
@@ -181,8 +182,14 @@ impl Session {
     }
 
     /// The folder that `import` searches first.
-    pub fn set_folder(&mut self, folder: std::path::PathBuf) {
-        self.interpreter.set_folder(folder);
+    pub fn set_import_folder(&mut self, folder: PathBuf) {
+        self.interpreter.set_import_folder(folder);
+    }
+
+    /// The folder at which the relative paths start that the session reads or writes: those of functions, imports and
+    /// commands. It is the process's working folder unless set; a relative `folder` starts at that.
+    pub fn set_working_folder(&mut self, folder: &Path) {
+        self.interpreter.set_working_folder(folder);
     }
 
     /// The variables with the names of their types, in the order they were made.

@@ -8,6 +8,7 @@ use npyz::WriterBuilder;
 
 use super::TensorValue;
 use crate::error::{Error, Kind, Result, missing_file};
+use crate::job::Job;
 use crate::lang::define;
 
 /// The largest file that is read.
@@ -22,11 +23,12 @@ const LARGEST: u64 = 4 << 30;
 /// ```
 #[define]
 fn load_tensor(
+    job: &Job,
     /// The file.
     #[complete(|context| context.files(&["npy"]))]
     path: String,
 ) -> Result<TensorValue> {
-    read(Path::new(&path)).map_err(|error| error.at_argument("path"))
+    read(&job.path(path)).map_err(|error| error.at_argument("path"))
 }
 
 /// Reads a .npy file.
@@ -94,13 +96,14 @@ fn numbers<R: std::io::Read>(npy: npyz::NpyFile<R>) -> std::io::Result<Vec<f32>>
 /// ```
 #[define]
 fn save(
+    job: &Job,
     /// The tensor.
     tensor: TensorValue,
     /// The file; its name ends in .npy.
     #[complete(|context| context.files(&["npy"]))]
     path: String,
 ) -> Result<()> {
-    write(&tensor, Path::new(&path)).map_err(|error| error.at_argument("path"))
+    write(&tensor, &job.path(path)).map_err(|error| error.at_argument("path"))
 }
 
 /// Writes a .npy file: to a temporary name first, so that no half file is ever seen.

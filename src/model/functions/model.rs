@@ -83,7 +83,7 @@ fn model_function(
     resize: Option<Resize>,
 ) -> Result<Model> {
     let options = ModelOptions {
-        classes: classes.map(ClassNames::read).transpose()?,
+        classes: classes.map(|classes| classes.read(cx)).transpose()?,
         answer,
         channels,
         order,
@@ -93,15 +93,14 @@ fn model_function(
         size: size.map(|size| [size.height, size.width]),
         resize,
     };
-    let path = Path::new(&name);
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    let ending = Path::new(&name).extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     if matches!(ending.as_deref(), Some("onnx" | "percept")) {
         if weights.is_some() || seed.is_some() {
             let message = format!("`{name}` has its own weights");
             return Err(Error::new(Kind::Argument, message).at_argument("weights"));
         }
         let options = (!options.is_empty()).then_some(&options);
-        return Model::open(path, options).map_err(|error| error.at_argument("name"));
+        return Model::open(&cx.path(&name), options).map_err(|error| error.at_argument("name"));
     }
     if seed.is_some() && weights.as_deref() != Some("random") {
         let error = Error::new(Kind::Argument, "model: only random weights have a seed");
@@ -116,9 +115,9 @@ fn model_function(
         None => Model::named(&name),
         Some("random") => Model::untrained(&name, cx.seed(seed), &options),
         Some("hub") => fetched(cx, &name),
-        Some(path) => Model::from_file(&name, Path::new(path), &options).map_err(|error| {
+        Some(path) => Model::from_file(&name, &cx.path(path), &options).map_err(|error| {
             match did_you_mean(path, ["hub", "random"]) {
-                Some(hint) if !Path::new(path).exists() => error.with_hint(hint),
+                Some(hint) if !cx.path(path).exists() => error.with_hint(hint),
                 _ => error,
             }
         }),

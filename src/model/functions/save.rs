@@ -1,8 +1,7 @@
 //! Models into files.
 
-use std::path::Path;
-
 use crate::error::Result;
+use crate::job::Job;
 use crate::lang::define;
 use crate::model::Model;
 
@@ -17,11 +16,12 @@ use crate::model::Model;
 /// ```
 #[define(name = "save")]
 fn save_model(
+    job: &Job,
     /// The model.
     model: Model,
     /// The file.
     #[complete(|context| context.files(&["percept"]))]
     path: String,
 ) -> Result<()> {
-    model.save(Path::new(&path)).map_err(|error| error.at_argument("path"))
+    model.save(&job.path(path)).map_err(|error| error.at_argument("path"))
 }

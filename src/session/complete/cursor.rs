@@ -54,7 +54,7 @@ impl Known {
 
 /// A text up to the cursor, as far as it can be understood.
 pub struct Cursor<'a> {
-    interpreter: &'a Interpreter,
+    pub interpreter: &'a Interpreter,
     text: &'a str,
     scan: &'a Scan,
     spans: Vec<Span<'a>>,

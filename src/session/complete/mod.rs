@@ -112,7 +112,8 @@ fn command(interpreter: &Interpreter, start: usize, line: &str, after: &str) -> 
     let start = start + line.len() - rest.len();
     match COMMANDS.iter().find(|command| command.name == name).map_or("", |command| command.argument) {
         "FILE" => {
-            let files = CompletionContext { typed: rest, others: &[] }.files(&["rhai"]);
+            let files =
+                CompletionContext { typed: rest, others: &[], folder: &interpreter.working_folder() }.files(&["rhai"]);
             let files = text::going_on(files, rest).into_iter().map(|file| Candidate::new(file, "file", ""));
             Found { start, candidates: files.collect() }
         }

@@ -18,11 +18,12 @@ pub fn complete(interpreter: &Interpreter, scan: &Scan, before: &str, start: usi
     let inner = start + quote.len_utf8();
     let typed = unescape(&before[inner..], quote);
     let values = if matches!(cursor.last(), Some(Token::Import)) {
-        modules(&typed)
+        modules(interpreter, &typed)
     } else {
         let place = cursor.argument()?;
         let others = cursor.others(&place);
-        let context = CompletionContext { typed: &typed, others: &others };
+        let folder = interpreter.working_folder();
+        let context = CompletionContext { typed: &typed, others: &others, folder: &folder };
         cursor.parameters(&place).into_iter().flat_map(|parameter| values(parameter, &context)).collect()
     };
     let closed = after.starts_with(quote);
@@ -38,7 +39,8 @@ pub fn complete(interpreter: &Interpreter, scan: &Scan, before: &str, start: usi
 pub fn quoted(cursor: &Cursor<'_>) -> Vec<Candidate> {
     let Some(place) = cursor.argument() else { return Vec::new() };
     let others = cursor.others(&place);
-    let context = CompletionContext { typed: "", others: &others };
+    let folder = cursor.interpreter.working_folder();
+    let context = CompletionContext { typed: "", others: &others, folder: &folder };
     let mut found: Vec<Candidate> = Vec::new();
     for parameter in cursor.parameters(&place) {
         let values = values(parameter, &context);
@@ -87,8 +89,9 @@ pub fn going_on(values: Vec<String>, typed: &str) -> Vec<String> {
 }
 
 /// Modules that can be imported: those of the program, and files.
-fn modules(typed: &str) -> Vec<String> {
-    let context = CompletionContext { typed, others: &[] };
+fn modules(interpreter: &Interpreter, typed: &str) -> Vec<String> {
+    let folder = interpreter.working_folder();
+    let context = CompletionContext { typed, others: &[], folder: &folder };
     let files = context.files(&["rhai"]).into_iter();
     let files = files.map(|file| file.strip_suffix(".rhai").map(str::to_owned).unwrap_or(file));
     stdlib().map(|(name, _)| name.to_owned()).chain(files).collect()

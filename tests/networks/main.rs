@@ -1,0 +1,14 @@
+//! Networks: the zoo, files of other programs and single operations against PyTorch's numbers; recipes and answers; training.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod attribution;
+mod cases;
+mod hooks;
+mod made_up;
+mod network_ops;
+mod onnx;
+mod pth;
+mod recipes;
+mod squeezenet;
+mod training;
+mod zoo;
