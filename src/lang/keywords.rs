@@ -170,7 +170,8 @@ fn take_from(given: &Map, function: &str, names: &[String], positional: usize) -
             _ => {}
         }
     }
-    let missing = |name: &String| Error::new(Kind::Argument, format!("{function}: `{name}` is missing")).with_hint(signature());
+    let missing =
+        |name: &String| Error::new(Kind::Argument, format!("{function}: `{name}` is missing")).with_hint(signature());
     let mut values = named[positional.min(named.len())..]
         .iter()
         .map(|name| given.get(name.as_str()).cloned().ok_or_else(|| missing(name)))

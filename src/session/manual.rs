@@ -15,7 +15,7 @@ This page is written by `percept manual` from what the program itself knows; do 
 The language is Rhai with keyword arguments: `dream(img, octaves=4)`. The same call with a map at the end is
 `dream(img, #{octaves: 4})`. Any function can be written as a method of its first argument: `img.dream(octaves=4)`.
 Arguments without a default are given in order, the others by name; a model or a layer may also stand first:
-`m.classify(img)`, `layer("fire7").dream(img)`. Functions of a script take their arguments by name too, and a last
+`m.classify(img)`, `layer(\"fire7\").dream(img)`. Functions of a script take their arguments by name too, and a last
 parameter `options` gets, as a map, those that have no parameter of their own. Where a number is expected an integer will do.
 Rhai's own rules for numbers hold: `1/2` is 0 and `1.0/2` is 0.5, `-2 ** 2` is 4.
 The value of the last line of a cell or script is shown; `_` holds the last value shown.

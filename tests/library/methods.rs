@@ -52,7 +52,7 @@ fn stopping(steps: usize) -> Job {
     Job::detached().with_interrupt(interrupt).with_reporter(Rc::new(reporter))
 }
 
-#[path = "../examples/rust_notebook.rs"]
+#[path = "../../examples/rust_notebook.rs"]
 mod rust_notebook;
 
 #[test]
@@ -64,7 +64,7 @@ fn the_code_of_the_rust_notebook_runs() {
 fn the_rust_notebook_has_the_code_of_its_example() {
     let notebook: serde_json::Value = serde_json::from_str(include_str!("../notebooks/rust-evcxr.ipynb")).unwrap();
     let cells = notebook["cells"].as_array().unwrap().iter().filter(|cell| cell["cell_type"] == "code");
-    let mut example = include_str!("../examples/rust_notebook.rs");
+    let mut example = include_str!("../../examples/rust_notebook.rs");
     let mut count = 0;
     for cell in cells {
         let source: Vec<&str> = cell["source"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();

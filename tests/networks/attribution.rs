@@ -40,7 +40,8 @@ fn network(name: &str) -> Model {
 /// Bytes [3, height, width] as an image.
 fn image(bytes: &Tensor) -> Image {
     let (_, height, width) = bytes.dims3().unwrap();
-    let values: Vec<f32> = bytes.flatten_all().unwrap().to_vec1::<u8>().unwrap().iter().map(|b| f32::from(*b) / 255.0).collect();
+    let values: Vec<f32> =
+        bytes.flatten_all().unwrap().to_vec1::<u8>().unwrap().iter().map(|b| f32::from(*b) / 255.0).collect();
     Image::from_planes(width, height, values, None).unwrap()
 }
 

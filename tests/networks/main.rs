@@ -1,6 +1,9 @@
 //! Networks: the zoo, files of other programs and single operations against PyTorch's numbers; recipes and answers; training.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod attribution;
 mod cases;
 mod hooks;
