@@ -62,7 +62,7 @@ fn the_code_of_the_rust_notebook_runs() {
 
 #[test]
 fn the_rust_notebook_has_the_code_of_its_example() {
-    let notebook: serde_json::Value = serde_json::from_str(include_str!("../notebooks/rust-evcxr.ipynb")).unwrap();
+    let notebook: serde_json::Value = serde_json::from_str(include_str!("../../notebooks/rust-evcxr.ipynb")).unwrap();
     let cells = notebook["cells"].as_array().unwrap().iter().filter(|cell| cell["cell_type"] == "code");
     let mut example = include_str!("../../examples/rust_notebook.rs");
     let mut count = 0;

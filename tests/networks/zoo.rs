@@ -1,7 +1,7 @@
 //! Every network of the zoo against PyTorch with the same made-up weights; the numbers come from tools/golden/zoo.py,
 //! which says how they are made.
 
-use crate::made_up::{fnv, made_up, uniform};
+use crate::made_up::{difference, fnv, made_up, uniform};
 use candle_core::{Device, Var};
 use percept::job::Interrupt;
 use percept::model::{Graph, Rules, zoo};
@@ -35,10 +35,10 @@ fn compare(name: &str) {
 
     let mut worst: f64 = 0.0;
     for ((tap, expected), value) in expected.iter().zip(taps) {
-        worst = worst.max(made_up::difference(value, expected, TOLERANCE, &format!("{name} {tap}")));
+        worst = worst.max(difference(value, expected, TOLERANCE, &format!("{name} {tap}")));
     }
-    let logits = made_up::difference(logits, &golden["logits"], TOLERANCE, &format!("{name} logits"));
-    let gradient = made_up::difference(&gradient, &golden["gradient"], TOLERANCE, &format!("{name} gradient"));
+    let logits = difference(logits, &golden["logits"], TOLERANCE, &format!("{name} logits"));
+    let gradient = difference(&gradient, &golden["gradient"], TOLERANCE, &format!("{name} gradient"));
     println!("{name}: taps off by {worst:.1e}, logits by {logits:.1e}, gradient by {gradient:.1e}");
 }
 
