@@ -2,8 +2,9 @@
 
 use candle_core::Tensor;
 
-use super::dims::{Dims, reduced_shape};
+use super::dims::Dims;
 use super::reduce::reduced;
+use super::rows::reduced_shape;
 use super::sum::{mean, reduce, sum_of};
 use super::{TensorValue, with_backward};
 use crate::error::{Error, Kind, Result};
