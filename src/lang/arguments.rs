@@ -2,17 +2,9 @@
 
 use rhai::{Dynamic, Map};
 
-use super::registry::{Function, Parameter, signature};
+use super::registry::{Arguments, Function, Parameter, signature};
 use super::value::{FromValue, IntoValue, Reject, describe, provenance};
 use crate::error::{Error, Kind, Result, did_you_mean};
-
-/// The arguments of one call, bound to the parameters of one function.
-#[derive(Debug)]
-pub struct Arguments<'a> {
-    function: &'a Function,
-    /// One slot for each parameter.
-    values: Vec<Option<Dynamic>>,
-}
 
 impl<'a> Arguments<'a> {
     /// Binds positional and keyword arguments.

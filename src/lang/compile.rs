@@ -1,22 +1,14 @@
 //! From text to a program: the scan gives tokens their roles, then Rhai parses. Also `eval`, which compiles while it runs.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use rhai::{AST, Dynamic, Engine, EvalAltResult, EvalContext, Position, Scope};
 
 use super::context::{Runtime, Source};
-use super::keywords;
+use super::keywords::{self, EVAL};
 use super::report;
-use super::scan::{self, Place, Role};
+use super::scan::{self, Place, Roles};
 use crate::error::{Error, Kind};
-
-/// What `eval` is called once the scan has seen it.
-pub(super) const EVAL: &str = "eval_here";
-
-/// Tokens that the parser must see as something else while one text is compiled.
-pub(super) type Roles = Rc<RefCell<HashMap<Place, Role>>>;
 
 /// `eval(text)` with keyword arguments, in the variables of its caller.
 pub(super) fn register_eval(engine: &mut Engine, runtime: &Rc<Runtime>, roles: &Roles) {

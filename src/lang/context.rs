@@ -8,7 +8,6 @@ use std::rc::Rc;
 
 use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext};
 
-use super::functions::ScriptFunction;
 use super::scan::Scan;
 use crate::error::{Error, Kind, Result};
 use crate::job::{Interrupt, Job, Reporter, Seeds, seeds};
@@ -113,11 +112,6 @@ impl<'a> Context<'a> {
     /// The picture cannot be made or written.
     pub fn show(&self, value: &Dynamic, title: Option<&str>) -> Result<()> {
         self.runtime.host().show(value, title)
-    }
-
-    /// The functions that cells and modules define.
-    pub fn functions(&self) -> Vec<ScriptFunction> {
-        super::functions::script_functions(self.call.engine())
     }
 
     /// Writes text where the script prints.

@@ -6,10 +6,9 @@ use std::rc::Rc;
 
 use rhai::{Dynamic, Engine, EvalAltResult, Map, NativeCallContext};
 
-use super::arguments::Arguments;
 use super::compile::position;
 use super::context::{Context, Runtime};
-use super::registry::{self, Function};
+use super::registry::{self, Arguments, Function};
 use super::scan::{CallSite, Place};
 use super::value;
 use crate::error::{Error, Kind, Result};

@@ -6,12 +6,12 @@ use std::rc::Rc;
 
 use rhai::{AST, Dynamic, Engine, OptimizationLevel, Scope, Stmt};
 
-use super::compile::{Roles, compile, register_eval};
+use super::compile::{compile, register_eval};
 use super::context::{Host, Runtime};
 use super::functions::{Native, ScriptFunction, natives, script_functions};
 use super::highlight::{self, Highlight};
 use super::modules::Modules;
-use super::scan::{self, Scan};
+use super::scan::{self, Roles, Scan};
 use super::value::{register_value_type, value_types};
 use super::variables::{Sharing, prune, share_variables, share_with_functions};
 use super::{dispatch, keywords, registry, report};

@@ -2,6 +2,7 @@
 
 use rhai::Engine;
 
+use super::Context;
 use super::keywords::is_wrapper;
 use super::registry;
 use crate::error::{Error, Kind, did_you_mean};
@@ -15,6 +16,13 @@ pub struct ScriptFunction {
     pub signature: String,
     /// Its `///` comments, in Markdown.
     pub doc: String,
+}
+
+impl Context<'_> {
+    /// The functions that cells and modules define.
+    pub fn functions(&self) -> Vec<ScriptFunction> {
+        script_functions(self.call.engine())
+    }
 }
 
 /// A function that Rhai brings along.

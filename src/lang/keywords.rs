@@ -9,9 +9,11 @@ use std::fmt::Write;
 
 use rhai::{AST, Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map, Position, Token};
 
-use super::compile::{EVAL, Roles};
-use super::scan::{CallSite, Role, Scan};
+use super::scan::{CallSite, Role, Roles, Scan};
 use crate::error::{Error, Kind, did_you_mean};
+
+/// What `eval` is called once the scan has seen it.
+pub(super) const EVAL: &str = "eval_here";
 
 /// The operator that stands for the `=` of a keyword argument.
 const PAIR: &str = "kw=";

@@ -18,7 +18,7 @@ mod table;
 mod value;
 mod variables;
 
-pub use arguments::{Arguments, Options, default_value};
+pub use arguments::{Options, default_value};
 pub(crate) use choices::{choices, choose};
 pub use completer::{Completer, CompletionContext, OtherArgument};
 pub use context::{Context, Host};
@@ -26,7 +26,7 @@ pub use engine::{Extension, Interpreter};
 pub use functions::{Native, ScriptFunction};
 pub use highlight::{Highlight, Span, TokenKind, byte_at, spans};
 pub use modules::stdlib;
-pub use registry::{Function, Parameter, functions, names, overloads, signature};
+pub use registry::{Arguments, Function, Parameter, functions, names, overloads, signature};
 pub use scan::{CallSite, Inside, Scan};
 pub use table::Table;
 pub(crate) use value::value_type;

@@ -8,9 +8,10 @@ use std::rc::Rc;
 use include_dir::{Dir, include_dir};
 use rhai::{Dynamic, Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 
-use super::compile::{Roles, compile};
+use super::compile::compile;
 use super::context::Runtime;
 use super::report;
+use super::scan::Roles;
 use crate::error::{Error, Kind, Result, did_you_mean};
 
 type SharedModule = Shared<Module>;

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use rhai::Dynamic;
 
-use super::{Arguments, Completer, Context, value_types};
+use super::{Completer, Context, value_types};
 use crate::error::Result;
 
 /// A function of the language. Made by `#[function]` (see `percept-macros`), never by hand.
@@ -57,6 +57,14 @@ pub struct Parameter {
     pub accepts: fn(&Dynamic) -> bool,
     /// Can its default be converted, as an argument is?
     pub default_converts: fn() -> bool,
+}
+
+/// The arguments of one call, bound to the parameters of one function.
+#[derive(Debug)]
+pub struct Arguments<'a> {
+    pub(super) function: &'a Function,
+    /// One slot for each parameter.
+    pub(super) values: Vec<Option<Dynamic>>,
 }
 
 inventory::collect!(Function);

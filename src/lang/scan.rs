@@ -4,7 +4,9 @@
 //! should see as something else (see [`Role`]) and remembers where each argument of each call
 //! stands, so that an error can point at the argument at fault.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use rhai::{Engine, Position, Token};
 
@@ -30,6 +32,9 @@ pub enum Role {
         method: bool,
     },
 }
+
+/// Tokens that the parser must see as something else while one text is compiled.
+pub(super) type Roles = Rc<RefCell<HashMap<Place, Role>>>;
 
 /// One argument of a call.
 #[derive(Clone, Debug)]

@@ -156,3 +156,32 @@ impl fmt::Display for Layer {
         )
     }
 }
+
+impl Model {
+    /// A layer by any of its names.
+    pub fn layer(&self, name: &str) -> Result<Layer> {
+        Ok(Layer::new(self.clone(), self.graph().find(name)?))
+    }
+
+    /// The layer whose value is the network's answer.
+    pub fn output(&self) -> Layer {
+        Layer::new(self.clone(), self.graph().output())
+    }
+
+    /// The table of all layers in order of execution.
+    pub fn layers(&self) -> Vec<LayerRow> {
+        let row = |id: NodeId| {
+            let node = self.graph().node(id);
+            LayerRow {
+                name: node.name.clone(),
+                ordinal: node.ordinal.clone(),
+                aliases: node.aliases.clone(),
+                kind: node.op.to_string(),
+                shape: self.nominal_shape(id).to_vec(),
+                parameters: node.op.parameters().iter().map(|p| p.shape.iter().product::<usize>()).sum(),
+                receptive_field: self.receptive_field(id),
+            }
+        };
+        self.graph().ids().map(row).collect()
+    }
+}

@@ -17,6 +17,7 @@ mod file;
 mod functions;
 mod graph;
 mod layer;
+mod named;
 mod network;
 mod onnx;
 mod op;

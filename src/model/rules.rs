@@ -11,11 +11,8 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::executor::{self, Run, Scope};
 use super::{Graph, NodeId, Op, Weights};
 use crate::error::{Error, Kind, Result, did_you_mean};
-use crate::job::Interrupt;
-use crate::tensor::ReluRule;
 
 /// How a gradient passes one node.
 #[derive(Clone, Debug, Default)]
@@ -65,17 +62,6 @@ pub struct Operation<'a> {
     pub output: &'a Tensor,
     /// All parameters of the network, among them the operation's ([`Op::parameters`] has their names).
     pub weights: &'a Weights,
-}
-
-impl Operation<'_> {
-    /// The operation with other inputs and weights, on the tape of those: relevance rules are derivatives of it with
-    /// changed weights.
-    ///
-    /// # Errors
-    /// Shapes do not fit, or a parameter is missing.
-    pub fn value(&self, inputs: &[Tensor], weights: &Weights) -> Result<Tensor> {
-        executor::value(self.op, inputs, weights, ReluRule::Plain, &Interrupt::never())
-    }
 }
 
 impl Rule {
@@ -139,33 +125,6 @@ impl Rules {
     pub fn of(&self, id: NodeId) -> &Rule {
         self.by_node.get(&id).unwrap_or(&self.default)
     }
-
-    /// Refuses rules that change nothing in a run, and rules of nodes they do not act on: neither is a silently plain
-    /// gradient.
-    pub(super) fn check(&self, graph: &Graph, run: &Run<'_>) -> Result<()> {
-        for (id, rule) in &self.by_node {
-            if !graph.contains(*id) {
-                return Err(Error::new(Kind::Internal, format!("node {} is not of this model", id.index())));
-            }
-            let node = graph.node(*id);
-            if !matches!(rule, Rule::Derivative) && !rule.changes(&node.op) {
-                let message = format!("the {} rule does not act on layer `{}` ({})", rule.name(), node.name, node.op);
-                return Err(Error::new(Kind::Argument, message));
-            }
-        }
-        let mut special = std::iter::once(&self.default)
-            .chain(self.by_node.values())
-            .filter(|rule| !matches!(rule, Rule::Derivative));
-        let Some(rule) = special.next() else { return Ok(()) };
-        let scope = Scope::new(graph, run)?;
-        let mut computed = scope.ids().filter(|id| !scope.is_given(*id));
-        if run.taps.is_empty() || computed.any(|id| self.of(id).changes(&graph.node(id).op)) {
-            return Ok(());
-        }
-        let what = if matches!(rule, Rule::Custom(_)) { "layer" } else { "ReLU" };
-        let message = format!("the {} rule has no {what} to act on before that layer", rule.name());
-        Err(Error::new(Kind::Argument, message).with_hint("choose a later layer"))
-    }
 }
 
 impl From<Rule> for Rules {
@@ -179,6 +138,8 @@ impl From<Rule> for Rules {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::job::Interrupt;
+    use crate::model::Run;
     use crate::model::zoo;
 
     #[test]

@@ -1,9 +1,9 @@
 //! Names with their shares, as horizontal bars; beside them the picture they are about.
 
 use super::picture::show_picture;
-use super::scene::{Align, Line, Scene, paragraph};
+use super::scene::{Align, Scene, paragraph};
 use super::style::{ACCENT, ACCENT_PALE, INK, LABEL, QUIET, TRACK};
-use super::text::{Weight, measure};
+use super::text::{Line, Weight, measure};
 use crate::error::Result;
 use crate::image::Image;
 

@@ -2,9 +2,9 @@
 
 use super::raster::Raster;
 use super::scale::Span;
-use super::scene::{Align, Line, Scene, paragraph};
+use super::scene::{Align, Scene, paragraph};
 use super::style::{INK, LABEL, LINE, QUIET, Rgb, TICK};
-use super::text::{Weight, measure};
+use super::text::{Line, Weight, measure};
 
 const THICKNESS: usize = 12;
 const TICK_LENGTH: f32 = 4.0;

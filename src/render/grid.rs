@@ -5,9 +5,9 @@ use super::colormap::Colormap;
 use super::picture::smooth;
 use super::raster::Raster;
 use super::scale::{Range, Span, check_plane};
-use super::scene::{Align, Line, Scene};
+use super::scene::{Align, Scene};
 use super::style::{INK, LABEL, QUIET, TICK, TRACK, Theme};
-use super::text::{Weight, measure, shorten};
+use super::text::{Line, Weight, measure, shorten};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, WHITE};
 

@@ -19,6 +19,7 @@ mod shape;
 mod sixel;
 mod style;
 mod svg;
+mod svg_color;
 mod terminal;
 mod text;
 

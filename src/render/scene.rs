@@ -6,17 +6,7 @@
 use super::raster::Raster;
 use super::shape::Shape;
 use super::style::{Color, LABEL, LEADING, Theme};
-use super::text::{self, Direction, Weight};
-
-/// One line of text.
-#[derive(Clone, Debug)]
-pub struct Line {
-    pub text: String,
-    pub size: f32,
-    pub weight: Weight,
-    pub color: Color,
-    pub direction: Direction,
-}
+use super::text::{self, Direction, Line};
 
 /// One thing at a place.
 #[derive(Clone, Debug)]
@@ -160,23 +150,6 @@ impl Mark {
             }
         }
         self
-    }
-}
-
-impl Line {
-    /// A line of regular weight.
-    pub fn new(text: impl Into<String>, size: f32, color: Color) -> Self {
-        Self { text: text.into(), size, weight: Weight::Regular, color, direction: Direction::Across }
-    }
-
-    /// The same line in semi-bold.
-    pub fn bold(self) -> Self {
-        Self { weight: Weight::SemiBold, ..self }
-    }
-
-    /// Its length in pixels.
-    pub fn width(&self) -> f32 {
-        text::measure(&self.text, self.size, self.weight)
     }
 }
 

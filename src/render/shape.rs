@@ -6,7 +6,7 @@ use zeno::{Cap, Command, Fill, Join, Mask, Stroke, Style, Vector};
 
 use super::raster::Raster;
 use super::style::{Color, Theme};
-use super::svg::color_value;
+use super::svg_color::color_value;
 
 /// A point in pixels, from the top left corner.
 pub type Point = [f32; 2];

@@ -11,7 +11,34 @@ use rustybuzz::ttf_parser::Tag;
 use rustybuzz::{Face, Feature, UnicodeBuffer};
 
 use super::raster::Raster;
-use super::style::Theme;
+use super::style::{Color, Theme};
+
+/// One line of text.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub text: String,
+    pub size: f32,
+    pub weight: Weight,
+    pub color: Color,
+    pub direction: Direction,
+}
+
+impl Line {
+    /// A line of regular weight.
+    pub fn new(text: impl Into<String>, size: f32, color: Color) -> Self {
+        Self { text: text.into(), size, weight: Weight::Regular, color, direction: Direction::Across }
+    }
+
+    /// The same line in semi-bold.
+    pub fn bold(self) -> Self {
+        Self { weight: Weight::SemiBold, ..self }
+    }
+
+    /// Its length in pixels.
+    pub fn width(&self) -> f32 {
+        measure(&self.text, self.size, self.weight)
+    }
+}
 
 /// How heavy the strokes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +152,7 @@ pub enum Direction {
 }
 
 /// Paints one line that starts at (`x`, `y`) on its baseline.
-pub fn paint(raster: &mut Raster, line: &super::scene::Line, x: f32, y: f32, theme: Theme) {
+pub fn paint(raster: &mut Raster, line: &Line, x: f32, y: f32, theme: Theme) {
     let color = theme.rgb(line.color);
     let Some(font) = Font::get(line.weight) else {
         return;

@@ -1,8 +1,10 @@
 //! Commands: lines for the session rather than for the language, the same at the prompt and in notebooks.
 
+use std::fmt::Write;
 use std::time::Instant;
 
 use super::builtins::Page;
+use super::sections::by_section;
 use super::{Outcome, Output, Session, help, present};
 use crate::error::{Error, Kind, Result, did_you_mean, write_file};
 use crate::lang::{Dynamic, Table, names, text};
@@ -64,6 +66,17 @@ pub fn read(text: &str) -> Option<(&str, &str)> {
     (named && !topic.is_empty()).then_some(("help", topic))
 }
 
+/// The commands as a table.
+pub(super) fn table() -> String {
+    let mut text = String::from("| command | what it does |\n| --- | --- |\n");
+    for Command { name, argument, summary, .. } in COMMANDS {
+        let space = if argument.is_empty() { "" } else { " " };
+        let _ = writeln!(text, "| `:{name}{space}{argument}` | {summary} |");
+    }
+    text.push_str("| `name?` | explains a function, or what can be done with a value |\n");
+    text
+}
+
 /// Runs a command.
 pub(super) fn run(session: &mut Session, name: &str, argument: &str) -> Outcome {
     let result = match COMMANDS.iter().find(|command| command.name == name) {
@@ -104,7 +117,7 @@ fn showing(value: &Dynamic) -> Result<Outcome> {
 
 fn explain(session: &mut Session, topic: &str) -> Result<Outcome> {
     let page = if topic.is_empty() {
-        super::manual::overview()
+        overview()
     } else if let Some(command) = COMMANDS.iter().find(|command| topic.strip_prefix(':') == Some(command.name)) {
         format!("`:{} {}` {}\n", command.name, command.argument, command.summary)
     } else if let Some(page) = help::about(&session.interpreter, topic) {
@@ -115,6 +128,18 @@ fn explain(session: &mut Session, topic: &str) -> Result<Outcome> {
         return Err(error.with_hint(hint.unwrap_or_else(|| ":help lists what there is".to_owned())));
     };
     Ok(asking(Ask::Page(Box::new(present::present(&Dynamic::from(Page(page)), None)?))))
+}
+
+/// What there is: the commands, and the words of the language by what they are about.
+fn overview() -> String {
+    let mut text = table();
+    text.push_str("\nThe words of the language; `name?` explains one.\n\n| about | words |\n| --- | --- |\n");
+    for (section, words) in by_section() {
+        let mut names: Vec<&str> = words.iter().map(|word| word.name).collect();
+        names.dedup();
+        let _ = writeln!(text, "| {section} | {} |", names.join(", "));
+    }
+    text
 }
 
 fn variables(session: &mut Session, _: &str) -> Result<Outcome> {

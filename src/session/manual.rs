@@ -1,11 +1,11 @@
 //! The reference manual, written from the registry.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::commands::{COMMANDS, Command};
+use super::commands;
 use super::help::page;
-use crate::lang::{Function, functions, stdlib, value_types};
+use super::sections::by_section;
+use crate::lang::{stdlib, value_types};
 
 const HEAD: &str = "\
 # Percept: reference manual
@@ -22,23 +22,6 @@ The value of the last line of a cell or script is shown; `_` holds the last valu
 
 ";
 
-/// What each folder of words is called in the manual.
-fn heading(section: &str) -> String {
-    match section {
-        "session" => "Showing and help".into(),
-        "lang" => "Tables".into(),
-        "tensor" => "Tensors".into(),
-        "image" => "Images".into(),
-        "plot" => "Plots".into(),
-        "model" => "Models and layers".into(),
-        "vis" => "Classification".into(),
-        "vis/attribution" => "Attribution".into(),
-        "vis/representation" => "Weights and activations".into(),
-        "vis/synthesis" => "Feature visualization".into(),
-        other => other.into(),
-    }
-}
-
 /// The whole manual, in Markdown.
 pub fn manual() -> String {
     let mut text = HEAD.to_owned();
@@ -49,7 +32,7 @@ pub fn manual() -> String {
         let _ = writeln!(text, "| {} | {} |", kind.name, kind.doc);
     }
     text.push_str("\n## Commands\n\nA line of its own, at the prompt or in a notebook.\n\n");
-    text.push_str(&commands());
+    text.push_str(&commands::table());
     for (section, words) in by_section() {
         let _ = write!(text, "\n## {section}\n");
         for word in words {
@@ -59,40 +42,6 @@ pub fn manual() -> String {
     text.push_str("\n## Modules\n");
     for (name, source) in stdlib() {
         let _ = write!(text, "\n### {name}\n\n{}", module(name, source));
-    }
-    text
-}
-
-/// All functions, by what they are about.
-fn by_section() -> Vec<(String, Vec<&'static Function>)> {
-    let mut sections: BTreeMap<String, Vec<&Function>> = BTreeMap::new();
-    for (_, overloads) in functions() {
-        for function in overloads {
-            sections.entry(function.section()).or_default().push(function);
-        }
-    }
-    sections.into_iter().map(|(section, words)| (heading(&section), words)).collect()
-}
-
-/// The commands as a table.
-fn commands() -> String {
-    let mut text = String::from("| command | what it does |\n| --- | --- |\n");
-    for Command { name, argument, summary, .. } in COMMANDS {
-        let space = if argument.is_empty() { "" } else { " " };
-        let _ = writeln!(text, "| `:{name}{space}{argument}` | {summary} |");
-    }
-    text.push_str("| `name?` | explains a function, or what can be done with a value |\n");
-    text
-}
-
-/// What there is: the commands, and the words of the language by what they are about.
-pub(super) fn overview() -> String {
-    let mut text = commands();
-    text.push_str("\nThe words of the language; `name?` explains one.\n\n| about | words |\n| --- | --- |\n");
-    for (section, words) in by_section() {
-        let mut names: Vec<&str> = words.iter().map(|word| word.name).collect();
-        names.dedup();
-        let _ = writeln!(text, "| {section} | {} |", names.join(", "));
     }
     text
 }

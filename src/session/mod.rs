@@ -7,6 +7,7 @@ mod help;
 mod manual;
 mod output;
 mod present;
+mod sections;
 mod sink;
 
 use std::path::{Path, PathBuf};

@@ -1,7 +1,6 @@
 //! A value ready to be shown, in several forms at once.
 
 use crate::error::Result;
-use crate::lang::Dynamic;
 use crate::render::{Figure, to_png};
 
 /// A value in every form that suits it. There is always text.
@@ -36,14 +35,6 @@ impl Output {
     pub fn small_png(&self, side: usize) -> Result<Option<Vec<u8>>> {
         let Some(figure) = &self.figure else { return Ok(None) };
         to_png(&figure.render()?.shrink_to(side, side)?, &[]).map(Some)
-    }
-
-    /// A value in every form that suits it.
-    ///
-    /// # Errors
-    /// Its figure cannot be drawn.
-    pub fn of(value: &Dynamic) -> Result<Self> {
-        super::present::present(value, None)
     }
 
     /// The figure as SVG, if it is a plot.

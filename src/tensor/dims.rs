@@ -1,7 +1,5 @@
 //! Which dimensions of a tensor an operation works along.
 
-use candle_core::Tensor;
-
 use super::TensorValue;
 use crate::error::{Error, Kind, Result};
 use crate::lang::{Dynamic, FromValue, Options, Reject};
@@ -88,23 +86,4 @@ pub(super) fn dimension_at(tensor: &TensorValue, dim: i64, function: &str, argum
             _ => error.with_hint(format!("they go from 0 to {}, or from -{rank} to -1", rank - 1)),
         }
     })
-}
-
-/// The shape without the reduced dimensions, or with 1 in their places.
-pub(super) fn reduced_shape(shape: &[usize], dims: &[usize], keepdim: bool) -> Vec<usize> {
-    let sizes = shape.iter().enumerate().filter(|(dim, _)| keepdim || !dims.contains(dim));
-    sizes.map(|(dim, size)| if dims.contains(&dim) { 1 } else { *size }).collect()
-}
-
-/// The numbers of a tensor in rows that run along these dimensions: how many numbers a row has, and all rows.
-///
-/// # Errors
-/// There are no such dimensions.
-pub(super) fn rows(x: &Tensor, dims: &[usize]) -> Result<(usize, Tensor)> {
-    let kept = (0..x.rank()).filter(|dim| !dims.contains(dim));
-    let order: Vec<usize> = kept.chain(dims.iter().copied()).collect();
-    let length = dims.iter().map(|dim| x.dims()[*dim]).product();
-    let x = x.detach();
-    let x = if order.is_sorted() { x } else { x.permute(order)? };
-    Ok((length, x.contiguous()?))
 }

@@ -2,7 +2,8 @@
 
 use candle_core::{DType, Tensor};
 
-use super::dims::{Reduction, dimension, reduced_shape};
+use super::dims::{Reduction, dimension};
+use super::rows::reduced_shape;
 use super::sum::{self, reduce, sum_to};
 use super::{TensorValue, with_backward};
 use crate::error::{Error, Kind, Result};

@@ -4,7 +4,8 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::cpu::with_values;
-use super::dims::{dimension, rows};
+use super::dims::dimension;
+use super::rows::rows;
 use super::sum::{sum, sum_of};
 use super::{TensorValue, with_backward};
 use crate::error::Result;

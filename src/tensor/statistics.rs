@@ -2,7 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::dims::{Reduction, reduced_shape};
+use super::dims::Reduction;
+use super::rows::reduced_shape;
 use super::sum::{mean, reduce, sum_of};
 use super::{TensorValue, with_backward};
 use crate::error::{Error, Kind, Result};

@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::cpu::with_values;
-use super::dims::{reduced_shape, rows};
+use super::rows::{reduced_shape, rows};
 use super::with_backward;
 use crate::error::Result;
 

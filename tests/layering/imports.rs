@@ -16,6 +16,9 @@ struct Module {
     paths: Vec<Vec<String>>,
 }
 
+/// Which files take which names from which others.
+pub type Imports = BTreeMap<(PathBuf, PathBuf), BTreeSet<String>>;
+
 /// One name that a `use` brings in.
 #[derive(Debug, PartialEq)]
 pub struct Use {
@@ -40,15 +43,16 @@ impl Modules {
         Self(modules.filter(|(path, _)| !is_test(path)).collect())
     }
 
-    /// Pairs of files, the first of which takes a name from the second. What a module hands on counts as taken from where
+    /// Pairs of files, the first of which takes names from the second, and those names. What a module hands on counts as taken from where
     /// it is defined, and handing on does not count.
-    pub fn imports(&self) -> BTreeSet<(PathBuf, PathBuf)> {
-        let mut found = BTreeSet::new();
+    pub fn imports(&self) -> Imports {
+        let mut found = Imports::new();
         for (at, module) in &self.0 {
             let uses = module.uses.iter().filter(|used| !used.public).map(|used| &used.path);
             for path in uses.chain(&module.paths) {
                 if let Some(home) = self.home(at, path, 0).filter(|home| home.file != module.file) {
-                    found.insert((module.file.clone(), home.file.clone()));
+                    let names = found.entry((module.file.clone(), home.file.clone())).or_default();
+                    names.extend(path.last().cloned());
                 }
             }
         }

@@ -5,7 +5,7 @@ tests/golden/cases/NAME.onnx, an input NAME_x.npy [N, C, H, W] and what PyTorch'
     python tools/golden/cases.py
 
 The other files of that folder were exported from PyTorch and Keras in the same way; their answers are PyTorch's and
-onnxruntime's. What catdog.onnx answers to plain black, grey and white in tests/suite/cases.rhai is onnxruntime's:
+onnxruntime's. What catdog.onnx answers to plain black, grey and white in tests/suite/model/cases.rhai is onnxruntime's:
 
     run(None, {"keras_tensor_17": np.full((1, 150, 150, 3), level, np.float32)})
 """

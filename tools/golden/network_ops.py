@@ -4,7 +4,7 @@
     python tools/golden/network_ops.py
 
 Each operation has CASES random shapes. Inputs and weights are drawn by counting (`draw`), exactly alike here and in
-tests/golden_network_ops.rs, so that only these are stored, one row a case:
+tests/networks/network_ops.rs, so that only these are stored, one row a case:
 
     {op}.params         the parameters, in the order in which the test reads them
     {op}.shape          the output's shape, filled up with zeros

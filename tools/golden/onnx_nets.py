@@ -4,7 +4,7 @@ and written by hand the way Keras exports, with what PyTorch computes for them.
     pip install torch onnx onnxscript numpy safetensors
     python tools/golden/onnx_nets.py
 
-Inputs are made from integers, exactly alike here and in tests/golden_onnx.rs, so that they need not be stored.
+Inputs are made from integers, exactly alike here and in tests/networks/onnx.rs, so that they need not be stored.
 golden.safetensors holds, for each file, `<name>.output` and `<name>.gradient`, the gradient of logit 1 of both images.
 """
 

@@ -3,7 +3,7 @@
     pip install torch torchvision safetensors numpy
     python tools/golden/squeezenet.py
 
-Inputs are made from integers, exactly alike here and in tests/golden_squeezenet.rs, so that they need not be
+Inputs are made from integers, exactly alike here and in tests/networks/squeezenet.rs, so that they need not be
 stored. Of large tensors every STEP-th value is kept, with the norm of all of them.
 """
 

@@ -4,7 +4,7 @@
     python tools/golden/tensor_ops.py
 
 Inputs, the weights of the loss Σ y·w and the places that are kept are hashed from integers, exactly alike here and in
-tests/golden_tensor_ops.rs, so that they need not be stored. Of each result and gradient the file holds the greatest
+tests/library/tensor_ops.rs, so that they need not be stored. Of each result and gradient the file holds the greatest
 magnitude, the sum against hashed weights (which every value is part of), and at most SAMPLES values, in 16 bits as
 shares of the greatest.
 """

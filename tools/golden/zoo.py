@@ -4,7 +4,7 @@
     python tools/golden/zoo.py                     # writes the file
     python tools/golden/zoo.py --list resnet18     # parameters and nodes as text, to find what differs
 
-Weights and inputs are made from the names of the parameters, exactly alike here and in tests/golden_zoo.rs, so that
+Weights and inputs are made from the names of the parameters, exactly alike here and in tests/networks/zoo.rs, so that
 they need not be stored: value i of a parameter comes from splitmix64, seeded with the FNV-1a hash of the parameter's
 name. With u in [0, 1) that is
 

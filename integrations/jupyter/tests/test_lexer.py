@@ -97,7 +97,7 @@ class Samples(unittest.TestCase):
 
 class Files(unittest.TestCase):
     def test_every_script_of_the_repository(self):
-        scripts = [REPOSITORY / "scripts/tour.rhai", *sorted((REPOSITORY / "tests/suite").glob("*.rhai"))]
+        scripts = [REPOSITORY / "scripts/tour.rhai", *sorted((REPOSITORY / "tests/suite").rglob("*.rhai"))]
         self.assertGreater(len(scripts), 10)
         for path in scripts:
             with self.subTest(path.name):
@@ -107,7 +107,7 @@ class Files(unittest.TestCase):
                 self.assertEqual([token for token in tokens if token[1] is Error], [])
 
     def test_every_beginning_of_a_script(self):
-        code = (REPOSITORY / "tests/suite/keyword_arguments.rhai").read_text(encoding="utf-8")
+        code = (REPOSITORY / "tests/suite/lang/keyword_arguments.rhai").read_text(encoding="utf-8")
         for end in range(0, len(code), 7):
             tokens = RhaiLexer().get_tokens_unprocessed(code[:end])
             self.assertEqual("".join(text for *_, text in tokens), code[:end])

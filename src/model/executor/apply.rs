@@ -12,6 +12,17 @@ use crate::tensor::{
     local_response_norm, max_pool2d, scale_channels, softmax, with_joint_backward,
 };
 
+impl Operation<'_> {
+    /// The operation with other inputs and weights, on the tape of those: relevance rules are derivatives of it with
+    /// changed weights.
+    ///
+    /// # Errors
+    /// Shapes do not fit, or a parameter is missing.
+    pub fn value(&self, inputs: &[Tensor], weights: &Weights) -> Result<Tensor> {
+        value(self.op, inputs, weights, ReluRule::Plain, &Interrupt::never())
+    }
+}
+
 /// The value of an operation, linked to the tape of its inputs by a rule.
 pub(in crate::model) fn apply(
     op: &Op,

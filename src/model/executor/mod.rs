@@ -7,7 +7,7 @@ mod scope;
 
 use candle_core::Tensor;
 
-pub(super) use self::apply::{apply, value};
+pub(super) use self::apply::apply;
 pub use self::pullback::Pullback;
 pub(super) use self::pullback::check_taps;
 pub use self::reference::Reference;

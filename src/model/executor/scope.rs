@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::Run;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Graph, NodeId};
+use crate::model::{Graph, NodeId, Rule, Rules};
 
 /// The part of a graph that one run is about.
 #[derive(Debug)]
@@ -173,6 +173,35 @@ pub(in crate::model) fn check_starts(x: &[Tensor], run: &Run<'_>) -> Result<(usi
         return Err(Error::new(Kind::Tensor, message));
     }
     Ok((batch, dims.iter().map(|dims| dims[1..].to_vec()).collect()))
+}
+
+impl Rules {
+    /// Refuses rules that change nothing in a run, and rules of nodes they do not act on: neither is a silently plain
+    /// gradient.
+    pub(in crate::model) fn check(&self, graph: &Graph, run: &Run<'_>) -> Result<()> {
+        for (id, rule) in &self.by_node {
+            if !graph.contains(*id) {
+                return Err(Error::new(Kind::Internal, format!("node {} is not of this model", id.index())));
+            }
+            let node = graph.node(*id);
+            if !matches!(rule, Rule::Derivative) && !rule.changes(&node.op) {
+                let message = format!("the {} rule does not act on layer `{}` ({})", rule.name(), node.name, node.op);
+                return Err(Error::new(Kind::Argument, message));
+            }
+        }
+        let mut special = std::iter::once(&self.default)
+            .chain(self.by_node.values())
+            .filter(|rule| !matches!(rule, Rule::Derivative));
+        let Some(rule) = special.next() else { return Ok(()) };
+        let scope = Scope::new(graph, run)?;
+        let mut computed = scope.ids().filter(|id| !scope.is_given(*id));
+        if run.taps.is_empty() || computed.any(|id| self.of(id).changes(&graph.node(id).op)) {
+            return Ok(());
+        }
+        let what = if matches!(rule, Rule::Custom(_)) { "layer" } else { "ReLU" };
+        let message = format!("the {} rule has no {what} to act on before that layer", rule.name());
+        Err(Error::new(Kind::Argument, message).with_hint("choose a later layer"))
+    }
 }
 
 #[cfg(test)]

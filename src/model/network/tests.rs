@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use candle_core::{Device, Var};
 
+use std::path::Path;
+
 use super::*;
-use crate::model::Rule;
+use crate::model::{Layer, ModelOptions, Rule, zoo};
 use crate::tensor::testing::{assert_close, random, rng, values};
 
 fn model() -> Model {
@@ -167,7 +169,7 @@ fn weights_come_from_files_and_seeds() {
     ] {
         assert_eq!((error.kind(), error.argument()), (Kind::Name, Some("name")));
     }
-    let hint = not_embedded("vgg16").hint().unwrap().to_owned();
+    let hint = Model::named("vgg16").unwrap_err().hint().unwrap().to_owned();
     assert!(["vgg16.safetensors", "hub", "random"].iter().all(|choice| hint.contains(choice)), "{hint}");
 }
 

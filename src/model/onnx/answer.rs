@@ -1,6 +1,6 @@
 //! What the end of a network says about its answer.
 
-use super::convert::Converter;
+use super::converter::Converter;
 use crate::error::{Error, Kind, Result};
 use crate::model::{AnswerKind, Op};
 use crate::tensor::Activation;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 
 use super::attributes::Attributes;
-use super::ints::{Ints, MOST_INTS, too_many_ints};
+use super::ints::{Ints, MOST_INTS, count, too_many_ints};
 use super::proto::TensorProto;
 use crate::error::{Error, Kind, Result};
 
@@ -150,11 +150,6 @@ fn whole(bytes: &[u8], signed: bool) -> i64 {
     let mut all = [if negative { 0xff } else { 0 }; 8];
     all.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
     i64::from_le_bytes(all)
-}
-
-/// How many numbers a shape has; none if that is beyond counting.
-pub(super) fn count(dims: &[usize]) -> Option<usize> {
-    dims.iter().try_fold(1usize, |product, size| product.checked_mul(*size)).filter(|count| *count < 1 << 40)
 }
 
 /// The operations that are computed when all they read is known.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::constant::count;
 use crate::error::{Error, Kind, Result};
 
 /// Whole numbers are shapes, axes and indices, of which there are few.
@@ -115,4 +114,9 @@ mod tests {
         assert_eq!((turned.dims.as_slice(), turned.values[3 * 6 + 3 + 2]), (&[4, 2, 3][..], 23));
         assert_eq!(turned.values[6], 1);
     }
+}
+
+/// How many numbers a shape has; none if that is beyond counting.
+pub(super) fn count(dims: &[usize]) -> Option<usize> {
+    dims.iter().try_fold(1usize, |product, size| product.checked_mul(*size)).filter(|count| *count < 1 << 40)
 }

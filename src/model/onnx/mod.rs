@@ -1,13 +1,14 @@
 //! Networks from ONNX files, as PyTorch, Keras and others export them.
 //!
 //! [`proto`] reads the file into plain structs, [`fuse`] puts activations together that exporters write in pieces,
-//! [`constant`] works out what does not depend on the image, and [`convert`] makes the graph and its weights, operator
-//! by operator ([`operators`]). Nothing of a file is ever executed; what it may allocate is bounded by its size.
+//! [`constant`] works out what does not depend on the image, and [`convert`] makes the graph and its weights
+//! ([`converter`]), operator by operator ([`operators`]). Nothing of a file is ever executed; what it may allocate is bounded by its size.
 
 mod answer;
 mod attributes;
 mod constant;
 mod convert;
+mod converter;
 mod external;
 mod fuse;
 mod ints;

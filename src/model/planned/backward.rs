@@ -4,7 +4,8 @@ use candle_core::{Device, Tensor};
 
 use super::forward::{average_windows, pool_window};
 use super::kernels::{Convolution, combined};
-use super::plan::{Gating, Place, Plan, Step, Work};
+use super::plan::Plan;
+use super::step::{Gating, Place, Step, Work};
 use super::{Arena, Group, Inner, Loan, OutputGradients, fresh, lost, target, view};
 use crate::error::Result;
 use crate::job::Interrupt;

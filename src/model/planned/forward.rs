@@ -5,7 +5,8 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor, Var};
 
 use super::kernels::{Convolution, combined};
-use super::plan::{Place, Plan, Step, Work};
+use super::plan::Plan;
+use super::step::{Place, Step, Work};
 use super::{Group, Inner, fresh, lost, target};
 use crate::error::{Error, Kind, Result};
 use crate::model::executor::apply;

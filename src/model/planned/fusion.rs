@@ -1,6 +1,6 @@
 //! Which nodes of a run become part of which steps.
 
-use super::plan::Work;
+use super::step::Work;
 use crate::model::{Graph, NodeId, Op, Rule, Run, Scope};
 use crate::tensor::Activation;
 

@@ -1,7 +1,7 @@
 //! Where the values of a run lie in memory.
 
 use super::fusion::{Cut, Draft, DraftWork};
-use super::plan::{Buffer, Place, Step, Value, Work};
+use super::step::{Buffer, Place, Step, Value, Work};
 use crate::error::{Error, Kind, Result};
 use crate::model::{NodeId, Op};
 

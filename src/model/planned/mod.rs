@@ -13,6 +13,7 @@ mod fusion;
 mod kernels;
 mod layout;
 mod plan;
+mod step;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,8 @@ use candle_core::{Device, Tensor};
 
 use self::arena::{Arena, Loan};
 use self::kernels::Kernels;
-use self::plan::{Buffer, Place, Plan};
+use self::plan::Plan;
+use self::step::{Buffer, Place};
 use super::executor::{check_starts, check_taps};
 use super::{Executor, Graph, NodeId, Pullback, Reference, Run, Weights, budget};
 use crate::error::{Error, Kind, Result};

@@ -15,7 +15,8 @@ use hf_hub::{Cache, Repo, RepoType};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use super::hub::{Entry, Step};
+use super::Step;
+use super::published::Entry;
 use crate::error::{Error, Kind, Result};
 
 /// How often the caller hears of a download.

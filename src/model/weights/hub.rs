@@ -5,56 +5,11 @@
 
 use std::path::PathBuf;
 
-use super::Weights;
-use crate::error::{Error, Kind, Result};
-
-/// Is told how many bytes have come of how many; an error stops the download. It is called about twenty times a
-/// second, also while nothing comes.
-pub type Step<'a> = &'a mut dyn FnMut(u64, u64) -> Result<()>;
-
-/// Where the weights of a network are.
-#[derive(Debug)]
-pub(super) struct Entry {
-    /// The network's name.
-    pub model: &'static str,
-    pub repository: &'static str,
-    pub revision: &'static str,
-    pub file: &'static str,
-    /// How its names begin there, and in torchvision.
-    pub renames: &'static [(&'static str, &'static str)],
-}
-
-/// timm publishes torchvision's weights. Its ResNets have torchvision's names; its VGGs write the fully connected
-/// layers as convolutions and call them otherwise.
-const TABLE: [Entry; 13] = [
-    vgg("vgg11", "timm/vgg11.tv_in1k"),
-    vgg("vgg11_bn", "timm/vgg11_bn.tv_in1k"),
-    vgg("vgg13", "timm/vgg13.tv_in1k"),
-    vgg("vgg13_bn", "timm/vgg13_bn.tv_in1k"),
-    vgg("vgg16", "timm/vgg16.tv_in1k"),
-    vgg("vgg16_bn", "timm/vgg16_bn.tv_in1k"),
-    vgg("vgg19", "timm/vgg19.tv_in1k"),
-    vgg("vgg19_bn", "timm/vgg19_bn.tv_in1k"),
-    timm("resnet18", "timm/resnet18.tv_in1k", &[]),
-    timm("resnet34", "timm/resnet34.tv_in1k", &[]),
-    timm("resnet50", "timm/resnet50.tv_in1k", &[]),
-    timm("resnet101", "timm/resnet101.tv_in1k", &[]),
-    timm("resnet152", "timm/resnet152.tv_in1k", &[]),
-];
-
-const fn vgg(model: &'static str, repository: &'static str) -> Entry {
-    let renames =
-        &[("pre_logits.fc1.", "classifier.0."), ("pre_logits.fc2.", "classifier.3."), ("head.fc.", "classifier.6.")];
-    timm(model, repository, renames)
-}
-
-const fn timm(
-    model: &'static str,
-    repository: &'static str,
-    renames: &'static [(&'static str, &'static str)],
-) -> Entry {
-    Entry { model, repository, revision: "main", file: "model.safetensors", renames }
-}
+use super::published::{Entry, find};
+use super::{Step, Weights};
+use crate::error::Result;
+#[cfg(not(feature = "hub"))]
+use crate::error::{Error, Kind};
 
 impl Weights {
     /// The published weights of a network, fetched unless they are in the cache.
@@ -70,7 +25,7 @@ impl Weights {
 
     /// The same parameters under torchvision's names, if they have those that the hub's file of this network uses.
     pub(in crate::model) fn with_torchvision_names(self, model: &str) -> Result<Self> {
-        let Some(entry) = TABLE.iter().find(|entry| entry.model == model) else { return Ok(self) };
+        let Ok(entry) = find(model) else { return Ok(self) };
         let rename = |(name, tensor): (String, candle_core::Tensor)| {
             for (theirs, ours) in entry.renames {
                 if let Some(part) = name.strip_prefix(theirs) {
@@ -82,14 +37,6 @@ impl Weights {
         };
         Self::new(self.tensors.into_iter().map(rename).collect::<Result<Vec<_>>>()?)
     }
-}
-
-fn find(model: &str) -> Result<&'static Entry> {
-    TABLE.iter().find(|entry| entry.model == model).ok_or_else(|| {
-        let names: Vec<&str> = TABLE.iter().map(|entry| entry.model).collect();
-        Error::new(Kind::Name, format!("no weights of `{model}` are known on the hub"))
-            .with_hint(format!("there are some of {}", names.join(", ")))
-    })
 }
 
 #[cfg(not(feature = "hub"))]
@@ -110,14 +57,6 @@ mod tests {
     use candle_core::{DType, Device, Tensor};
 
     use super::*;
-
-    #[test]
-    fn the_table_names_each_network_once() {
-        let names: std::collections::BTreeSet<&str> = TABLE.iter().map(|entry| entry.model).collect();
-        assert_eq!(names.len(), TABLE.len());
-        let error = find("squeezenet1_1").unwrap_err();
-        assert!(error.hint().unwrap().contains("vgg16, "), "{error}");
-    }
 
     #[test]
     fn the_names_of_timm_become_torchvisions() {

@@ -6,6 +6,7 @@ mod floats;
 mod hub;
 mod pickle;
 mod pth;
+mod published;
 mod random;
 mod safetensors;
 
@@ -17,9 +18,16 @@ use std::sync::OnceLock;
 
 use candle_core::{DType, Tensor};
 
-pub use self::hub::Step;
 use super::Graph;
 use crate::error::{Error, Kind, Result, missing_file};
+
+/// What helps with nearly every file that cannot be read.
+const SAVE_AGAIN: &str =
+    "in PyTorch, load it if you trust it and save its parameters: torch.save(model.state_dict(), \"weights.pth\")";
+
+/// Is told how many bytes have come of how many; an error stops the download. It is called about twenty times a
+/// second, also while nothing comes.
+pub type Step<'a> = &'a mut dyn FnMut(u64, u64) -> Result<()>;
 
 /// How many faults one error lists.
 const FAULTS: usize = 8;
@@ -190,7 +198,7 @@ fn strange(bytes: &[u8]) -> Error {
     if bytes.is_empty() {
         return Error::new(Kind::File, "the file is empty");
     }
-    let error = |message: &str| Error::new(Kind::File, message).with_hint(pth::SAVE_AGAIN);
+    let error = |message: &str| Error::new(Kind::File, message).with_hint(SAVE_AGAIN);
     if bytes.get(257..262) == Some(b"ustar") {
         return error("the file is a tar archive, as PyTorch wrote before version 0.2; that format is not read");
     }

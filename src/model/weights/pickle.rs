@@ -4,72 +4,17 @@
 //! operations that build plain data, and of functions only those that rebuild tensors, which it does not call but
 //! notes down; it refuses everything else by name. The operations are described in Python's `pickletools`.
 
+mod objects;
+
 use std::collections::HashMap;
 
-use super::floats::Format;
-use super::pth::SAVE_AGAIN;
+use self::objects::global;
+pub(super) use self::objects::{Element, Global, Id, Object};
 use crate::error::{Error, Kind, Result};
 
 /// How many things a pickle may make. A tensor takes about 25, so this is enough for 20,000 of them, and keeps what a
 /// hostile pickle occupies far below 64 MiB.
 const MAX_STEPS: usize = 500_000;
-
-/// The place of an object in its pickle. Objects refer to each other by it: a pickle may share them and even build
-/// cycles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Id(u32);
-
-/// What a pickle holds.
-#[derive(Debug)]
-pub(super) enum Object<'a> {
-    None,
-    Bool(bool),
-    Int(i64),
-    Text(&'a str),
-    Tuple(Vec<Id>),
-    List(Vec<Id>),
-    Dict(Vec<(Id, Id)>),
-    /// A function or a class.
-    Global(Global),
-    /// What a file stores beside its pickle, by the description in it.
-    Stored(Id),
-    /// `_rebuild_tensor_v2` and its arguments.
-    Tensor(Id),
-    /// Something plain that no weights need: a float, bytes, a very large integer.
-    Other,
-}
-
-/// The functions and classes that state dicts name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Global {
-    /// `collections.OrderedDict`.
-    OrderedDict,
-    /// `torch._utils._rebuild_tensor_v2`.
-    RebuildTensor,
-    /// `torch._utils._rebuild_parameter`.
-    RebuildParameter,
-    /// `torch.FloatStorage` and its like.
-    Storage(Element),
-}
-
-/// What a storage holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Element {
-    /// Numbers that can be weights.
-    Float(Format),
-    /// Numbers that cannot, with their type's name and size in bytes.
-    Other(&'static str, usize),
-}
-
-impl Element {
-    /// Bytes of one number.
-    pub fn size(self) -> usize {
-        match self {
-            Self::Float(format) => format.size(),
-            Self::Other(_, size) => size,
-        }
-    }
-}
 
 /// A pickle that was read.
 #[derive(Debug)]
@@ -507,104 +452,10 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// The functions and classes that state dicts need; all others are refused.
-fn global(module: &str, name: &str) -> Result<Global> {
-    use Element::{Float, Other};
-    Ok(match (module, name) {
-        ("collections", "OrderedDict") => Global::OrderedDict,
-        ("torch._utils", "_rebuild_tensor_v2") => Global::RebuildTensor,
-        ("torch._utils", "_rebuild_parameter") => Global::RebuildParameter,
-        ("torch", "DoubleStorage") => Global::Storage(Float(Format::F64)),
-        ("torch", "FloatStorage") => Global::Storage(Float(Format::F32)),
-        ("torch", "HalfStorage") => Global::Storage(Float(Format::F16)),
-        ("torch", "BFloat16Storage") => Global::Storage(Float(Format::Bf16)),
-        ("torch", "LongStorage") => Global::Storage(Other("int64", 8)),
-        ("torch", "IntStorage") => Global::Storage(Other("int32", 4)),
-        ("torch", "ShortStorage") => Global::Storage(Other("int16", 2)),
-        ("torch", "CharStorage") => Global::Storage(Other("int8", 1)),
-        ("torch", "ByteStorage") => Global::Storage(Other("uint8", 1)),
-        ("torch", "BoolStorage") => Global::Storage(Other("bool", 1)),
-        ("torch", "ComplexFloatStorage") => Global::Storage(Other("complex64", 8)),
-        ("torch", "ComplexDoubleStorage") => Global::Storage(Other("complex128", 16)),
-        _ => {
-            let shown: String = format!("{module}.{name}").chars().take(120).collect();
-            let message = format!("its pickle asks for `{shown}`, which no state dict needs; nothing was executed");
-            return Err(Error::new(Kind::File, message).with_hint(SAVE_AGAIN));
-        }
-    })
-}
-
 fn damaged(why: &str) -> Error {
     Error::new(Kind::File, format!("its pickle is damaged: {why}"))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)]
-mod tests {
-    use super::*;
-
-    fn refusal(bytes: &[u8]) -> String {
-        Pickle::read(bytes).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn plain_data_are_read() {
-        // {"a": [1, -2, 300, 70000, 2**40], "b": (None, True, 0.5)}, as Python's protocol 2 writes it
-        let bytes = b"\x80\x02}q\x00(X\x01\x00\x00\x00aq\x01]q\x02(K\x01J\xfe\xff\xff\xffM\x2c\x01Jp\x11\x01\x00\
-                      \x8a\x06\x00\x00\x00\x00\x00\x01eX\x01\x00\x00\x00bq\x03N\x88G?\xe0\x00\x00\x00\x00\x00\x00\
-                      \x87q\x04u.rest";
-        let pickle = Pickle::read(bytes).unwrap();
-        assert_eq!(pickle.length, bytes.len() - 4);
-        let Object::Dict(entries) = pickle.root() else { panic!("{pickle:?}") };
-        let list = pickle.items(pickle.entry(entries, "a").unwrap()).unwrap();
-        let numbers: Vec<i64> =
-            list.iter().filter_map(|id| if let Object::Int(n) = pickle.get(*id) { Some(*n) } else { None }).collect();
-        assert_eq!(numbers, [1, -2, 300, 70_000, 1 << 40]);
-        let tuple = pickle.items(pickle.entry(entries, "b").unwrap()).unwrap();
-        assert!(matches!(pickle.get(tuple[0]), Object::None));
-        assert!(matches!(pickle.get(tuple[1]), Object::Bool(true)));
-        assert!(matches!(pickle.get(tuple[2]), Object::Other));
-        assert!(pickle.entry(entries, "c").is_none());
-    }
-
-    #[test]
-    fn functions_are_refused_by_name() {
-        for (bytes, name) in [
-            (&b"\x80\x02cposix\nsystem\nX\x02\x00\x00\x00ls\x85R."[..], "`posix.system`"),
-            (b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.", "`builtins.eval`"),
-            (b"cbuiltins\ngetattr\n.", "`builtins.getattr`"),
-            (b"ctorch\nload\n.", "`torch.load`"),
-        ] {
-            let message = refusal(bytes);
-            assert!(message.contains(name) && message.contains("nothing was executed"), "{message}");
-        }
-        // INST, OBJ and NEWOBJ, which call as well
-        for operation in [b'i', b'o', 0x81, 0x92] {
-            assert!(refusal(&[b'(', operation, b'.']).contains("has no place"));
-        }
-        assert!(refusal(b"ccollections\nOrderedDict\nK\x01R.").contains("without arguments"));
-        assert!(refusal(b"K\x01)R.").contains("not a function"));
-    }
-
-    #[test]
-    fn the_machine_holds_its_stack() {
-        for bytes in
-            [&b"."[..], b"", b"0.", b"(.", b"K\x01(.", b"t.", b"\x85.", b"a.", b"]K\x01(a.", b"h\x00.", b"(K\x01d."]
-        {
-            assert!(Pickle::read(bytes).is_err(), "{bytes:?}");
-        }
-        assert!(refusal(b"X\xff\xff\xff\xffa").contains("ends too early"));
-        assert!(refusal(b"\x8d\xff\xff\xff\xff\xff\xff\xff\xffa").contains("ends too early"));
-        assert!(refusal(b"ctorch").contains("ends too early"));
-    }
-
-    #[test]
-    fn bombs_are_refused() {
-        for step in [&b")"[..], b"(", b"N", b"K\x01q\x07", b"K\x01r\x01\x02\x03\x04"] {
-            let message = refusal(&step.repeat(MAX_STEPS + 1));
-            assert!(message.contains("too many for a state dict"), "{message}");
-        }
-        // a list that holds itself is no endless work
-        Pickle::read(b"]q\x00h\x00a.").unwrap();
-    }
-}
+mod tests;

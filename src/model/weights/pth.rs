@@ -13,13 +13,9 @@ use zip::read::ZipReadOptions;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::floats::ByteOrder;
-use super::not_floats;
 use super::pickle::{Element, Global, Id, Object, Pickle};
+use super::{SAVE_AGAIN, not_floats};
 use crate::error::{Error, Kind, Result};
-
-/// What helps with nearly every file that cannot be read.
-pub(super) const SAVE_AGAIN: &str =
-    "in PyTorch, load it if you trust it and save its parameters: torch.save(model.state_dict(), \"weights.pth\")";
 
 /// What the old format begins with, behind the two bytes of the protocol: a number of ten bytes.
 const OLD_MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";

@@ -10,10 +10,10 @@ use plotters_backend::{
 };
 
 use super::super::raster::Raster;
-use super::super::scene::{Align, Line, Scene};
+use super::super::scene::{Align, Scene};
 use super::super::shape::{Outline, Paint, Pen, Point, Shape};
 use super::super::style::Color;
-use super::super::text::{Weight, measure};
+use super::super::text::{Line, Weight, measure};
 
 /// How many of plotters' units make a pixel: it counts in whole numbers, and lines should not step from pixel to pixel.
 pub const UNITS: f32 = 32.0;

@@ -1,7 +1,8 @@
 //! Names beside points, where there is room for them.
 
-use super::super::scene::{Align, Line, Scene};
+use super::super::scene::{Align, Scene};
 use super::super::style::{BACKGROUND, INK, TICK};
+use super::super::text::Line;
 use super::axis::Axis;
 use super::clip;
 use super::draw::{PAGE, point_size};

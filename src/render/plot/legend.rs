@@ -1,9 +1,9 @@
 //! Which colour is which series.
 
-use super::super::scene::{Align, Line, Scene};
+use super::super::scene::{Align, Scene};
 use super::super::shape::{Outline, Paint, Pen, Shape};
 use super::super::style::{BACKGROUND, Color, INK, TICK};
-use super::super::text::{Weight, shorten};
+use super::super::text::{Line, Weight, shorten};
 use super::draw::{PAGE, is_dashed, point_colors, series_color};
 use super::free::Free;
 use crate::plot::{Data, Plot};

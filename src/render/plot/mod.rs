@@ -24,9 +24,9 @@ use self::free::Free;
 use self::legend::Legend;
 use self::names::XLabels;
 use super::colorbar::colorbar;
-use super::scene::{Align, Line, Scene, paragraph};
+use super::scene::{Align, Scene, paragraph};
 use super::style::{INK, LABEL, LINE, QUIET, TICK};
-use super::text::{Weight, measure, shorten};
+use super::text::{Line, Weight, measure, shorten};
 use crate::error::Result;
 use crate::plot::Plot;
 

@@ -1,8 +1,8 @@
 //! What stands along the horizontal axis: numbers or names, never one over the other.
 
-use super::super::scene::{Align, Line, Scene};
+use super::super::scene::{Align, Scene};
 use super::super::style::{QUIET, TICK};
-use super::super::text::{Weight, measure, shorten, wrap};
+use super::super::text::{Line, Weight, measure, shorten, wrap};
 use super::axis::Axis;
 
 /// The least room between two labels.

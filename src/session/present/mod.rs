@@ -67,6 +67,16 @@ fn find(value: &Dynamic) -> Option<&'static Presenter> {
     inventory::iter::<Presenter>().find(|presenter| (presenter.id)() == id)
 }
 
+impl Output {
+    /// A value in every form that suits it.
+    ///
+    /// # Errors
+    /// Its figure cannot be drawn.
+    pub fn of(value: &Dynamic) -> Result<Self> {
+        present(value, None)
+    }
+}
+
 /// A value in every form that suits it.
 pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
     let mut output = Output { title: title.map(str::to_owned), text: bounded(text(value)), ..Output::default() };
