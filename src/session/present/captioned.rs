@@ -3,11 +3,11 @@
 use super::{Presenter, figure, made_by, name, on_type};
 use crate::error::Result;
 use crate::render::{Body, Figure};
-use crate::session::builtins::Captioned;
+use crate::session::functions::Captioned;
 
 inventory::submit! {
     Presenter {
-        figure: on_type!(Captioned, captioned, Ok(None)),
+        figure: Some(on_type!(Captioned, captioned, Ok(None))),
         name: on_type!(Captioned, |value: &Captioned| value.title.clone().or_else(|| name(&value.value)), None),
         provenance: Some(on_type!(Captioned, |value: &Captioned| made_by(&value.value), None)),
         ..Presenter::of::<Captioned>()

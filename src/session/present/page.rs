@@ -3,7 +3,7 @@
 use super::{Presenter, on_type};
 use crate::error::Result;
 use crate::session::Output;
-use crate::session::builtins::Page;
+use crate::session::functions::Page;
 use crate::session::help::plain;
 
 inventory::submit! {

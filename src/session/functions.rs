@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::error::{Error, Kind, Result, did_you_mean, write_file};
 use crate::job::Job;
-use crate::lang::{Context, Dynamic, FromValue, Reject, define, describe, names, type_name, value_type};
+use crate::lang::{Context, Dynamic, FromValue, Reject, describe, function, names, value_type};
 use crate::render::Theme;
 
 /// A value with what is written above and below it.
@@ -37,7 +37,7 @@ impl fmt::Display for Captioned {
 /// ```rhai
 /// figure([figure(photo("coffee"), title="a cup"), figure(photo("china"), title="a temple")], columns=1)
 /// ```
-#[define]
+#[function]
 fn figure(
     /// What to show.
     value: Dynamic,
@@ -77,16 +77,19 @@ impl FromValue for ThemeName {
     }
 }
 
+/// The types of values that have a figure and no file format of their own.
+pub(super) const FIGURE_TYPES: &[&str] =
+    &["figure", "plot", "attribution", "classification", "filters", "activations", "list"];
+
 /// A value that has a figure and no file format of its own, such as a plot or an attribution.
 #[derive(Clone, Debug)]
 struct Shown(Dynamic);
 
 impl FromValue for Shown {
     const EXPECTED: &'static str = "something that is shown as a figure";
-    const TYPES: &'static [&'static str] =
-        &["figure", "plot", "attribution", "classification", "filters", "activations", "list"];
+    const TYPES: &'static [&'static str] = FIGURE_TYPES;
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
-        if Self::TYPES.contains(&type_name(value)) { Ok(Self(value.clone())) } else { Err(Reject::Type) }
+        if super::present::has_figure(value) { Ok(Self(value.clone())) } else { Err(Reject::Type) }
     }
 }
 
@@ -98,7 +101,7 @@ impl FromValue for Shown {
 /// saliency(photo("chelsea")).save("cat.png");
 /// plot([3, 1, 2], title="Loss").save("loss.svg", theme="dark")
 /// ```
-#[define(name = "save")]
+#[function(name = "save")]
 fn save_figure(
     job: &Job,
     /// What to draw.
@@ -136,7 +139,7 @@ fn save_figure(
 /// ```rhai
 /// show(photo("china"), title="A temple")
 /// ```
-#[define]
+#[function]
 fn show(
     cx: &Context<'_>,
     /// What to show.
@@ -157,7 +160,7 @@ pub struct Page(pub String);
 /// ```rhai
 /// help("show")
 /// ```
-#[define]
+#[function]
 fn help(
     cx: &Context<'_>,
     /// A function, its name, or any value.
@@ -184,7 +187,7 @@ fn help(
 /// seed(7);
 /// first.sum() == randn([4]).sum()
 /// ```
-#[define]
+#[function]
 fn seed(
     cx: &Context<'_>,
     /// The seed.
@@ -199,7 +202,7 @@ fn seed(
 /// ```rhai
 /// eprint("the picture is small")
 /// ```
-#[define]
+#[function]
 fn eprint(
     cx: &Context<'_>,
     /// What to print.
@@ -216,7 +219,7 @@ fn eprint(
 /// ```rhai
 /// clear_output(wait=true)
 /// ```
-#[define]
+#[function]
 fn clear_output(
     cx: &Context<'_>,
     /// Whether what was shown stays until there is something new, which does not flicker.
@@ -232,7 +235,7 @@ fn clear_output(
 /// ```rhai
 /// let name = input("Which class? ");
 /// ```
-#[define]
+#[function]
 fn input(
     cx: &Context<'_>,
     /// What to ask.
