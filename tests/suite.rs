@@ -98,6 +98,7 @@ suite! {
     occlusion
     onnx
     own_class_image
+    own_grad_cam
     own_inversion
     own_pca
     own_texture
