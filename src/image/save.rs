@@ -7,7 +7,8 @@ use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageError};
 
 use super::{Image, png, to_byte};
-use crate::error::{Error, Kind, Result, write_file};
+use crate::error::{Error, Kind, Result};
+use crate::files::write_file;
 use crate::job::Job;
 use crate::lang::function;
 

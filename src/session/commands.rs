@@ -6,7 +6,8 @@ use std::time::Instant;
 use super::functions::Page;
 use super::sections::by_section;
 use super::{Outcome, Output, Session, help, present};
-use crate::error::{Error, Kind, Result, did_you_mean, write_file};
+use crate::error::{Error, Kind, Result, did_you_mean};
+use crate::files::write_file;
 use crate::lang::{Dynamic, Table, names, text};
 
 /// A command as its user knows it.

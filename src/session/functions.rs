@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::Path;
 
-use crate::error::{Error, Kind, Result, did_you_mean, write_file};
+use crate::error::{Error, Kind, Result, did_you_mean};
+use crate::files::write_file;
 use crate::job::Job;
 use crate::lang::{Context, Dynamic, FromValue, Reject, describe, function, names, value_type};
 use crate::render::Theme;

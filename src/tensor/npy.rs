@@ -122,5 +122,5 @@ pub fn write(tensor: &TensorValue, path: &Path) -> Result<()> {
     let mut writer =
         npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut bytes).begin_nd().map_err(fault)?;
     writer.extend(values).and_then(|()| writer.finish()).map_err(fault)?;
-    crate::error::write_file(path, &bytes)
+    crate::files::write_file(path, &bytes)
 }
