@@ -14,7 +14,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("files", &["error"]),
     ("job", &["error"]),
     ("lang", &["error", "job"]),
-    ("tensor", &["error", "job", "lang"]),
+    ("tensor", &["error", "files", "job", "lang"]),
     ("image", &["error", "files", "job", "lang", "tensor"]),
     ("plot", &["error", "job", "lang", "tensor", "image"]),
     ("model", &["error", "files", "job", "lang", "tensor", "image"]),
@@ -24,7 +24,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("console", &["error", "files", "job", "lang", "render", "session"]),
     ("repl", &["error", "job", "session", "console"]),
     ("jupyter", &["error", "job", "lang", "session"]),
-    ("evcxr", &["error", "job", "lang", "tensor", "image", "plot", "model", "render", "session"]),
+    ("evcxr", &["error", "job", "lang", "tensor", "image", "plot", "model", "vis", "render", "session"]),
 ];
 
 /// What only one place may name.

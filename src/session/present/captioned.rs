@@ -3,7 +3,7 @@
 use super::{Presenter, figure, made_by, name, on_type};
 use crate::error::Result;
 use crate::render::{Body, Figure};
-use crate::session::functions::Captioned;
+use crate::session::shown::Captioned;
 
 inventory::submit! {
     Presenter {

@@ -3,8 +3,8 @@
 use super::{Presenter, on_type};
 use crate::error::Result;
 use crate::session::Output;
-use crate::session::functions::Page;
 use crate::session::help::plain;
+use crate::session::shown::Page;
 
 inventory::submit! {
     Presenter {
