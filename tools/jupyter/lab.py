@@ -235,7 +235,7 @@ class Check:
         items = page.locator(".jp-Completer:visible .jp-Completer-item")
         expect(items.first).to_be_visible(timeout=PATIENCE)
         shown = items.locator(".jp-Completer-match").all_inner_texts()
-        for name in ("scale=", "seed=", "step="):
+        for name in ("seed=", "step_size=", "steps="):
             assert name in shown, shown
         assert len(set(shown)) == len(shown), f"offered twice: {shown}"
         heights = items.evaluate_all("all => all.map(item => [item.clientHeight, item.scrollHeight])")
@@ -244,11 +244,11 @@ class Check:
         self.shoot("complete")
         page.keyboard.press("Escape")
         expect(items).to_have_count(0)
-        page.keyboard.insert_text("te")
+        page.keyboard.insert_text("teps")
         page.keyboard.press("Tab")
-        expect(items.locator(".jp-Completer-match")).to_have_text(["step="])
+        expect(items.locator(".jp-Completer-match")).to_have_text(["steps="])
         page.keyboard.press("Enter")
-        expect(cell.locator(".cm-content")).to_have_text('dream(photo("china"), step=', timeout=PATIENCE)
+        expect(cell.locator(".cm-content")).to_have_text('dream(photo("china"), steps=', timeout=PATIENCE)
 
     def inspecting(self) -> None:
         """Shift-Tab shows the signature and the documentation, as Markdown that is rendered."""

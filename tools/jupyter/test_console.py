@@ -101,7 +101,7 @@ class ConsoleTests(unittest.TestCase):
             self.terminal.wait_for(r"(?m)^In \[4\]: photo")
             self.run_cell('("china").width', r"(?m)^Out\[4\]: \d+$")
         with self.subTest("completion of a keyword argument"):
-            self.terminal.type('dream(photo("china"), oct\t')
+            self.terminal.type('dream(photo("china"), octaves\t')
             self.terminal.wait_for(r"(?m)^In \[5\]: dream\(photo\(\"china\"\), octaves=")
             self.terminal.type(CONTROL_C)  # away with it
             self.terminal.settle()

@@ -113,10 +113,10 @@ class FrontEndTests(SessionTests):
                     self.assertIn(f" cell {reply['execution_count']}:1:1", "\n".join(reply["traceback"]))
 
     def test_completions_say_what_they_are(self) -> None:
-        content = self.reply(self.client.complete('dream(photo("china"), oct'))
+        content = self.reply(self.client.complete('dream(photo("china"), octaves'))
         (candidate,) = content["metadata"]["_jupyter_types_experimental"]
         self.assertEqual(candidate["text"], "octaves=")
-        self.assertEqual((content["cursor_start"], content["cursor_end"]), (22, 25))
+        self.assertEqual((content["cursor_start"], content["cursor_end"]), (22, 29))
         (candidate,) = self.reply(self.client.complete("drea"))["metadata"]["_jupyter_types_experimental"]
         self.assertEqual(candidate["type"], "function")
         self.assertIn("octaves=4", candidate["signature"])

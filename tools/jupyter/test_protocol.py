@@ -15,9 +15,9 @@ class PerceptKernelTests(jkt.KernelTests):
     completion_samples = [
         {"text": "satur", "matches": []},
         {"text": "phot", "matches": ["photo"]},
-        {"text": 'dream(photo("china"), oct', "matches": ["octaves="]},
-        {"text": 'dream(photo("china"), octaves=4, oct', "matches": []},
-        {"text": 'dream(photo("china"), octaves=4, iterat', "matches": ["steps="]},
+        {"text": 'dream(photo("china"), oct', "matches": ["octaves=", "octave_scale="]},
+        {"text": 'dream(photo("china"), octaves=4, oct', "matches": ["octave_scale="]},
+        {"text": 'dream(photo("china"), octaves=4, jit', "matches": ["jitter="]},
     ]
     complete_code_samples = [
         "",
