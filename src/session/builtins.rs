@@ -1,36 +1,12 @@
 //! Words that need the session: showing, helping, seeding.
 
-use std::fmt;
 use std::path::Path;
 
+use super::present::{Captioned, Page};
 use crate::error::{Error, Kind, Result, did_you_mean, write_file};
 use crate::job::Job;
-use crate::lang::{Context, Dynamic, FromValue, Reject, define, describe, names, type_name, value_type};
+use crate::lang::{Context, Dynamic, FromValue, Reject, define, describe, names, type_name};
 use crate::render::Theme;
-
-/// A value with what is written above and below it.
-#[derive(Clone, Debug)]
-pub struct Captioned {
-    /// What is shown.
-    pub value: Dynamic,
-    /// What stands above it.
-    pub title: Option<String>,
-    /// What stands below it.
-    pub caption: Option<String>,
-    /// How many of a list stand side by side.
-    pub columns: Option<usize>,
-    /// For which page it is drawn.
-    pub theme: Option<Theme>,
-}
-
-value_type!(Captioned, "figure", "a figure", "Something to look at, with a title and a caption.");
-
-impl fmt::Display for Captioned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "figure of {}", describe(&self.value))?;
-        self.title.as_ref().map_or(Ok(()), |title| write!(f, ": {title}"))
-    }
-}
 
 /// Something to look at with a title and a caption, to be shown, saved, or put side by side in a list.
 ///
@@ -147,10 +123,6 @@ fn show(
 ) -> Result<()> {
     cx.show(&value, title.as_deref())
 }
-
-/// A page of documentation, in Markdown.
-#[derive(Clone, Debug)]
-pub struct Page(pub String);
 
 /// Explains a function, by name or itself, or lists what can be done with a value.
 ///

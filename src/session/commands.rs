@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Instant;
 
-use super::builtins::Page;
+use super::present::Page;
 use super::sections::by_section;
 use super::{Outcome, Output, Session, help, present};
 use crate::error::{Error, Kind, Result, did_you_mean, write_file};

@@ -23,7 +23,7 @@ const LAYERS: [(&str, &[&str]); 14] = [
     ("console", &["error", "job", "lang", "render", "session"]),
     ("repl", &["error", "job", "session", "console"]),
     ("jupyter", &["error", "job", "lang", "session"]),
-    ("evcxr", &["error", "job", "lang", "tensor", "image", "plot", "model", "render", "session"]),
+    ("evcxr", &["error", "job", "lang", "tensor", "image", "plot", "model", "vis", "render", "session"]),
 ];
 
 /// What only one place may name.

@@ -3,8 +3,11 @@
 use super::{Presenter, on_type};
 use crate::error::Result;
 use crate::session::Output;
-use crate::session::builtins::Page;
 use crate::session::help::plain;
+
+/// A page of documentation, in Markdown.
+#[derive(Clone, Debug)]
+pub struct Page(pub String);
 
 inventory::submit! {
     Presenter {
