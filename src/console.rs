@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use crate::error::{Error, Kind, Result, write_file};
+use crate::error::{Error, Kind, Result};
+use crate::files::write_file;
 use crate::job::Report;
 use crate::render::{Protocol, Terminal};
 use crate::session::{Ask, Outcome, Output, Preview, Session, Sink};

@@ -164,6 +164,11 @@ pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Ve
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
     scored.dedup_by_key(|(_, name)| *name);
+    // one letter wrong in a long name leaves no doubt
+    let sure = |name: &str| wanted.len() > 4 && strsim::osa_distance(&wanted, &name.to_lowercase()) <= 1;
+    if scored.iter().any(|(_, name)| sure(name)) {
+        scored.retain(|(_, name)| sure(name));
+    }
     scored.into_iter().map(|(_, name)| name).take(3).collect()
 }
 
@@ -176,37 +181,6 @@ pub fn did_you_mean<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) 
     } else {
         format!("did you mean {} or {last}?", rest.join(", "))
     })
-}
-
-/// Writes a file whole or not at all: to a temporary name in its folder, then renamed.
-///
-/// # Errors
-/// The folder is missing or cannot be written.
-pub fn write_file(path: &std::path::Path, bytes: &[u8]) -> Result<()> {
-    use std::io::Write;
-    let fault = |error: std::io::Error| {
-        let why = match error.kind() {
-            std::io::ErrorKind::NotFound => "its folder does not exist".to_owned(),
-            std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-            _ if path.is_dir() => "it is a folder".to_owned(),
-            _ => error.to_string(),
-        };
-        Error::new(Kind::File, format!("`{}` cannot be written: {why}", path.display()))
-    };
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => std::path::Path::new("."),
-    };
-    let mut file = tempfile::Builder::new().prefix(".percept-").tempfile_in(folder).map_err(fault)?;
-    file.write_all(bytes).map_err(fault)?;
-    // temporary files are private; a saved one has the mode of the one it replaces, or the usual one
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(path).map_or(0o644, |metadata| metadata.permissions().mode());
-        let _ = std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode));
-    }
-    file.persist(path).map(drop).map_err(|error| fault(error.error))
 }
 
 /// An error for a file that is to be read and is not there, with the name of one that is nearly called so.

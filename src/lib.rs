@@ -15,6 +15,7 @@
 pub mod console;
 pub mod error;
 pub mod evcxr;
+mod files;
 pub mod image;
 pub mod job;
 pub mod jupyter;

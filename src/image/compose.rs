@@ -2,7 +2,7 @@
 
 use super::{Image, size};
 use crate::error::{Error, Kind, Result};
-use crate::lang::define;
+use crate::lang::function;
 
 /// The most a cut-out may be enlarged, as a multiple of the background's shorter side.
 const MAX_SCALE: f32 = 10.0;
@@ -119,7 +119,7 @@ impl Placed {
 /// ```rhai
 /// compose(photo("grass"), gallery("mammal/koala"), scale=0.7)
 /// ```
-#[define(name = "compose")]
+#[function(name = "compose")]
 fn compose_word(
     /// What is behind.
     background: Image,

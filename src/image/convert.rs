@@ -2,7 +2,7 @@
 
 use super::Image;
 use crate::error::{Error, Kind, Result};
-use crate::lang::define;
+use crate::lang::function;
 use crate::tensor::TensorValue;
 
 /// The pixels of an image as a tensor [3, height, width], from 0 to 1.
@@ -10,7 +10,7 @@ use crate::tensor::TensorValue;
 /// ```rhai
 /// photo("china").to_tensor().shape
 /// ```
-#[define]
+#[function]
 fn to_tensor(
     /// The image; a cut-out is put on white.
     image: Image,
@@ -24,7 +24,7 @@ fn to_tensor(
 /// ```rhai
 /// to_image(rand([3, 32, 32], seed=1))
 /// ```
-#[define]
+#[function]
 fn to_image(
     /// The tensor.
     tensor: TensorValue,

@@ -4,7 +4,7 @@ use include_dir::{Dir, include_dir};
 
 use super::Image;
 use crate::error::{Error, Kind, Result, did_you_mean};
-use crate::lang::{CompletionContext, Dynamic, IntoValue, define};
+use crate::lang::{CompletionContext, Dynamic, IntoValue, function};
 
 static PHOTOS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/assets/photos");
 
@@ -123,7 +123,7 @@ fn unknown(what: &str, name: &str, names: &[String]) -> Error {
 /// ```rhai
 /// photo("chelsea")
 /// ```
-#[define(name = "photo")]
+#[function(name = "photo")]
 fn photo_word(
     /// Its name: "astronaut", "brick", "chelsea", "china", "coffee", "grass", "gravel", "hubble" or "rocket".
     #[complete(|_| photo_names())]
@@ -146,7 +146,7 @@ fn gallery_paths(context: &CompletionContext<'_>) -> Vec<String> {
 /// ```rhai
 /// gallery("mammal/koala")
 /// ```
-#[define(name = "gallery")]
+#[function(name = "gallery")]
 fn gallery_word(
     /// "mammal/koala" for one; "bird", "fish", "flower", "fruit", "insect", "instrument", "mammal", "tool",
     /// "vegetable" or "vehicle" for all of a kind.
@@ -167,7 +167,7 @@ fn gallery_word(
 /// ```rhai
 /// pictures().len()
 /// ```
-#[define]
+#[function]
 fn pictures() -> Result<Vec<String>> {
     let mut names = photo_names();
     names.extend(gallery_names().unwrap_or_default());

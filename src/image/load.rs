@@ -11,7 +11,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use super::{Image, size};
 use crate::error::{Error, Kind, Result, missing_file};
 use crate::job::Job;
-use crate::lang::define;
+use crate::lang::function;
 
 /// The formats that can be read, for messages.
 const READABLE: &str = "png, jpeg, webp, gif or bmp";
@@ -145,7 +145,7 @@ fn cannot_read(path: &Path, error: &io::Error) -> Error {
 /// photo("coffee").save("example.png");
 /// load_image("example.png")
 /// ```
-#[define]
+#[function]
 fn load_image(
     job: &Job,
     /// The file.

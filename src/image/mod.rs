@@ -23,7 +23,7 @@ pub use resample::{Filter, resample};
 pub use size::{MAX_PIXELS, MAX_SIDE};
 
 use crate::error::{Error, Kind, Result};
-use crate::lang::{Provenance, define, value_type};
+use crate::lang::{Provenance, function, value_type};
 
 /// A colour: red, green and blue in `[0, 1]`.
 pub type Color = [f32; 3];
@@ -194,7 +194,7 @@ impl fmt::Display for Image {
 /// ```rhai
 /// photo("china").width
 /// ```
-#[define(property, name = "width")]
+#[function(property, name = "width")]
 fn width_word(
     /// The image.
     image: Image,
@@ -207,7 +207,7 @@ fn width_word(
 /// ```rhai
 /// photo("china").height
 /// ```
-#[define(property, name = "height")]
+#[function(property, name = "height")]
 fn height_word(
     /// The image.
     image: Image,
@@ -220,7 +220,7 @@ fn height_word(
 /// ```rhai
 /// plain(64, 64, color=[0.2, 0.5, 0.2])
 /// ```
-#[define]
+#[function]
 fn plain(
     /// Width in pixels.
     #[range(1..)]

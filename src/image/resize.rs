@@ -3,7 +3,7 @@
 use super::resample::{Filter, resample, resample_cover};
 use super::{Color, Image, size};
 use crate::error::{Error, Kind, Result};
-use crate::lang::define;
+use crate::lang::function;
 
 impl Image {
     /// The whole image at `width × height` pixels: bicubic, antialiased when it shrinks.
@@ -99,7 +99,7 @@ fn check_extent(start_name: &str, start: usize, name: &str, length: usize, avail
 /// ```rhai
 /// photo("china").resize(320, 214)
 /// ```
-#[define(name = "resize")]
+#[function(name = "resize")]
 fn resize_word(
     /// The image.
     image: Image,
@@ -118,7 +118,7 @@ fn resize_word(
 /// ```rhai
 /// photo("china").crop(100, 50, 200, 200)
 /// ```
-#[define(name = "crop")]
+#[function(name = "crop")]
 fn crop_word(
     /// The image.
     image: Image,

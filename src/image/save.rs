@@ -7,9 +7,10 @@ use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageError};
 
 use super::{Image, png, to_byte};
-use crate::error::{Error, Kind, Result, write_file};
+use crate::error::{Error, Kind, Result};
+use crate::files::write_file;
 use crate::job::Job;
-use crate::lang::define;
+use crate::lang::function;
 
 /// JPEG quality, of 100: no visible loss at twice the size.
 const JPEG_QUALITY: u8 = 92;
@@ -83,7 +84,7 @@ fn encoding_failed(error: ImageError) -> Error {
 /// ```rhai
 /// photo("coffee").save("example.png")
 /// ```
-#[define(name = "save")]
+#[function(name = "save")]
 fn save_image(
     job: &Job,
     /// The image.

@@ -1,4 +1,4 @@
-//! The interpreter: Rhai with keyword arguments, builtins, and a session's variables.
+//! The interpreter: Rhai with keyword arguments, the registered functions, and a session's variables.
 
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};

@@ -35,7 +35,7 @@ pub use value::{
     type_name, value_types,
 };
 
-pub use percept_macros::{Options, function, function as define};
+pub use percept_macros::{Options, function};
 pub use rhai::{Dynamic, FnPtr, Token};
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use super::functions::{script_functions, unknown_function};
 use super::keywords::is_wrapper;
 use super::registry;
 use super::scan::Place;
+use super::value::value_types;
 use crate::error::{Error, Kind, did_you_mean};
 
 /// Turns an error of the engine into one of ours, with a report.
@@ -139,7 +140,11 @@ fn describe(engine: &Engine, runtime: &Runtime, scope: &Scope<'_>, error: &EvalA
                 .with_hint("copy it to another variable first")
         }
         EvalAltResult::ErrorMismatchDataType(expected, found, _) => {
-            Error::new(Kind::Script, format!("{} is expected here, not {}", one(expected), one(found)))
+            let error = Error::new(Kind::Script, format!("{} is expected here, not {}", one(expected), one(found)));
+            match (plain(expected), plain(found)) {
+                ("boolean", "tensor") => error.with_hint("any(t) or all(t) makes one of a tensor of comparisons"),
+                _ => error,
+            }
         }
         EvalAltResult::ErrorStackOverflow(_) => {
             Error::new(Kind::Script, "calls are nested too deep").with_hint("does a function call itself for ever?")
@@ -223,7 +228,7 @@ fn plain(name: &str) -> &str {
         "Fn" => "function",
         "()" => "nothing",
         "&str | ImmutableString | String" => "string",
-        name => name,
+        name => value_types().find(|kind| (kind.rust)() == name).map_or(name, |kind| kind.name),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use rhai::{Dynamic, Map};
 
-use super::{IntoValue, define, value_type};
+use super::{IntoValue, function, value_type};
 use crate::error::Result;
 
 /// Rows under named columns.
@@ -48,7 +48,7 @@ impl fmt::Display for Table {
 /// ```rhai
 /// model("squeezenet1_1").layers().rows()[1].layer
 /// ```
-#[define]
+#[function]
 fn rows(
     /// The table.
     table: Table,

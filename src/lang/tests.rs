@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
-use super::{Context, Dynamic, FnPtr, Host, Interpreter, define, value_type};
+use super::{Context, Dynamic, FnPtr, Host, Interpreter, function, value_type};
 use crate::error::{Error, Kind, Result};
 use crate::job::{Preview, Report, Reporter};
 
@@ -22,7 +22,7 @@ impl fmt::Display for Thing {
 value_type!(Thing, "thing", "a thing", "Something to test with.");
 
 /// A thing.
-#[define]
+#[function]
 fn test_thing(
     /// Its number.
     number: i64,
@@ -31,7 +31,7 @@ fn test_thing(
 }
 
 /// Dreams of a thing.
-#[define]
+#[function]
 fn test_dream(
     /// The thing.
     thing: Thing,
@@ -57,7 +57,7 @@ fn test_dream(
 }
 
 /// Calls a function of the script with a thing.
-#[define]
+#[function]
 fn test_apply(
     cx: &Context<'_>,
     /// The function.
@@ -69,7 +69,7 @@ fn test_apply(
 }
 
 /// The number of a thing.
-#[define(property)]
+#[function(property)]
 fn test_number(
     /// The thing.
     thing: Thing,

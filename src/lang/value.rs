@@ -61,6 +61,8 @@ pub struct ValueType {
     /// What it is, in a sentence.
     pub doc: &'static str,
     pub(crate) id: fn() -> TypeId,
+    /// What Rust, and so Rhai, calls it.
+    pub(crate) rust: fn() -> &'static str,
     pub(crate) text: fn(&Dynamic) -> Option<String>,
     pub(crate) register: fn(&mut Engine),
     /// For types that know how they were made: reading it, and writing it where the value keeps it.
@@ -153,6 +155,7 @@ macro_rules! value_type {
                 name: $name,
                 doc: $doc,
                 id: std::any::TypeId::of::<$type>,
+                rust: std::any::type_name::<$type>,
                 text: |value| value.read_lock::<$type>().map(|value| value.to_string()),
                 register: |engine| $crate::lang::register_value_type::<$type>(engine, $name),
                 provenance: $provenance,

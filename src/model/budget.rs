@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::Result;
-use crate::lang::{Dynamic, FromValue, Reject, define};
+use crate::lang::{Dynamic, FromValue, Reject, function};
 
 static BYTES: AtomicUsize = AtomicUsize::new(1 << 30);
 
@@ -59,7 +59,7 @@ fn parse(text: &str) -> Option<usize> {
 /// ```rhai
 /// memory_limit()
 /// ```
-#[define(name = "memory_limit")]
+#[function(name = "memory_limit")]
 fn current_limit() -> Result<i64> {
     Ok(memory() as i64)
 }
@@ -71,7 +71,7 @@ fn current_limit() -> Result<i64> {
 /// ```rhai
 /// memory_limit("1 GB")
 /// ```
-#[define(name = "memory_limit")]
+#[function(name = "memory_limit")]
 fn set_limit(
     /// A number of bytes, or a text such as "512 MB"; at least 64 MB.
     limit: Size,

@@ -35,24 +35,22 @@ impl Model {
 
     /// The network with the values of some channels of a layer, or of all, replaced by constants.
     ///
-    /// `values` is `[C′]`, one number for each replaced channel, or `[C′, height, width]`, one map for each, which then fits
-    /// images of one size only. They are the same for every image of a batch, and nothing passes back through them. Edits
-    /// follow each other as those of [`scaled`](Self::scaled) do.
+    /// `values` is `[C′]`, one number for each replaced channel, or `[C′, height, width]`, one map for each, of the size that
+    /// the layer has for images of the network's own size; with maps, it takes images of that size alone. They are the same
+    /// for every image of a batch, and nothing passes back through them. Edits follow each other as those of
+    /// [`scaled`](Self::scaled) do.
     ///
     /// # Errors
     /// As [`scaled`](Self::scaled); and `values` has another shape, or is not finite.
     pub fn patched(&self, layer: NodeId, channels: Option<&[usize]>, values: &Tensor) -> Result<Self> {
         let of = self.check_channels(layer, channels.unwrap_or(&[0]))?;
         let channels = channels.map_or_else(|| (0..of).collect(), <[usize]>::to_vec);
-        let sides = self.nominal_shape(layer).len();
-        let fits = match values.dims() {
-            [count] => *count == channels.len(),
-            [count, height, width] => *count == channels.len() && height * width > 0 && sides == 3,
-            _ => false,
-        };
-        if !fits {
-            let maps = if sides == 3 { format!(" or [{}, height, width]", channels.len()) } else { String::new() };
-            let message = format!("the values must be [{}]{maps}, not {:?}", channels.len(), values.dims());
+        let sides = &self.nominal_shape(layer)[1..];
+        let allowed = [vec![channels.len()], [&[channels.len()], sides].concat()];
+        if !allowed.iter().any(|shape| values.dims() == shape) {
+            let [numbers, maps] = &allowed;
+            let or = if maps == numbers { String::new() } else { format!(" or {maps:?}") };
+            let message = format!("the values must be {numbers:?}{or}, not {:?}", values.dims());
             return Err(Error::new(Kind::Argument, message).at_argument("values"));
         }
         check_finite(values, "the values")?;
@@ -208,15 +206,19 @@ mod tests {
             };
             assert_eq!(channel(&after, c), expected, "channel {c}");
         }
-        let maps = random(&mut rng(4), (64, 33, 33));
+        let maps = random(&mut rng(4), (64, 113, 113));
         let edited = edited.patched(conv.id(), None, &maps).unwrap();
-        let after = value(&edited.layer("features.0.patched2").unwrap());
+        let layer = edited.layer("features.0.patched2").unwrap();
+        let images = (random(&mut rng(5), (2, 3, 227, 227)) * 100.0).unwrap();
+        let after = layer.activations(&images, &Interrupt::never()).unwrap();
         for image in 0..2 {
             assert_eq!(values(&after.get(image).unwrap()), values(&maps));
         }
-        let small = Tensor::zeros((1, 3, 40, 40), DType::F32, &Device::Cpu).unwrap();
-        let error = edited.forward(&small, &Interrupt::never()).unwrap_err();
-        assert!(error.to_string().contains("maps of 33×33"), "{error}");
+        let large = Tensor::zeros((1, 3, 243, 243), DType::F32, &Device::Cpu).unwrap();
+        let error = edited.forward(&large, &Interrupt::never()).unwrap_err();
+        assert!(error.to_string().contains("maps of 113×113, but here it takes [121, 121]"), "{error}");
+        let error = edited.forward(&x(), &Interrupt::never()).unwrap_err();
+        assert!(error.to_string().contains("67×67 pixels is too small"), "{error}");
     }
 
     #[test]
@@ -264,7 +266,7 @@ mod tests {
         assert_eq!(error(&[64]).argument(), Some("channels"));
         let zeros = Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap();
         let error = model.patched(conv, Some(&[0, 1]), &zeros).unwrap_err();
-        assert_eq!(error.message(), "the values must be [2] or [2, height, width], not [2, 3]");
+        assert_eq!(error.message(), "the values must be [2] or [2, 113, 113], not [2, 3]");
         assert!(model.scaled(conv, &[0], f32::NAN).is_err());
     }
 }

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::bounds::check_graph;
 use super::graph::NodeParts;
 use super::{Answer, AnswerKind, Channels, Classes, Graph, InputRecipe, Model, ModelOptions, Weights};
-use crate::error::{Error, Kind, Result, missing_file, write_file};
+use crate::error::{Error, Kind, Result, missing_file};
+use crate::files::write_file;
 
 /// The version of the metadata that is written; version 1, which knew colour and squares only, is read too.
 const VERSION: u32 = 2;

@@ -5,7 +5,7 @@ use super::{Data, Legend, Numbers, OneOrMore, Plot, Scales, Titles};
 use crate::error::{Error, Kind, Result};
 use crate::lang::function;
 
-/// Draws a bar from zero for each number; a list of several, or a sum of such plots, as groups of bars.
+/// Plots a bar for each number, or for a list of several one group of bars at each place.
 ///
 /// ```rhai
 /// bar([0.81, 0.62, 0.4], labels=["koala", "wombat", "kangaroo"], y_label="accuracy", y_range=[0, 1])

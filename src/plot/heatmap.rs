@@ -40,9 +40,10 @@ impl FromValue for Rows {
     }
 }
 
-/// Draws a matrix as colours, its first row at the top, with a bar that says which colour is which number.
+/// Plots a matrix as colours, its first row at the top, with a colour bar beside it.
 ///
-/// Without `colors`, numbers of both signs are red above zero and blue below it, others from dark to bright.
+/// If not told otherwise by `colors`, numbers of both signs are red above zero and blue below it, others go from dark to
+/// bright.
 ///
 /// ```rhai
 /// heatmap([[1, 0.2], [0.2, 1]], row_labels=["conv1", "conv2"], column_labels=["conv1", "conv2"], label="similarity")
@@ -60,7 +61,7 @@ pub fn heatmap(
     /// What the numbers are, below the colour bar.
     #[default]
     label: Option<String>,
-    /// The colours: "viridis", "magma", "inferno", "grey" or "diverging".
+    /// The colours; chosen by the signs of the numbers if not given.
     #[default]
     colors: Option<Colors>,
     /// The numbers that get the ends of the colours, [low, high].

@@ -51,7 +51,7 @@ impl FromValue for Sample {
     }
 }
 
-/// Counts how many numbers lie in each of some bins, and draws the counts.
+/// Plots how numbers are distributed: how many of them lie in each bin.
 ///
 /// Without `bins` there are as many as NumPy's "auto" makes: by Freedman and Diaconis, or by Sturges if those are more.
 ///

@@ -4,10 +4,10 @@ use super::{Data, Legend, Numbers, NumbersOrNames, OneOrMore, Plot, Scales, Titl
 use crate::error::{Error, Kind, Result};
 use crate::lang::function;
 
-/// Draws numbers as a line over 0, 1, 2, …; a list of several as several lines. `+` adds more to a plot.
+/// Plots numbers against 0, 1, 2, … as a line, or a list of several as several lines.
 ///
-/// NaN leaves a gap in the line. In a legend stand the series that have a `label`. A notebook shows a plot as SVG;
-/// `.save("loss.svg")` writes it to a file.
+/// NaN leaves a gap in the line. `label` puts a line into the legend; `+` draws two plots into the same axes;
+/// `.save("loss.svg")` writes a plot to a file.
 ///
 /// ```rhai
 /// let loss = [2.3, 1.1, 0.62, 0.41, 0.33];
@@ -29,7 +29,7 @@ pub fn plot(
     draw(lines, error)?.named(legend)?.titled(titles).scaled(scales)
 }
 
-/// Draws a line through the points (x, y); a list of several `y` as several lines over the same `x`.
+/// Plots `y` against `x` as a line, or a list of several `y` as several lines.
 ///
 /// ```rhai
 /// let x = tensor([1, 10, 100, 1000]);

@@ -76,7 +76,7 @@ pub struct Titles {
 /// How the axes of a plot run.
 #[derive(Clone, Debug, Options)]
 pub struct Scales {
-    /// Which axes are logarithmic: "x", "y" or "xy".
+    /// The axes that are logarithmic.
     #[default]
     pub log: Option<Log>,
     /// The ends of the horizontal axis, [low, high]; what lies beyond is not drawn.

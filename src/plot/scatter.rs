@@ -6,10 +6,10 @@ use super::{Data, Legend, Numbers, NumbersOrNames, Plot, Scales, Series, Titles}
 use crate::error::{Error, Kind, Result};
 use crate::lang::function;
 
-/// Draws points, each with a colour, a size or a name of its own if these are given.
+/// Plots `y` against `x` as points, each with a colour, a size or a name of its own if these are given.
 ///
-/// Numbers as `colors` get a colour bar; names, such as classes, a colour each and a place in the legend. A name of
-/// `labels` is left out where it would cover another.
+/// Numbers as `colors` get a colour bar; names, such as those of classes, a colour each and a place in the legend. A
+/// label is left out where it would cover another one.
 ///
 /// ```rhai
 /// scatter([1, 2, 3], [2.5, 0.5, 1.5], labels=["cat", "dog", "koala"], colors=[0.1, 0.5, 0.9], color_label="score")

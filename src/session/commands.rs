@@ -6,7 +6,8 @@ use std::time::Instant;
 use super::present::Page;
 use super::sections::by_section;
 use super::{Outcome, Output, Session, help, present};
-use crate::error::{Error, Kind, Result, did_you_mean, write_file};
+use crate::error::{Error, Kind, Result, did_you_mean};
+use crate::files::write_file;
 use crate::lang::{Dynamic, Table, names, text};
 
 /// A command as its user knows it.
@@ -130,12 +131,12 @@ fn explain(session: &mut Session, topic: &str) -> Result<Outcome> {
     Ok(asking(Ask::Page(Box::new(present::present(&Dynamic::from(Page(page)), None)?))))
 }
 
-/// What there is: the commands, and the words of the language by what they are about.
+/// What there is: the commands, and the functions of the language by what they are about.
 fn overview() -> String {
     let mut text = table();
-    text.push_str("\nThe words of the language; `name?` explains one.\n\n| about | words |\n| --- | --- |\n");
-    for (section, words) in by_section() {
-        let mut names: Vec<&str> = words.iter().map(|word| word.name).collect();
+    text.push_str("\nThe functions of the language; `name?` explains one.\n\n| about | functions |\n| --- | --- |\n");
+    for (section, functions) in by_section() {
+        let mut names: Vec<&str> = functions.iter().map(|function| function.name).collect();
         names.dedup();
         let _ = writeln!(text, "| {section} | {} |", names.join(", "));
     }

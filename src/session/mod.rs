@@ -1,8 +1,8 @@
 //! A session: what every front end stands on. It evaluates, completes, inspects and presents.
 
-mod builtins;
 mod commands;
 mod complete;
+mod functions;
 mod help;
 mod manual;
 mod output;

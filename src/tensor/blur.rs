@@ -6,7 +6,7 @@ use super::TensorValue;
 use super::banded::{Banded, separable};
 use super::planes::plane_size;
 use crate::error::{Error, Kind, Result};
-use crate::lang::define;
+use crate::lang::function;
 
 /// `[..., H, W]` blurred with a Gaussian of standard deviation `sigma` pixels, as torchvision's `gaussian_blur`:
 /// the kernel is sampled at whole pixels and sums to 1, and the plane is mirrored at its edges as by
@@ -68,7 +68,7 @@ fn matrix(size: usize, kernel: &[f64]) -> Banded {
 /// ```rhai
 /// gaussian_blur(randn([3, 16, 16], seed=1), 1.5)
 /// ```
-#[define(name = "gaussian_blur")]
+#[function(name = "gaussian_blur")]
 fn gaussian_blur_word(
     /// The tensor, [..., H, W].
     tensor: TensorValue,

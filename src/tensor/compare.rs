@@ -13,7 +13,7 @@ use super::binary::zip_broadcast;
 use super::elementwise::map;
 use super::operand::Operand;
 use crate::error::Result;
-use crate::lang::{Dynamic, Extension, IntoValue, define};
+use crate::lang::{Dynamic, Extension, IntoValue, function};
 
 inventory::submit! { Extension(comparisons) }
 
@@ -60,7 +60,7 @@ fn is_same(a: &TensorValue, b: &TensorValue) -> Result<bool> {
 /// ```rhai
 /// eq(tensor([1, 2, 3]), tensor([1, 5, 3])).mean()
 /// ```
-#[define]
+#[function]
 fn eq(
     /// A tensor or a number.
     a: Operand,
@@ -77,7 +77,7 @@ fn eq(
 /// ```rhai
 /// ne(tensor([1, 2, 3]), tensor([1, 5, 3])).sum()
 /// ```
-#[define]
+#[function]
 fn ne(
     /// A tensor or a number.
     a: Operand,

@@ -11,7 +11,7 @@ use rustfft::FftPlanner;
 use super::planes::{compute, plane_size, with_last};
 use super::{TensorValue, with_backward};
 use crate::error::{Error, Kind, Result};
-use crate::lang::{choices, define};
+use crate::lang::{choices, function};
 
 /// Where the factor 1 / (H W) between a transform and its inverse goes, as `norm` in `torch.fft`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -250,7 +250,7 @@ fn fault(error: FftError) -> Error {
 /// ```rhai
 /// rfft2(tensor([[1, 2, 3], [4, 5, 6]]))
 /// ```
-#[define(name = "rfft2")]
+#[function(name = "rfft2")]
 fn rfft2_word(
     /// The tensor, [..., H, W].
     tensor: TensorValue,
@@ -270,7 +270,7 @@ fn rfft2_word(
 /// let spectrum = rfft2(tensor([[1, 2, 3], [4, 5, 6]]));
 /// irfft2(spectrum, 2, 3)
 /// ```
-#[define(name = "irfft2")]
+#[function(name = "irfft2")]
 fn irfft2_word(
     /// The spectrum, [..., H, W/2 + 1, 2].
     spectrum: TensorValue,

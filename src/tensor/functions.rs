@@ -4,7 +4,7 @@ use super::elementwise::{map, zip};
 use super::operand::Operand;
 use super::{TensorValue, with_backward};
 use crate::error::{Error, Kind, Result};
-use crate::lang::define;
+use crate::lang::function;
 
 /// `value(x)` of each number x, in double precision; `slope(x, value(x))` is its derivative.
 fn apply(x: Operand, value: fn(f64) -> f64, slope: fn(f64, f64) -> f64) -> Result<Operand> {
@@ -32,7 +32,7 @@ fn sign_of(x: f64) -> f64 {
 /// ```rhai
 /// abs(tensor([-1, 2]))
 /// ```
-#[define]
+#[function]
 fn abs(
     /// A tensor or a number.
     x: Operand,
@@ -45,7 +45,7 @@ fn abs(
 /// ```rhai
 /// sign(tensor([-3, 0, 2]))
 /// ```
-#[define]
+#[function]
 fn sign(
     /// A tensor or a number.
     x: Operand,
@@ -58,7 +58,7 @@ fn sign(
 /// ```rhai
 /// exp(zeros([2]))
 /// ```
-#[define]
+#[function]
 fn exp(
     /// A tensor or a number.
     x: Operand,
@@ -71,7 +71,7 @@ fn exp(
 /// ```rhai
 /// ln(ones([2]))
 /// ```
-#[define]
+#[function]
 fn ln(
     /// A tensor or a number, above 0: the logarithm of 0 is -inf, and that of less NaN.
     x: Operand,
@@ -84,7 +84,7 @@ fn ln(
 /// ```rhai
 /// sqrt(tensor([1, 4, 9]))
 /// ```
-#[define]
+#[function]
 fn sqrt(
     /// A tensor or a number, from 0: the root of less is NaN.
     x: Operand,
@@ -97,7 +97,7 @@ fn sqrt(
 /// ```rhai
 /// sin(tensor([0, 1.5707963]))
 /// ```
-#[define]
+#[function]
 fn sin(
     /// A tensor or a number, in radians.
     x: Operand,
@@ -110,7 +110,7 @@ fn sin(
 /// ```rhai
 /// cos(tensor([0, 3.1415927]))
 /// ```
-#[define]
+#[function]
 fn cos(
     /// A tensor or a number, in radians.
     x: Operand,
@@ -123,7 +123,7 @@ fn cos(
 /// ```rhai
 /// tanh(tensor([-1, 0, 1]))
 /// ```
-#[define]
+#[function]
 fn tanh(
     /// A tensor or a number.
     x: Operand,
@@ -136,7 +136,7 @@ fn tanh(
 /// ```rhai
 /// sigmoid(tensor([-1, 0, 1]))
 /// ```
-#[define]
+#[function]
 fn sigmoid(
     /// A tensor or a number.
     x: Operand,
@@ -149,7 +149,7 @@ fn sigmoid(
 /// ```rhai
 /// relu(tensor([-1, 0, 2]))
 /// ```
-#[define]
+#[function]
 fn relu(
     /// A tensor or a number.
     x: Operand,
@@ -163,7 +163,7 @@ fn relu(
 /// ```rhai
 /// floor(tensor([-1.5, 2.5]))
 /// ```
-#[define]
+#[function]
 fn floor(
     /// A tensor or a number.
     x: Operand,
@@ -176,7 +176,7 @@ fn floor(
 /// ```rhai
 /// ceil(tensor([-1.5, 2.5]))
 /// ```
-#[define]
+#[function]
 fn ceil(
     /// A tensor or a number.
     x: Operand,
@@ -189,7 +189,7 @@ fn ceil(
 /// ```rhai
 /// round(tensor([-1.7, 0.5, 2.2]))
 /// ```
-#[define]
+#[function]
 fn round(
     /// The tensor.
     tensor: TensorValue,
@@ -202,7 +202,7 @@ fn round(
 /// ```rhai
 /// tensor([-2, 0, 2]).clamp(-1, 1)
 /// ```
-#[define]
+#[function]
 fn clamp(
     /// A tensor or a number.
     x: Operand,

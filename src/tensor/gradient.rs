@@ -7,7 +7,7 @@ use rhai::{Array, Map};
 
 use super::TensorValue;
 use crate::error::{Error, Kind, Result};
-use crate::lang::{Context, Dynamic, FnPtr, define, describe};
+use crate::lang::{Context, Dynamic, FnPtr, describe, function};
 
 thread_local! {
     /// The variables of the calls of `grad` that are running, the outermost first.
@@ -23,7 +23,7 @@ thread_local! {
 /// ```rhai
 /// grad(|x| (x * x).sum(), tensor([1, 2, 3]))
 /// ```
-#[define]
+#[function]
 fn grad(
     cx: &Context<'_>,
     /// The function: it takes the tensor and returns a tensor of one number.
@@ -118,7 +118,7 @@ fn release(value: &mut Dynamic) {
 /// ```rhai
 /// grad(|x| (x * detach(x)).sum(), tensor([1, 2, 3]))
 /// ```
-#[define]
+#[function]
 fn detach(
     /// The tensor.
     tensor: TensorValue,

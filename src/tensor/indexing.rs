@@ -24,6 +24,10 @@ fn indexing(engine: &mut Engine) {
         part(tensor, &entries(index)).map_err(raise)
     });
     engine.register_indexer_set(|tensor: &mut TensorValue, index: Dynamic, value: Dynamic| -> Scripted<()> {
+        if index.is_string() {
+            // Rhai looks here for a property without a setter when it writes back what it read; this makes it leave it
+            return Err(Box::new(EvalAltResult::ErrorIndexingType("a property".into(), rhai::Position::NONE)));
+        }
         *tensor = with_part(tensor, &entries(index), &value).map_err(raise)?;
         Ok(())
     });

@@ -6,7 +6,7 @@ use super::TensorValue;
 use super::banded::{Banded, separable};
 use super::planes::{plane_size, with_last};
 use crate::error::{Error, Kind, Result};
-use crate::lang::{Dynamic, FromValue, Reject, choices, define};
+use crate::lang::{Dynamic, FromValue, Reject, choices, function};
 
 /// How [`interpolate`] finds values between the given ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,7 +140,7 @@ impl FromValue for Size {
 /// tensor([[0, 1], [2, 3]]).interpolate([3, 5], mode="bilinear");
 /// interpolate(randn([3, 8, 8], seed=1), 2, mode="bicubic", antialias=true)
 /// ```
-#[define(name = "interpolate")]
+#[function(name = "interpolate")]
 fn interpolate_function(
     /// The tensor, [..., H, W].
     tensor: TensorValue,

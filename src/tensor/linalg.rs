@@ -10,7 +10,7 @@ use rhai::Map;
 use super::cpu::with_values;
 use super::{TensorValue, check_finite, with_backward};
 use crate::error::{Error, Kind, Result};
-use crate::lang::{IntoValue, define};
+use crate::lang::{IntoValue, function};
 
 type Matrix = DMatrix<f64>;
 
@@ -164,7 +164,7 @@ fn decomposed<D>(
 /// let parts = svd(tensor([[1, 2], [3, 4], [5, 6]]));
 /// parts.U.matmul(parts.S.reshape([2, 1]) * parts.Vh)
 /// ```
-#[define]
+#[function]
 fn svd(
     /// The matrix A, or a stack of them, [..., m, n], of finite numbers.
     tensor: TensorValue,
@@ -189,7 +189,7 @@ fn svd(
 /// ```rhai
 /// eigh(tensor([[2, 1], [1, 2]])).eigenvalues
 /// ```
-#[define]
+#[function]
 fn eigh(
     /// The symmetric matrix, or a stack of them, [..., n, n], of finite numbers.
     tensor: TensorValue,

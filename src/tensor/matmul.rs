@@ -6,7 +6,7 @@ use super::create::check_size;
 use super::sum::sum_to;
 use super::{Rule, TensorValue, with_backwards};
 use crate::error::{Error, Kind, Result};
-use crate::lang::define;
+use crate::lang::function;
 
 /// The matrix product as `torch.matmul`: `[…, n, k]` times `[…, k, m]`, with leading dimensions broadcast; a vector
 /// `[k]` counts as a row on the left and as a column on the right, and leaves no dimension in the result.
@@ -62,7 +62,7 @@ fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// ```rhai
 /// tensor([[1, 2], [3, 4]]).matmul(tensor([1, 10]))
 /// ```
-#[define(name = "matmul")]
+#[function(name = "matmul")]
 fn matmul_function(
     /// The tensor on the left, [..., n, k], or a vector [k].
     a: TensorValue,

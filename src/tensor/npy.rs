@@ -9,7 +9,7 @@ use npyz::WriterBuilder;
 use super::TensorValue;
 use crate::error::{Error, Kind, Result, missing_file};
 use crate::job::Job;
-use crate::lang::define;
+use crate::lang::function;
 
 /// The largest file that is read.
 const LARGEST: u64 = 4 << 30;
@@ -21,7 +21,7 @@ const LARGEST: u64 = 4 << 30;
 /// save(tensor([1, 2, 3]), path);
 /// load_tensor(path)
 /// ```
-#[define]
+#[function]
 fn load_tensor(
     job: &Job,
     /// The file.
@@ -94,7 +94,7 @@ fn numbers<R: std::io::Read>(npy: npyz::NpyFile<R>) -> std::io::Result<Vec<f32>>
 /// ```rhai
 /// save(tensor([1, 2, 3]), "example.npy")
 /// ```
-#[define]
+#[function]
 fn save(
     job: &Job,
     /// The tensor.
@@ -122,5 +122,5 @@ pub fn write(tensor: &TensorValue, path: &Path) -> Result<()> {
     let mut writer =
         npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut bytes).begin_nd().map_err(fault)?;
     writer.extend(values).and_then(|()| writer.finish()).map_err(fault)?;
-    crate::error::write_file(path, &bytes)
+    crate::files::write_file(path, &bytes)
 }

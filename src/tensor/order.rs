@@ -10,7 +10,7 @@ use super::cpu::with_values;
 use super::dims::dimension;
 use super::{TensorValue, with_backward};
 use crate::error::{Error, Kind, Result};
-use crate::lang::{IntoValue, define};
+use crate::lang::{IntoValue, function};
 
 /// The largest integer up to which a tensor holds every one exactly.
 const LARGEST_PLACE: usize = 1 << 24;
@@ -124,7 +124,7 @@ fn values_and_indices(x: &Tensor, (indices, places): (Tensor, Tensor)) -> Result
 /// sorted.values;
 /// sorted.indices
 /// ```
-#[define]
+#[function]
 fn sort(
     /// The tensor, of at least one dimension.
     tensor: TensorValue,
@@ -145,7 +145,7 @@ fn sort(
 /// ```rhai
 /// argsort(tensor([3, 1, 2]))
 /// ```
-#[define]
+#[function]
 fn argsort(
     /// The tensor, of at least one dimension.
     tensor: TensorValue,
@@ -167,7 +167,7 @@ fn argsort(
 /// ```rhai
 /// topk(tensor([3, 1, 2]), 2).values
 /// ```
-#[define]
+#[function]
 fn topk(
     /// The tensor, of at least one dimension.
     tensor: TensorValue,
@@ -196,7 +196,7 @@ fn topk(
 /// ```rhai
 /// gather(tensor([[1, 2], [3, 4]]), 1, tensor([[1], [0]]))
 /// ```
-#[define]
+#[function]
 fn gather(
     /// The tensor, of at least one dimension.
     tensor: TensorValue,
@@ -238,7 +238,7 @@ fn gather(
 /// ```rhai
 /// cumsum(tensor([1, 2, 3]), 0)
 /// ```
-#[define(name = "cumsum")]
+#[function(name = "cumsum")]
 fn cumsum_function(
     /// The tensor, of at least one dimension.
     tensor: TensorValue,

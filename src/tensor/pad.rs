@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::planes::{compute, plane_size, with_last};
 use super::{TensorValue, with_backward};
 use crate::error::{Error, Kind, Result};
-use crate::lang::{choices, define};
+use crate::lang::{choices, function};
 
 /// What [`pad`] puts around a plane.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -138,7 +138,7 @@ impl From<&str> for PadMode {
 /// tensor([[1, 2, 3], [4, 5, 6]]).pad([0, 2, 1, 1]);
 /// pad(tensor([[1, 2, 3], [4, 5, 6]]), [2, 2], mode="reflect")
 /// ```
-#[define(name = "pad")]
+#[function(name = "pad")]
 fn pad_function(
     /// The tensor, [..., H, W].
     tensor: TensorValue,

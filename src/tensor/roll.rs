@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::planes::{compute, plane_size};
 use super::{TensorValue, with_backward};
 use crate::error::{Error, Kind, Result};
-use crate::lang::define;
+use crate::lang::function;
 
 /// Rows that one task copies at least: less would not be worth sending it to another thread.
 const ROWS: usize = 64;
@@ -44,7 +44,7 @@ fn rolled(x: &Tensor, (height, width): (usize, usize), down: usize, right: usize
 /// ```rhai
 /// tensor([[1, 2, 3], [4, 5, 6]]).roll([0, 1])
 /// ```
-#[define(name = "roll")]
+#[function(name = "roll")]
 fn roll_word(
     /// The tensor, [..., H, W].
     tensor: TensorValue,

@@ -4,7 +4,7 @@ use super::TensorValue;
 use super::binary::{maximum as greater, select};
 use super::operand::Operand;
 use crate::error::{Error, Kind, Result};
-use crate::lang::{Dynamic, FromValue, Reject, define};
+use crate::lang::{Dynamic, FromValue, Reject, function};
 
 /// A tensor of truths.
 struct Condition(TensorValue);
@@ -28,7 +28,7 @@ impl FromValue for Condition {
 /// let t = tensor([-2, 0, 3]);
 /// where(t > 0, t, 0)
 /// ```
-#[define(name = "where")]
+#[function(name = "where")]
 fn where_function(
     /// A tensor, for example the result of a comparison: it holds where it is not 0.
     condition: Condition,
@@ -45,7 +45,7 @@ fn where_function(
 /// ```rhai
 /// maximum(tensor([-2, 0, 3]), 1)
 /// ```
-#[define]
+#[function]
 fn maximum(
     /// A tensor or a number.
     a: Operand,
@@ -60,7 +60,7 @@ fn maximum(
 /// ```rhai
 /// minimum(tensor([-2, 0, 3]), 1)
 /// ```
-#[define]
+#[function]
 fn minimum(
     /// A tensor or a number.
     a: Operand,
@@ -75,7 +75,7 @@ fn minimum(
 /// ```rhai
 /// max(tensor([1, 6, 2]), tensor([3, 3, 3]))
 /// ```
-#[define(name = "max")]
+#[function(name = "max")]
 fn max_of_two(
     /// A tensor or a number.
     a: Operand,
@@ -91,7 +91,7 @@ fn max_of_two(
 /// ```rhai
 /// min(tensor([1, 6, 2]), tensor([3, 3, 3]))
 /// ```
-#[define(name = "min")]
+#[function(name = "min")]
 fn min_of_two(
     /// A tensor or a number.
     a: Operand,

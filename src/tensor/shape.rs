@@ -7,14 +7,14 @@ use super::create::is_reasonable;
 use super::dims::{dimension, dimension_at};
 use super::indexing::part;
 use crate::error::{Error, Kind, Result};
-use crate::lang::{Dynamic, FromValue, Reject, define};
+use crate::lang::{Dynamic, FromValue, Reject, function};
 
 /// The sizes of a tensor, one for each dimension.
 ///
 /// ```rhai
 /// zeros([2, 3]).shape
 /// ```
-#[define(property)]
+#[function(property)]
 fn shape(
     /// The tensor.
     tensor: TensorValue,
@@ -27,7 +27,7 @@ fn shape(
 /// ```rhai
 /// tensor([1, 2]).sum().item()
 /// ```
-#[define]
+#[function]
 fn item(
     /// The tensor.
     tensor: TensorValue,
@@ -40,7 +40,7 @@ fn item(
 /// ```rhai
 /// tensor([[1, 2], [3, 4]]).to_list()
 /// ```
-#[define]
+#[function]
 fn to_list(
     /// The tensor.
     tensor: TensorValue,
@@ -102,7 +102,7 @@ impl NewShape {
 /// ```rhai
 /// tensor([1, 2, 3, 4]).reshape([2, -1])
 /// ```
-#[define]
+#[function]
 fn reshape(
     /// The tensor.
     tensor: TensorValue,
@@ -122,7 +122,7 @@ fn reshape(
 /// ```rhai
 /// zeros([2, 3, 4]).flatten(start_dim=1).shape
 /// ```
-#[define]
+#[function]
 fn flatten(
     /// The tensor.
     tensor: TensorValue,
@@ -150,7 +150,7 @@ fn flatten(
 /// ```rhai
 /// zeros([1, 3, 1]).squeeze().shape
 /// ```
-#[define]
+#[function]
 fn squeeze(
     /// The tensor.
     tensor: TensorValue,
@@ -176,7 +176,7 @@ fn squeeze(
 /// ```rhai
 /// zeros([2, 3]).unsqueeze(0).shape
 /// ```
-#[define]
+#[function]
 fn unsqueeze(
     /// The tensor.
     tensor: TensorValue,
@@ -198,7 +198,7 @@ fn unsqueeze(
 /// ```rhai
 /// zeros([2, 3, 4]).permute([2, 0, 1]).shape
 /// ```
-#[define]
+#[function]
 fn permute(
     /// The tensor.
     tensor: TensorValue,
@@ -222,7 +222,7 @@ fn permute(
 /// ```rhai
 /// zeros([2, 3]).transpose(0, 1).shape
 /// ```
-#[define]
+#[function]
 fn transpose(
     /// The tensor.
     tensor: TensorValue,
@@ -241,7 +241,7 @@ fn transpose(
 /// ```rhai
 /// tensor([[1, 2, 3], [4, 5, 6]]).slice(1, 0, 2)
 /// ```
-#[define]
+#[function]
 fn slice(
     /// The tensor.
     tensor: TensorValue,
@@ -263,7 +263,7 @@ fn slice(
 /// ```rhai
 /// concat([ones([1, 2]), zeros([1, 2])])
 /// ```
-#[define]
+#[function]
 fn concat(
     /// The tensors, at least one, of equal sizes in all other dimensions.
     tensors: Vec<TensorValue>,
@@ -279,7 +279,7 @@ fn concat(
 /// ```rhai
 /// stack([ones([2]), zeros([2])]).shape
 /// ```
-#[define]
+#[function]
 fn stack(
     /// The tensors, at least one, all of one shape.
     tensors: Vec<TensorValue>,

@@ -9,7 +9,7 @@ use super::rows::rows;
 use super::sum::{sum, sum_of};
 use super::{TensorValue, with_backward};
 use crate::error::Result;
-use crate::lang::define;
+use crate::lang::function;
 
 /// e^x / Σ e^x along a dimension; differentiable.
 ///
@@ -74,7 +74,7 @@ fn each_row_with(x: &Tensor, other: &Tensor, dim: usize, f: impl Fn(&mut [f32], 
 /// ```rhai
 /// softmax(tensor([1, 2, 3]))
 /// ```
-#[define]
+#[function]
 fn softmax(
     /// The tensor, of at least one dimension.
     tensor: TensorValue,
@@ -90,7 +90,7 @@ fn softmax(
 /// ```rhai
 /// log_softmax(tensor([1, 2, 3]))
 /// ```
-#[define]
+#[function]
 fn log_softmax(
     /// The tensor, of at least one dimension.
     tensor: TensorValue,

@@ -9,18 +9,19 @@ use std::path::{Path, PathBuf};
 use self::imports::{Imports, Modules, Use, circles, inline_paths, uses};
 
 /// Each folder or file of `src/`, and what it may name.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("error", &[]),
+    ("files", &["error"]),
     ("job", &["error"]),
     ("lang", &["error", "job"]),
-    ("tensor", &["error", "job", "lang"]),
-    ("image", &["error", "job", "lang", "tensor"]),
+    ("tensor", &["error", "files", "job", "lang"]),
+    ("image", &["error", "files", "files", "job", "lang", "tensor"]),
     ("plot", &["error", "job", "lang", "tensor", "image"]),
-    ("model", &["error", "job", "lang", "tensor", "image"]),
+    ("model", &["error", "files", "files", "job", "lang", "tensor", "image"]),
     ("vis", &["error", "job", "lang", "tensor", "image", "plot", "model"]),
     ("render", &["error", "job", "lang", "tensor", "image", "plot"]),
-    ("session", &["error", "job", "lang", "tensor", "image", "plot", "model", "vis", "render"]),
-    ("console", &["error", "job", "lang", "render", "session"]),
+    ("session", &["error", "files", "files", "job", "lang", "tensor", "image", "plot", "model", "vis", "render"]),
+    ("console", &["error", "files", "files", "job", "lang", "render", "session"]),
     ("repl", &["error", "job", "session", "console"]),
     ("jupyter", &["error", "job", "lang", "session"]),
     ("evcxr", &["error", "job", "lang", "tensor", "image", "plot", "model", "vis", "render", "session"]),

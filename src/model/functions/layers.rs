@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::job::Job;
-use crate::lang::{IntoValue, Table, define};
+use crate::lang::{IntoValue, Table, function};
 use crate::model::arguments::layer_names;
 use crate::model::{Layer, Model, Network};
 use crate::tensor::TensorValue;
@@ -16,12 +16,12 @@ use crate::tensor::TensorValue;
 /// ```rhai
 /// layers()
 /// ```
-#[define]
+#[function]
 fn layers(job: &Job, #[options] network: &Network) -> Result<Table> {
     Ok(layer_table(&network.get(job)?))
 }
 
-/// The layers of a model as the word `layers` lists them.
+/// The layers of a model as `layers` lists them.
 pub fn layer_table(model: &Model) -> Table {
     let mut table =
         Table::new(&["layer", "ordinal", "aliases", "operation", "output", "parameters", "receptive_field"]);
@@ -51,7 +51,7 @@ pub fn layer_table(model: &Model) -> Table {
 /// ```rhai
 /// layer(model("squeezenet1_1"), "conv2")
 /// ```
-#[define(name = "layer")]
+#[function(name = "layer")]
 fn layer_by_name(
     job: &Job,
     /// The layer's name; `layers()` lists them.
@@ -67,7 +67,7 @@ fn layer_by_name(
 /// ```rhai
 /// layer("conv1").weights().shape
 /// ```
-#[define]
+#[function]
 fn weights(
     /// The layer.
     layer: Layer,

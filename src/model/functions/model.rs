@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::{Error, Kind, Result, did_you_mean};
-use crate::lang::{Context, Table, define};
+use crate::lang::{Context, Table, function};
 use crate::model::arguments::{ByChannel, ClassNames, Size, model_names, weights_names};
 use crate::model::{AnswerKind, Channels, Model, ModelOptions, Resize, zoo};
 
@@ -34,7 +34,7 @@ use crate::model::{AnswerKind, Channels, Model, ModelOptions, Resize, zoo};
 /// ```rhai
 /// model("resnet18", weights="random", seed=1, classes=["left", "right"], size=[96, 64], mean=0.5, std=0.25)
 /// ```
-#[define(name = "model")]
+#[function(name = "model")]
 #[expect(clippy::too_many_arguments, reason = "they are the recipe's parts, given by keyword")]
 fn model_function(
     cx: &Context<'_>,
@@ -145,7 +145,7 @@ fn fetched(cx: &Context<'_>, name: &str) -> Result<Model> {
 /// ```rhai
 /// models()
 /// ```
-#[define]
+#[function]
 fn models() -> Result<Table> {
     let mut table = Table::new(&["network", "parameters", "input", "weights"]);
     for entry in zoo::ENTRIES {

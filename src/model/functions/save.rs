@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use crate::job::Job;
-use crate::lang::define;
+use crate::lang::function;
 use crate::model::Model;
 
 /// Saves a model in one file (`.percept`): its graph with all names, its weights, its classes and its recipe.
@@ -14,7 +14,7 @@ use crate::model::Model;
 /// model("squeezenet1_1").save(path);
 /// model(path)
 /// ```
-#[define(name = "save")]
+#[function(name = "save")]
 fn save_model(
     job: &Job,
     /// The model.

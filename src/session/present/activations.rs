@@ -7,7 +7,7 @@ use crate::vis::representation::Activations;
 
 inventory::submit! {
     Presenter {
-        figure: on_type!(Activations, figure, Ok(None)),
+        figure: Some(on_type!(Activations, figure, Ok(None))),
         name: on_type!(Activations, |value: &Activations| Some(format!("activations {}", value.layer.label())), None),
         ..Presenter::of::<Activations>()
     }

@@ -7,7 +7,7 @@ use crate::vis::attribution::{Attribution, Sign};
 
 inventory::submit! {
     Presenter {
-        figure: on_type!(Attribution, figure, Ok(None)),
+        figure: Some(on_type!(Attribution, figure, Ok(None))),
         name: on_type!(Attribution, |value: &Attribution| Some(format!("{} {}", value.method, value.class_name)), None),
         ..Presenter::of::<Attribution>()
     }

@@ -33,7 +33,7 @@ impl fmt::Display for Captioned {
 
 inventory::submit! {
     Presenter {
-        figure: on_type!(Captioned, captioned, Ok(None)),
+        figure: Some(on_type!(Captioned, captioned, Ok(None))),
         name: on_type!(Captioned, |value: &Captioned| value.title.clone().or_else(|| name(&value.value)), None),
         provenance: Some(on_type!(Captioned, |value: &Captioned| made_by(&value.value), None)),
         ..Presenter::of::<Captioned>()

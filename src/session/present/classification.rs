@@ -14,7 +14,7 @@ const TITLE: &str = "What the network says it is";
 
 inventory::submit! {
     Presenter {
-        figure: on_type!(Classification, |value: &Classification| Ok(Some(figure(value))), Ok(None)),
+        figure: Some(on_type!(Classification, |value: &Classification| Ok(Some(figure(value))), Ok(None))),
         name: on_type!(Classification, name, None),
         extend: on_type!(Classification, extend),
         ..Presenter::of::<Classification>()

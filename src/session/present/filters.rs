@@ -13,7 +13,7 @@ const MOST_KERNELS: usize = 64;
 
 inventory::submit! {
     Presenter {
-        figure: on_type!(Filters, figure, Ok(None)),
+        figure: Some(on_type!(Filters, figure, Ok(None))),
         name: on_type!(Filters, |value: &Filters| Some(format!("filters {}", value.layer.label())), None),
         ..Presenter::of::<Filters>()
     }

@@ -7,7 +7,7 @@ use crate::lang::overloads;
 use crate::render::{Body, Figure};
 
 inventory::submit! {
-    Presenter { figure: on_type!(Image, figure, Ok(None)), ..Presenter::of::<Image>() }
+    Presenter { figure: Some(on_type!(Image, figure, Ok(None))), ..Presenter::of::<Image>() }
 }
 
 fn figure(image: &Image) -> Result<Option<Figure>> {

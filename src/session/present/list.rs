@@ -9,7 +9,7 @@ use crate::render::{Body, Figure, Grid, Tile};
 
 inventory::submit! {
     Presenter {
-        figure: on_type!(Array, row, Ok(None)),
+        figure: Some(on_type!(Array, row, Ok(None))),
         name: on_type!(Array, names, None),
         provenance: Some(on_type!(Array, all_made_by, None)),
         ..Presenter::of::<Array>()

@@ -27,11 +27,14 @@ const MOST_CHARACTERS: usize = 20_000;
 /// How many channels or pictures one figure shows at most.
 const MOST_TILES: usize = 144;
 
+/// Makes the figure of a value; nothing if this one cannot be seen.
+type MakeFigure = fn(&Dynamic) -> Result<Option<Figure>>;
+
 /// How one type of value is shown; every form is optional.
 struct Presenter {
     id: fn() -> TypeId,
-    /// The figure that shows it.
-    figure: fn(&Dynamic) -> Result<Option<Figure>>,
+    /// The figure that shows it, if it can be seen.
+    figure: Option<MakeFigure>,
     /// Adds other forms, such as HTML, to the text and the figure.
     extend: fn(&Dynamic, &mut Output) -> Result<()>,
     /// A few words for what it shows, for the names of files: `saliency Egyptian cat`.
@@ -45,7 +48,7 @@ inventory::collect!(Presenter);
 impl Presenter {
     /// A presenter that leaves a value of type `T` as its text.
     const fn of<T: 'static>() -> Self {
-        Self { id: TypeId::of::<T>, figure: |_| Ok(None), extend: |_, _| Ok(()), name: |_| None, provenance: None }
+        Self { id: TypeId::of::<T>, figure: None, extend: |_, _| Ok(()), name: |_| None, provenance: None }
     }
 }
 
@@ -99,7 +102,12 @@ pub(super) fn present(value: &Dynamic, title: Option<&str>) -> Result<Output> {
 
 /// The figure that shows a value, if it can be seen.
 pub(super) fn figure(value: &Dynamic) -> Result<Option<Figure>> {
-    find(value).map_or(Ok(None), |presenter| (presenter.figure)(value))
+    find(value).and_then(|presenter| presenter.figure).map_or(Ok(None), |figure| figure(value))
+}
+
+/// Is there a figure for values of its type?
+pub(super) fn has_figure(value: &Dynamic) -> bool {
+    find(value).is_some_and(|presenter| presenter.figure.is_some())
 }
 
 /// A few words for what a value shows.
@@ -148,6 +156,24 @@ mod tests {
             "{}",
             &long[long.len() - 90..]
         );
+    }
+
+    /// What can be saved as a figure is completed by its type's name; pictures have files of their own.
+    #[test]
+    fn types_with_figures_are_those_that_save_names() {
+        let mut shown: Vec<&str> = crate::lang::value_types()
+            .filter(|kind| kind.name != "image")
+            .filter(|kind| {
+                inventory::iter::<Presenter>()
+                    .any(|presenter| (presenter.id)() == (kind.id)() && presenter.figure.is_some())
+            })
+            .map(|kind| kind.name)
+            .chain(["list"])
+            .collect();
+        let mut named = crate::session::functions::FIGURE_TYPES.to_vec();
+        shown.sort_unstable();
+        named.sort_unstable();
+        assert_eq!(shown, named);
     }
 
     #[test]

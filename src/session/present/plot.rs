@@ -7,7 +7,7 @@ use crate::render::{Body, Figure};
 
 inventory::submit! {
     Presenter {
-        figure: on_type!(Plot, figure, Ok(None)),
+        figure: Some(on_type!(Plot, figure, Ok(None))),
         name: on_type!(Plot, |plot: &Plot| Some(plot.name()), None),
         ..Presenter::of::<Plot>()
     }

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::present::{Captioned, Page};
-use crate::error::{Error, Kind, Result, did_you_mean, write_file};
+use super::present::{Captioned, Page, has_figure};
+use crate::error::{Error, Kind, Result, did_you_mean};
+use crate::files::write_file;
 use crate::job::Job;
-use crate::lang::{Context, Dynamic, FromValue, Reject, define, describe, names, type_name};
+use crate::lang::{Context, Dynamic, FromValue, Reject, describe, function, names};
 use crate::render::Theme;
 
 /// Something to look at with a title and a caption, to be shown, saved, or put side by side in a list.
@@ -13,7 +14,7 @@ use crate::render::Theme;
 /// ```rhai
 /// figure([figure(photo("coffee"), title="a cup"), figure(photo("china"), title="a temple")], columns=1)
 /// ```
-#[define]
+#[function]
 fn figure(
     /// What to show.
     value: Dynamic,
@@ -53,16 +54,19 @@ impl FromValue for ThemeName {
     }
 }
 
+/// The types of values that have a figure and no file format of their own.
+pub(super) const FIGURE_TYPES: &[&str] =
+    &["figure", "plot", "attribution", "classification", "filters", "activations", "list"];
+
 /// A value that has a figure and no file format of its own, such as a plot or an attribution.
 #[derive(Clone, Debug)]
 struct Shown(Dynamic);
 
 impl FromValue for Shown {
     const EXPECTED: &'static str = "something that is shown as a figure";
-    const TYPES: &'static [&'static str] =
-        &["figure", "plot", "attribution", "classification", "filters", "activations", "list"];
+    const TYPES: &'static [&'static str] = FIGURE_TYPES;
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
-        if Self::TYPES.contains(&type_name(value)) { Ok(Self(value.clone())) } else { Err(Reject::Type) }
+        if has_figure(value) { Ok(Self(value.clone())) } else { Err(Reject::Type) }
     }
 }
 
@@ -74,7 +78,7 @@ impl FromValue for Shown {
 /// saliency(photo("chelsea")).save("cat.png");
 /// plot([3, 1, 2], title="Loss").save("loss.svg", theme="dark")
 /// ```
-#[define(name = "save")]
+#[function(name = "save")]
 fn save_figure(
     job: &Job,
     /// What to draw.
@@ -112,7 +116,7 @@ fn save_figure(
 /// ```rhai
 /// show(photo("china"), title="A temple")
 /// ```
-#[define]
+#[function]
 fn show(
     cx: &Context<'_>,
     /// What to show.
@@ -129,7 +133,7 @@ fn show(
 /// ```rhai
 /// help("show")
 /// ```
-#[define]
+#[function]
 fn help(
     cx: &Context<'_>,
     /// A function, its name, or any value.
@@ -156,7 +160,7 @@ fn help(
 /// seed(7);
 /// first.sum() == randn([4]).sum()
 /// ```
-#[define]
+#[function]
 fn seed(
     cx: &Context<'_>,
     /// The seed.
@@ -171,7 +175,7 @@ fn seed(
 /// ```rhai
 /// eprint("the picture is small")
 /// ```
-#[define]
+#[function]
 fn eprint(
     cx: &Context<'_>,
     /// What to print.
@@ -188,7 +192,7 @@ fn eprint(
 /// ```rhai
 /// clear_output(wait=true)
 /// ```
-#[define]
+#[function]
 fn clear_output(
     cx: &Context<'_>,
     /// Whether what was shown stays until there is something new, which does not flicker.
@@ -204,7 +208,7 @@ fn clear_output(
 /// ```rhai
 /// let name = input("Which class? ");
 /// ```
-#[define]
+#[function]
 fn input(
     cx: &Context<'_>,
     /// What to ask.
