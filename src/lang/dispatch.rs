@@ -60,6 +60,7 @@ fn dispatch(
         _ => Map::new(),
     };
 
+    let first = values.first().cloned();
     let outcome = run(&context, overloads, &values, &keywords);
     if context.stopped()
         && let Ok(value) = &outcome
@@ -73,7 +74,7 @@ fn dispatch(
         }
         let place = error
             .argument()
-            .and_then(|name| argument_place(site.as_ref()?, overloads, name))
+            .and_then(|name| argument_place(site.as_ref()?, overloads, name, first.as_ref()))
             .map_or_else(|| call.call_position(), position);
         if error.kind() == Kind::Interrupted {
             return Box::new(EvalAltResult::ErrorTerminated(Dynamic::UNIT, place));
@@ -158,18 +159,24 @@ fn call_site(call: &NativeCallContext<'_>, runtime: &Runtime) -> Option<CallSite
 
 /// Where the value of a parameter stands in a call; `#1` is the second positional argument, and
 /// `name=` the keyword itself.
-fn argument_place(site: &CallSite, overloads: &[&Function], parameter: &str) -> Option<Place> {
+fn argument_place(site: &CallSite, overloads: &[&Function], parameter: &str, first: Option<&Dynamic>) -> Option<Place> {
     if let Some(keyword) = parameter.strip_suffix('=') {
         return site.keyword(keyword).map(|argument| argument.start);
     }
     if let Some(argument) = site.keyword(parameter) {
         return Some(argument.value);
     }
+    // what stands in front for a keyword parameter moves the others back
+    let leading = overloads.iter().find_map(|function| function.leading(first?));
+    let behind = usize::from(leading.is_some());
     let index = match parameter.strip_prefix('#') {
-        Some(index) => index.parse().ok()?,
-        None => overloads
-            .iter()
-            .find_map(|function| function.positional().position(|candidate| candidate.name == parameter))?,
+        Some(index) => index.parse::<usize>().ok()? + behind,
+        None if leading.is_some_and(|leading| leading.name == parameter) => 0,
+        None => {
+            let position =
+                |function: &&Function| function.positional().position(|candidate| candidate.name == parameter);
+            overloads.iter().find_map(position)? + behind
+        }
     };
     // the first argument of a method call stands in front of the dot
     let index = if site.method { usize::checked_sub(index, 1)? } else { index };

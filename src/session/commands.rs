@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::time::Instant;
 
-use super::present::Page;
 use super::sections::by_section;
+use super::shown::Page;
 use super::{Outcome, Output, Session, help, present};
 use crate::error::{Error, Kind, Result, did_you_mean};
 use crate::files::write_file;

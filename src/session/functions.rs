@@ -1,8 +1,8 @@
-//! Words that need the session: showing, helping, seeding.
+//! Functions that need the session: showing, helping, seeding.
 
 use std::path::Path;
 
-use super::present::{Captioned, Page, has_figure};
+use super::shown::{Captioned, Page};
 use crate::error::{Error, Kind, Result, did_you_mean};
 use crate::files::write_file;
 use crate::job::Job;
@@ -66,7 +66,7 @@ impl FromValue for Shown {
     const EXPECTED: &'static str = "something that is shown as a figure";
     const TYPES: &'static [&'static str] = FIGURE_TYPES;
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
-        if has_figure(value) { Ok(Self(value.clone())) } else { Err(Reject::Type) }
+        if super::present::has_figure(value) { Ok(Self(value.clone())) } else { Err(Reject::Type) }
     }
 }
 

@@ -8,6 +8,7 @@ mod manual;
 mod output;
 mod present;
 mod sections;
+mod shown;
 mod sink;
 
 use std::path::{Path, PathBuf};

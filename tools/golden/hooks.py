@@ -130,6 +130,9 @@ class Traced(torch.fx.Interpreter):
             x = self.env[node.args[0]].clone()
             x.register_hook(lambda gradient: gradient.clamp(min=0))
             value = torch.nn.functional.relu(x)
+        elif node.target is torch.nn.functional.relu:
+            # not in its place, as DenseNet asks for: that would change the value that is kept
+            value = torch.nn.functional.relu(self.env[node.args[0]])
         else:
             value = super().run_node(node)
         self.values[name] = value

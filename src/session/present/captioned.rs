@@ -1,35 +1,9 @@
 //! Figures with a title, a caption and a layout of the user's.
 
-use std::fmt;
-
 use super::{Presenter, figure, made_by, name, on_type};
 use crate::error::Result;
-use crate::lang::{Dynamic, describe, value_type};
-use crate::render::{Body, Figure, Theme};
-
-/// A value with what is written above and below it.
-#[derive(Clone, Debug)]
-pub struct Captioned {
-    /// What is shown.
-    pub value: Dynamic,
-    /// What stands above it.
-    pub title: Option<String>,
-    /// What stands below it.
-    pub caption: Option<String>,
-    /// How many of a list stand side by side.
-    pub columns: Option<usize>,
-    /// For which page it is drawn.
-    pub theme: Option<Theme>,
-}
-
-value_type!(Captioned, "figure", "a figure", "Something to look at, with a title and a caption.");
-
-impl fmt::Display for Captioned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "figure of {}", describe(&self.value))?;
-        self.title.as_ref().map_or(Ok(()), |title| write!(f, ": {title}"))
-    }
-}
+use crate::render::{Body, Figure};
+use crate::session::shown::Captioned;
 
 inventory::submit! {
     Presenter {

@@ -15,8 +15,6 @@ mod table;
 
 use std::any::TypeId;
 
-pub use self::captioned::Captioned;
-pub use self::page::Page;
 use super::Output;
 use crate::error::Result;
 use crate::lang::{Dynamic, provenance, text};

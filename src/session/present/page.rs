@@ -4,10 +4,7 @@ use super::{Presenter, on_type};
 use crate::error::Result;
 use crate::session::Output;
 use crate::session::help::plain;
-
-/// A page of documentation, in Markdown.
-#[derive(Clone, Debug)]
-pub struct Page(pub String);
+use crate::session::shown::Page;
 
 inventory::submit! {
     Presenter {

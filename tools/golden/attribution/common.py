@@ -9,6 +9,9 @@ A method has one script beside this one, which calls `golden(name, cases)` and s
 tests/golden/attribution/NAME.safetensors. A case is a line of Percept's language, in which `img` is the image and `m` the
 network, and a function that computes the same with PyTorch, given the module, the network's input and the image's class.
 
+The image is one whose gradients do not hang on rounding: where a ReLU is within 1e-5 of its kink, two programs may take
+different sides of it, and what one unit passes back differs.
+
 SqueezeNet 1.1 has the embedded weights; the weights of other networks are made from the names of their parameters, as
 tools/golden/zoo.py says. Of large results every STEP-th value is kept, with the norm of all of them.
 """
@@ -41,7 +44,7 @@ def without_inplace(model):
 def squeezenet1_1():
     model = torchvision.models.squeezenet1_1()
     model.load_state_dict(load_file(ROOT / "assets" / "squeezenet1_1.safetensors"))
-    image = np.asarray(Image.open(PHOTO).convert("RGB").resize((227, 227)), dtype=np.float32)
+    image = np.asarray(Image.open(PHOTO).convert("RGB").resize((227, 227), Image.BILINEAR), dtype=np.float32)
     x = image[:, :, ::-1] - np.array([104, 117, 123], dtype=np.float32)
     return without_inplace(model), image, torch.from_numpy(x.transpose(2, 0, 1).copy())[None]
 
@@ -55,7 +58,7 @@ def resnet18():
             if not key.endswith("num_batches_tracked"):
                 value.copy_(torch.from_numpy(fill(key, tuple(value.shape))))
     # 256 pixels, of which the network sees the middle 224
-    image = np.asarray(Image.open(PHOTO).convert("RGB").resize((256, 256)), dtype=np.float32)
+    image = np.asarray(Image.open(PHOTO).convert("RGB").resize((256, 256), Image.BILINEAR), dtype=np.float32)
     x = (image[16:240, 16:240] / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     return without_inplace(model), image, torch.from_numpy(x.transpose(2, 0, 1).astype(np.float32).copy())[None]
 
