@@ -203,7 +203,7 @@ fn what_is_typed_is_coloured_and_run() {
     assert_eq!(terminal.color("dream(photo"), FUNCTION);
     assert_eq!(terminal.color("\"china\""), TEXT);
     // the signature stands below, its parameter in the colour of arguments
-    terminal.see("\n  dream(image, octaves=4, layer=\"fire7\"");
+    terminal.see("\n  dream(image, octaves=4, layer=");
     assert_eq!(terminal.color("octaves=4"), ARGUMENT);
     assert_eq!(terminal.color("image, octaves"), QUIET);
     terminal.press(CONTROL_C);
@@ -264,7 +264,7 @@ fn tab_completes() {
     terminal.see("conv26");
     terminal.press(CONTROL_C);
     terminal.prompt();
-    terminal.type_and_see("saliency(photo(\"china\"), \t", "class=  The class, by name or number");
+    terminal.type_and_see("saliency(photo(\"china\"), \t", "class=  The class that is explained");
     // nothing of the signature is left between them
     assert!(!terminal.contents().contains("number; the most probable one if not given.attribution"));
     terminal.press(CONTROL_C);

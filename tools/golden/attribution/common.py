@@ -58,7 +58,7 @@ def resnet18():
             if not key.endswith("num_batches_tracked"):
                 value.copy_(torch.from_numpy(fill(key, tuple(value.shape))))
     # 256 pixels, of which the network sees the middle 224
-    image = np.asarray(Image.open(PHOTO).convert("RGB").resize((256, 256), Image.BILINEAR), dtype=np.float32)
+    image = np.asarray(Image.open(PHOTO).convert("RGB").resize((256, 256), Image.BICUBIC), dtype=np.float32)
     x = (image[16:240, 16:240] / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     return without_inplace(model), image, torch.from_numpy(x.transpose(2, 0, 1).astype(np.float32).copy())[None]
 
