@@ -37,7 +37,7 @@ pub fn page(function: &Function) -> String {
     if let Some(source) = function.source {
         let _ = writeln!(page, "\nSource: {source}.");
     }
-    if !function.parameters().next().is_none() {
+    if function.parameters().next().is_some() {
         page.push_str("\n| argument | what it is |\n| --- | --- |\n");
     }
     for parameter in function.parameters() {

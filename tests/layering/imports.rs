@@ -81,7 +81,7 @@ impl Modules {
     /// The same for a path that starts inside the module `at`; nothing if that has no such module or `use`.
     fn below(&self, at: &[String], path: &[String], depth: usize) -> Option<&Module> {
         let (first, rest) = path.split_first()?;
-        let child = [at, &[first.clone()]].concat();
+        let child = [at, std::slice::from_ref(first)].concat();
         if let Some(module) = self.0.get(&child) {
             return if rest.is_empty() { Some(module) } else { self.below(&child, rest, depth).or(Some(module)) };
         }

@@ -87,6 +87,11 @@ pub(super) fn too_many_ints(count: usize) -> Error {
     Error::new(Kind::File, message).with_hint("export the network before it is quantized")
 }
 
+/// How many numbers a shape has; none if that is beyond counting.
+pub(super) fn count(dims: &[usize]) -> Option<usize> {
+    dims.iter().try_fold(1usize, |product, size| product.checked_mul(*size)).filter(|count| *count < 1 << 40)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -114,9 +119,4 @@ mod tests {
         assert_eq!((turned.dims.as_slice(), turned.values[3 * 6 + 3 + 2]), (&[4, 2, 3][..], 23));
         assert_eq!(turned.values[6], 1);
     }
-}
-
-/// How many numbers a shape has; none if that is beyond counting.
-pub(super) fn count(dims: &[usize]) -> Option<usize> {
-    dims.iter().try_fold(1usize, |product, size| product.checked_mul(*size)).filter(|count| *count < 1 << 40)
 }

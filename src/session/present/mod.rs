@@ -25,11 +25,14 @@ const MOST_CHARACTERS: usize = 20_000;
 /// How many channels or pictures one figure shows at most.
 const MOST_TILES: usize = 144;
 
+/// Makes the figure of a value; nothing if this one cannot be seen.
+type MakeFigure = fn(&Dynamic) -> Result<Option<Figure>>;
+
 /// How one type of value is shown; every form is optional.
 struct Presenter {
     id: fn() -> TypeId,
     /// The figure that shows it, if it can be seen.
-    figure: Option<fn(&Dynamic) -> Result<Option<Figure>>>,
+    figure: Option<MakeFigure>,
     /// Adds other forms, such as HTML, to the text and the figure.
     extend: fn(&Dynamic, &mut Output) -> Result<()>,
     /// A few words for what it shows, for the names of files: `saliency Egyptian cat`.

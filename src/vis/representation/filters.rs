@@ -166,7 +166,7 @@ impl Walk<'_> {
             (Op::Concat, parts) => {
                 let mut start = 0;
                 let mut below = Vec::new();
-                for part in parts.to_vec() {
+                for part in parts.iter().copied() {
                     let channels = self.channels(part).ok_or_else(|| self.stuck(node))?;
                     below.push(self.down(part, kernels.narrow(1, start, channels)?)?);
                     start += channels;
@@ -174,7 +174,7 @@ impl Walk<'_> {
                 sum_centred(below)
             }
             (Op::Add, parts) => {
-                let below = parts.to_vec().into_iter().map(|part| self.down(part, kernels.clone()));
+                let below = parts.iter().copied().map(|part| self.down(part, kernels.clone()));
                 sum_centred(below.collect::<Result<Vec<_>>>()?)
             }
             _ => Err(self.stuck(node)),
