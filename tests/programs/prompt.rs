@@ -254,7 +254,7 @@ fn tab_completes() {
     // a function, a photograph, a keyword argument, a layer
     terminal.type_and_see("drea\t", "> dream");
     terminal.type_and_see("(photo(\"chi\t", "dream(photo(\"china\"");
-    terminal.type_and_see("), oct\t", "octaves=");
+    terminal.type_and_see("), octaves\t", "octaves=");
     terminal.type_and_see("1, layer=\"fire2/sq\t", "layer=\"fire2/squeeze1x1\"");
     terminal.press(CONTROL_C);
     terminal.prompt();
