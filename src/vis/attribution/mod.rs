@@ -1,8 +1,10 @@
 //! Attribution: which parts of an image, or of a layer, a network's answer comes from. One method, one file.
 
+mod grad_cam;
 mod occlusion;
 mod saliency;
 
+pub use grad_cam::grad_cam;
 pub use occlusion::{Baseline, HeightWidth, Windows, occlusion};
 pub use saliency::saliency;
 
