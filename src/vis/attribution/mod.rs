@@ -2,10 +2,12 @@
 
 mod grad_cam;
 mod occlusion;
+mod rise;
 mod saliency;
 
 pub use grad_cam::grad_cam;
 pub use occlusion::{Baseline, HeightWidth, Windows, occlusion};
+pub use rise::{Masks, rise, rise_masks};
 pub use saliency::saliency;
 
 use std::fmt;

@@ -1,0 +1,156 @@
+//! RISE: how probable the class stays when random parts of the image are hidden.
+
+use candle_core::Tensor;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{Attribution, Sign};
+use crate::error::Result;
+use crate::image::Image;
+use crate::job::Job;
+use crate::lang::{Options, function};
+use crate::tensor::TensorValue;
+use crate::vis::Explain;
+
+/// Random masks: coarse grids of visible and hidden cells, enlarged smoothly and shifted.
+#[derive(Clone, Debug, Options)]
+pub struct Masks {
+    /// How many masks are drawn.
+    #[default(4000)]
+    #[range(1..=1000000)]
+    pub samples: usize,
+    /// Cells of the grid along each side.
+    #[default(7)]
+    #[range(1..=100)]
+    pub cells: usize,
+    /// The probability that a cell stays visible.
+    #[default(0.5)]
+    #[range(0.01..=0.99)]
+    pub visible: f64,
+    /// The seed of the masks; without it, the next of the session's.
+    #[default]
+    pub seed: Option<u64>,
+}
+
+/// How important each pixel is for the probability of a class: the mean of the probabilities under random masks, each
+/// counted where its mask is open. It looks at the answers only, so it works for any network.
+///
+/// ```rhai
+/// rise(photo("chelsea"), samples=50, seed=1)
+/// ```
+#[function(source = "Petsiuk, Das and Saenko, RISE, 2018, arXiv:1806.07421; the authors' code, eclique/RISE")]
+pub fn rise(
+    job: &Job,
+    /// The image.
+    image: &Image,
+    #[options] masks: &Masks,
+    #[options] explain: &Explain,
+) -> Result<Attribution> {
+    let prediction = explain.prediction(job, image)?;
+    let (width, height) = (prediction.view.width(), prediction.view.height());
+    let drawn = Drawn::new(masks, job.seed(masks.seed), height, width);
+    let mut mask = vec![0f32; height * width];
+    let probabilities = prediction.probabilities(job, "RISE", masks.samples, |index, pixels| {
+        drawn.write(index, &mut mask);
+        for plane in pixels.chunks_exact_mut(height * width) {
+            plane.iter_mut().zip(&mask).for_each(|(pixel, open)| *pixel *= open);
+        }
+        Ok(())
+    })?;
+
+    // the mean over the masks of probability · mask / visible, and its standard error
+    let (count, visible) = (masks.samples as f64, masks.visible);
+    let mut sums = vec![[0f64; 2]; height * width];
+    for (index, probability) in probabilities.iter().enumerate() {
+        job.interrupt().check()?;
+        drawn.write(index, &mut mask);
+        for ([sum, squares], open) in sums.iter_mut().zip(&mask) {
+            let term = f64::from(probability * open) / visible;
+            *sum += term;
+            *squares += term * term;
+        }
+    }
+    let map = |of: &dyn Fn(&[f64; 2]) -> f64| -> Result<Tensor> {
+        let values: Vec<f32> = sums.iter().map(|sums| of(sums) as f32).collect();
+        Ok(Tensor::from_vec(values, (1, height, width), prediction.input.device())?)
+    };
+    let importance = map(&|[sum, _]| sum / count)?;
+    let error =
+        map(&|[sum, squares]| ((squares / count - (sum / count).powi(2)).max(0.0) / (count - 1.0).max(1.0)).sqrt())?;
+    let unit = format!("probability of \"{}\" where it is visible", prediction.class_name());
+    Ok(Attribution::new("RISE", &prediction, importance, Sign::Positive, unit).with_standard_error(error))
+}
+
+/// The masks that `rise` hides an image of this size under with the same settings, a tensor [samples, height, width] from 0
+/// (hidden) to 1 (open).
+///
+/// ```rhai
+/// rise_masks(64, 48, samples=3, seed=1).shape
+/// ```
+#[function(source = "as for `rise`")]
+pub fn rise_masks(
+    job: &Job,
+    /// Width of the image as the network sees it, in pixels.
+    #[range(1..=4096)]
+    width: usize,
+    /// Its height in pixels.
+    #[range(1..=4096)]
+    height: usize,
+    #[options] masks: &Masks,
+) -> Result<TensorValue> {
+    let drawn = Drawn::new(masks, job.seed(masks.seed), height, width);
+    let mut values = vec![0f32; masks.samples * height * width];
+    values.chunks_exact_mut(height * width).enumerate().for_each(|(index, mask)| drawn.write(index, mask));
+    TensorValue::from_values(values, &[masks.samples, height, width])
+}
+
+/// Masks that are drawn when they are needed, each from a seed of its own.
+struct Drawn {
+    cells: usize,
+    visible: f64,
+    seed: u64,
+    height: usize,
+    width: usize,
+}
+
+impl Drawn {
+    fn new(masks: &Masks, seed: u64, height: usize, width: usize) -> Self {
+        Self { cells: masks.cells, visible: masks.visible, seed, height, width }
+    }
+
+    /// Writes one mask: a grid of zeros and ones, enlarged linearly to one cell more than the image, then cut out at a
+    /// random place within that cell.
+    fn write(&self, index: usize, mask: &mut [f32]) {
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        random.set_stream(index as u64);
+        let cells = self.cells;
+        let grid: Vec<f32> =
+            (0..cells * cells).map(|_| f32::from(u8::from(random.random_bool(self.visible)))).collect();
+        let rows = self.positions(self.height, &mut random);
+        let columns = self.positions(self.width, &mut random);
+        for (line, (top, bottom, down)) in mask.chunks_exact_mut(self.width).zip(rows) {
+            let (above, below) = (&grid[top * cells..][..cells], &grid[bottom * cells..][..cells]);
+            for (open, (left, right, across)) in line.iter_mut().zip(&columns) {
+                let upper = above[*left] + (above[*right] - above[*left]) * across;
+                let lower = below[*left] + (below[*right] - below[*left]) * across;
+                *open = upper + (lower - upper) * down;
+            }
+        }
+    }
+
+    /// For each pixel along a side the two cells it lies between, and how far it is from the first.
+    fn positions(&self, side: usize, random: &mut ChaCha8Rng) -> Vec<(usize, usize, f32)> {
+        let cell = side.div_ceil(self.cells);
+        let shift = random.random_range(0..cell);
+        let large = (self.cells + 1) * cell;
+        let last = self.cells as i64 - 1;
+        // pixel centres map onto cell centres; beyond the outermost ones the grid is mirrored about them
+        let mirrored = |at: i64| if at < 0 { (-at).min(last) } else { at.min(2 * last - at).max(0) } as usize;
+        let position = |pixel: usize| {
+            let at = ((pixel + shift) as f64 + 0.5) * self.cells as f64 / large as f64 - 0.5;
+            let first = at.floor();
+            (mirrored(first as i64), mirrored(first as i64 + 1), (at - first) as f32)
+        };
+        (0..side).map(position).collect()
+    }
+}
