@@ -182,7 +182,7 @@ impl Answer {
         }
     }
 
-    /// The score of one class for each image, [N], for an output [N, outputs] of the model. Gradients pass.
+    /// The score of one class for each image, `[N]`, for an output `[N, outputs]` of the model. Gradients pass.
     ///
     /// # Errors
     /// The output has another shape, or there is no such class.

@@ -27,7 +27,7 @@ pub enum Rule {
     /// whatever the input was.
     Deconvnet,
     /// Rectifiers: the derivative, except for an image whose gradient it blocks everywhere; see
-    /// [`ReluRule::Redirected`].
+    /// [`ReluRule::Redirected`](crate::tensor::ReluRule::Redirected).
     Redirected,
     /// Anything else, on the operations it says it acts on.
     Custom(Arc<dyn BackwardRule>),
