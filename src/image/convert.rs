@@ -1,9 +1,30 @@
 //! Images as tensors, and back.
 
+use candle_core::{D, Device, Tensor};
+
 use super::Image;
 use crate::error::{Error, Kind, Result};
 use crate::lang::function;
 use crate::tensor::TensorValue;
+
+impl Image {
+    /// The colours as a tensor `[1, 3, height, width]` from 0 to 1; of a cut-out without its transparency.
+    ///
+    /// # Errors
+    /// The tensor cannot be made.
+    pub fn tensor(&self) -> Result<Tensor> {
+        Ok(Tensor::from_slice(self.planes(), (1, 3, self.height(), self.width()), &Device::Cpu)?)
+    }
+
+    /// A tensor `[1, 3, height, width]` as an image; what lies outside 0 to 1 is clipped.
+    ///
+    /// # Errors
+    /// The tensor has another shape, or its values are not finite.
+    pub fn from_tensor(tensor: &Tensor) -> Result<Self> {
+        let (height, width) = (tensor.dim(D::Minus2)?, tensor.dim(D::Minus1)?);
+        Self::from_planes(width, height, tensor.flatten_all()?.to_vec1()?, None)
+    }
+}
 
 /// The pixels of an image as a tensor [3, height, width], from 0 to 1.
 ///

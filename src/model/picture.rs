@@ -1,6 +1,6 @@
 //! Pictures as a model's input, and back.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 use super::{Channels, Model, ResizeRule};
 use crate::error::{Error, Kind, Result};
@@ -86,5 +86,5 @@ impl Model {
 /// [1, 3, height, width] in [0, 1], a cut-out on white.
 fn pixels(image: &Image) -> Result<Tensor> {
     let flat = image.flatten(PLAIN);
-    Ok(Tensor::from_slice(flat.planes(), (1, 3, flat.height(), flat.width()), &Device::Cpu)?)
+    flat.tensor()
 }

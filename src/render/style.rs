@@ -49,15 +49,9 @@ pub enum Theme {
     Auto,
 }
 
+crate::lang::choices!(Theme { "light" => Light, "dark" => Dark, "auto" => Auto });
+
 impl Theme {
-    /// Every theme with its name.
-    pub const ALL: [(&'static str, Self); 3] = [("light", Self::Light), ("dark", Self::Dark), ("auto", Self::Auto)];
-
-    /// The theme of a name: `light`, `dark` or `auto`.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(have, _)| *have == name).map(|(_, theme)| *theme)
-    }
-
     /// The colour of a role.
     pub fn rgb(self, color: Color) -> Rgb {
         let (palette, series) = match self {

@@ -30,28 +30,13 @@ fn figure(
     columns: Option<usize>,
     /// The page it is drawn for: "light", "dark", or "auto", in SVG as the reader's system asks for.
     #[default]
-    theme: Option<ThemeName>,
+    theme: Option<Theme>,
 ) -> Result<Captioned> {
     if columns.is_some() && !value.is_array() {
         let message = format!("figure: `columns` is for a list, not for {}", describe(&value));
         return Err(Error::new(Kind::Argument, message).at_argument("columns"));
     }
-    Ok(Captioned { value, title, caption, columns, theme: theme.map(|ThemeName(theme)| theme) })
-}
-
-/// The name of a theme.
-#[derive(Clone, Copy, Debug)]
-struct ThemeName(Theme);
-
-impl FromValue for ThemeName {
-    const EXPECTED: &'static str = "\"light\", \"dark\" or \"auto\"";
-    const TYPES: &'static [&'static str] = &["string"];
-    const CHOICES: &'static [&'static str] = &["light", "dark", "auto"];
-    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
-        let name = String::from_value(value)?;
-        let wrong = || Reject::Because(format!("must be {}, not {name:?}", Self::EXPECTED), None);
-        Theme::named(&name).map(Self).ok_or_else(wrong)
-    }
+    Ok(Captioned { value, title, caption, columns, theme })
 }
 
 /// The types of values that have a figure and no file format of their own.
@@ -88,7 +73,7 @@ fn save_figure(
     path: String,
     /// The page it is drawn for: "light", "dark", or "auto", in SVG as the reader's system asks for.
     #[default]
-    theme: Option<ThemeName>,
+    theme: Option<Theme>,
 ) -> Result<()> {
     let Shown(value) = value;
     let mut output = super::Output::of(&value)?;
@@ -96,7 +81,7 @@ fn save_figure(
         let message = format!("{} has no figure that could be saved", describe(&value));
         return Err(Error::new(Kind::Argument, message).at_argument("value"));
     };
-    if let Some(ThemeName(theme)) = theme {
+    if let Some(theme) = theme {
         figure.theme = theme;
     }
     let file = Path::new(&path);

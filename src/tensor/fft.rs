@@ -36,13 +36,6 @@ impl FftNorm {
 
 choices!(FftNorm { "backward" => Backward, "ortho" => Ortho });
 
-impl From<&str> for FftNorm {
-    /// The default of the words.
-    fn from(_: &str) -> Self {
-        Self::Backward
-    }
-}
-
 /// The spectrum of real planes: `[..., H, W]` to `[..., H, W/2 + 1, 2]`, real and imaginary parts last, as
 /// `torch.view_as_real(torch.fft.rfft2(x, norm=norm))`.
 ///

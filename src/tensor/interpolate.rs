@@ -22,13 +22,6 @@ pub enum InterpolateMode {
 
 choices!(InterpolateMode { "nearest" => Nearest, "bilinear" => Bilinear, "bicubic" => Bicubic });
 
-impl From<&str> for InterpolateMode {
-    /// The default of the function.
-    fn from(_: &str) -> Self {
-        Self::Nearest
-    }
-}
-
 /// `[..., H, W]` to `[..., height, width]`, as `torch.nn.functional.interpolate(x, (height, width), mode=mode,
 /// align_corners=False, antialias=antialias)`: pixels are squares, and their middles keep their places.
 ///

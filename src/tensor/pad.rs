@@ -125,13 +125,6 @@ enum PadMode {
 
 choices!(PadMode { "constant" => Constant, "reflect" => Reflect });
 
-impl From<&str> for PadMode {
-    /// The default of the word.
-    fn from(_: &str) -> Self {
-        Self::Constant
-    }
-}
-
 /// A tensor with more rows and columns around its last two dimensions. Differentiable.
 ///
 /// ```rhai

@@ -1,6 +1,6 @@
 //! Gradient ascent on an image: objective × parametrization × transforms × optimizer.
 
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -63,7 +63,7 @@ impl<'a> Ascent<'a> {
                 Err(error) if error.kind() == Kind::Interrupted => return Ok(Ended::Interrupted { steps: done }),
                 outcome => outcome?,
             }
-            let preview = || Ok(Dynamic::from(to_image(&param.image()?)?));
+            let preview = || Ok(Dynamic::from(Image::from_tensor(&param.image()?)?));
             match progress.advance_showing(1, &preview) {
                 Err(error) if error.kind() == Kind::Interrupted => return Ok(Ended::Interrupted { steps: done + 1 }),
                 outcome => outcome?,
@@ -96,22 +96,4 @@ pub fn gradient(objective: &dyn Objective, image: &Tensor, interrupt: &Interrupt
     let (activations, pullback) = model.pullback(&input, &taps, &Rules::default(), interrupt)?;
     let above = objective.gradients(&activations)?;
     model.recipe().as_seen(&model.recipe().to_rgb_gradient(&pullback.gradient(&above)?)?)
-}
-
-/// An image as a tensor `[1, 3, h, w]` from 0 to 1.
-///
-/// # Errors
-/// The tensor cannot be made.
-pub fn to_tensor(image: &Image) -> Result<Tensor> {
-    let shape = (1, 3, image.height(), image.width());
-    Ok(Tensor::from_slice(image.planes(), shape, &candle_core::Device::Cpu)?)
-}
-
-/// A tensor `[1, 3, h, w]` as an image; what lies outside 0 to 1 is clipped.
-///
-/// # Errors
-/// The tensor has another shape, or its values are not finite.
-pub fn to_image(tensor: &Tensor) -> Result<Image> {
-    let (height, width) = (tensor.dim(D::Minus2)?, tensor.dim(D::Minus1)?);
-    Image::from_planes(width, height, tensor.flatten_all()?.to_vec1()?, None)
 }

@@ -7,7 +7,7 @@ use crate::common::{session, value};
 use candle_core::{Device, Tensor};
 use percept::job::{Interrupt, Preview, Report, Reporter};
 use percept::model::{LayerName, Model};
-use percept::vis::ascent::{Ascent, Ended, gradient, to_tensor};
+use percept::vis::ascent::{Ascent, Ended, gradient};
 use percept::vis::attribution::saliency;
 use percept::vis::objective::{L2, Objective};
 use percept::vis::optimizer::Normalized;
@@ -139,7 +139,7 @@ fn the_objective_improves_within_three_steps() {
             let activations = objective.layer.activations(&input, &Interrupt::never()).unwrap();
             objective.value(&[activations]).unwrap().to_scalar::<f32>().unwrap()
         };
-        let mut pixels = Pixels::new(&to_tensor(&photo(100, 80)).unwrap()).unwrap();
+        let mut pixels = Pixels::new(&photo(100, 80).tensor().unwrap()).unwrap();
         let before = score(&pixels.image().unwrap());
         let optimizer = Box::new(Normalized { step_size: 0.01 });
         let mut ascent = Ascent::new(&objective, vec![Box::new(Jitter(4))], optimizer, 1);
@@ -170,7 +170,7 @@ fn an_objectives_gradients_are_those_of_its_value() {
         }
     }
     let l2 = L2 { layer: Model::embedded().unwrap().layer("fire4").unwrap() };
-    let image = to_tensor(&photo(90, 70)).unwrap();
+    let image = photo(90, 70).tensor().unwrap();
     let shortcut = values(&gradient(&l2, &image, &Interrupt::never()).unwrap());
     let by_tape = values(&gradient(&OnTape(l2), &image, &Interrupt::never()).unwrap());
     let most = shortcut.iter().fold(0f32, |most, value| most.max(value.abs()));

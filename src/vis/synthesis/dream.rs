@@ -7,7 +7,7 @@ use crate::image::{Filter, Image, WHITE, resample};
 use crate::job::Job;
 use crate::lang::{Options, function};
 use crate::model::{Layer, LayerName, Model, resolve_layer};
-use crate::vis::ascent::{Ascent, Ended, to_image, to_tensor};
+use crate::vis::ascent::{Ascent, Ended};
 use crate::vis::objective::L2;
 use crate::vis::optimizer::Normalized;
 use crate::vis::param::{Param, Pixels};
@@ -118,7 +118,7 @@ impl Dream {
         let all = self.sizes.len() * self.options.steps;
         let progress = job.progress("dream", all - (self.octave * self.options.steps + self.steps).min(all));
         while let Some(&(width, height)) = self.sizes.get(self.octave) {
-            let base = to_tensor(&self.base.resize(width, height)?)?;
+            let base = self.base(width, height)?;
             let mut canvas = match (self.canvas.take(), &self.detail) {
                 (Some(canvas), _) => canvas,
                 (None, Some(detail)) => Pixels::new(&(&base + resize(detail, width, height)?)?)?,
@@ -145,7 +145,12 @@ impl Dream {
     pub fn image(&self) -> Result<Image> {
         let Some(detail) = &self.detail else { return Ok(self.base.clone()) };
         let (width, height) = (self.base.width(), self.base.height());
-        to_image(&(to_tensor(&self.base)? + resize(detail, width, height)?)?)
+        Image::from_tensor(&(self.base(width, height)? + resize(detail, width, height)?)?)
+    }
+
+    /// The image that the dream started from at a size, `[1, 3, h, w]`.
+    fn base(&self, width: usize, height: usize) -> Result<Tensor> {
+        self.base.resize(width, height)?.tensor()
     }
 
     /// The ascent of the present octave, whose shifts follow from the seed and the octave.
