@@ -25,8 +25,12 @@ def round_trip(client: BlockingKernelClient) -> float:
         if message["parent_header"].get("msg_id") == request and message["content"].get("execution_state") == "idle":
             took = time.perf_counter() - began
             break
-    reply = client.get_shell_msg(timeout=30)
-    assert reply["parent_header"]["msg_id"] == request and reply["content"]["status"] == "ok"
+    while True:
+        reply = client.get_shell_msg(timeout=30)
+        # on a busy machine answers to the questions of the start may still be on their way
+        if reply["parent_header"].get("msg_id") == request:
+            break
+    assert reply["content"]["status"] == "ok", reply["content"]
     return took
 
 
