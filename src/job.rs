@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rhai::Dynamic;
+use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 /// A flag that stops the running evaluation. Clones share it; any thread may raise it.
 #[derive(Clone, Debug, Default)]
@@ -86,7 +86,7 @@ pub fn seeds(seed: u64) -> Seeds {
 }
 
 /// What one call of a method has at hand besides its arguments.
-pub struct Job {
+pub struct Job<'a> {
     interrupt: Interrupt,
     reporter: Rc<dyn Reporter>,
     seeds: Seeds,
@@ -96,13 +96,25 @@ pub struct Job {
     notes: RefCell<Vec<(&'static str, String)>>,
     /// Was a job stopped before its end?
     stopped: Cell<bool>,
+    /// The call in a script that it belongs to.
+    call: Option<&'a NativeCallContext<'a>>,
+    /// The error of a function of the script, with its own place there.
+    callback_error: RefCell<Option<Box<EvalAltResult>>>,
 }
 
-impl Job {
+impl<'a> Job<'a> {
     /// A job that shares the session's interrupt, reporter and random numbers, in the process's working folder.
     pub fn new(interrupt: Interrupt, reporter: Rc<dyn Reporter>, seeds: Seeds) -> Self {
-        let folder = Rc::from(Path::new(""));
-        Self { interrupt, reporter, seeds, folder, notes: RefCell::default(), stopped: Cell::default() }
+        Self {
+            interrupt,
+            reporter,
+            seeds,
+            folder: Rc::from(Path::new("")),
+            notes: RefCell::default(),
+            stopped: Cell::default(),
+            call: None,
+            callback_error: RefCell::default(),
+        }
     }
 
     /// A job for use from Rust: nobody interrupts it, it reports nothing, and its seeds start at 0.
@@ -134,6 +146,29 @@ impl Job {
     #[must_use]
     pub fn with_folder(self, folder: Rc<Path>) -> Self {
         Self { folder, ..self }
+    }
+
+    /// The same job, of a call in a script.
+    pub(crate) fn with_call(self, call: &'a NativeCallContext<'a>) -> Self {
+        Self { call: Some(call), ..self }
+    }
+
+    /// Calls a function of the script.
+    ///
+    /// # Errors
+    /// The function failed; the script error keeps its own place. Or the job was not started by a script.
+    pub fn call(&self, function: &FnPtr, arguments: Vec<Dynamic>) -> Result<Dynamic> {
+        let call = self.call.ok_or_else(|| Error::new(Kind::Internal, "only a script can call its functions"))?;
+        function.call_raw(call, None, arguments).map_err(|error| {
+            let marker = Error::new(Kind::Script, error.to_string());
+            *self.callback_error.borrow_mut() = Some(error);
+            marker
+        })
+    }
+
+    /// The error of the last function of the script that failed.
+    pub(crate) fn take_callback_error(&self) -> Option<Box<EvalAltResult>> {
+        self.callback_error.borrow_mut().take()
     }
 
     /// The file that a path of the user means: a relative one starts at the job's working folder.
@@ -173,6 +208,11 @@ impl Job {
         self.notes.borrow().clone()
     }
 
+    /// Forgets the notes of what was made before.
+    pub(crate) fn forget_notes(&self) {
+        self.notes.borrow_mut().clear();
+    }
+
     /// Starts the session's seeds anew.
     pub fn reseed(&self, seed: u64) {
         *self.seeds.borrow_mut() = ChaCha8Rng::seed_from_u64(seed);
@@ -184,7 +224,7 @@ impl Job {
     }
 }
 
-impl std::fmt::Debug for Job {
+impl std::fmt::Debug for Job<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Job").field("interrupt", &self.interrupt).field("notes", &self.notes).finish_non_exhaustive()
     }
@@ -192,7 +232,7 @@ impl std::fmt::Debug for Job {
 
 /// Reports the steps of a job, and stops it when it is interrupted. Dropping it ends the report.
 pub struct Progress<'a> {
-    job: &'a Job,
+    job: &'a Job<'a>,
     report: RefCell<Report>,
     begun: Cell<bool>,
 }

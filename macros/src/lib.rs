@@ -21,6 +21,7 @@ use syn::{
 ///   `#[default]` alone means `Default::default()`, shown as "optional". The others are positional, in order.
 /// - `#[options]`: the parameter is a group of keyword arguments, a struct with `#[derive(Options)]`.
 /// - `#[leading]`: a keyword argument that may also stand first, as `m` in `m.classify(img)`.
+/// - `#[each]`: a list of such values is taken too; the function runs for each of them, and the results make a list.
 /// - `#[range(low..=high)]` bounds a number (both ends optional).
 /// - `#[complete(function)]` says which texts could be meant (a `Completer`), where the type does not know.
 /// - `#[function(property)]`: a method without further arguments may be written without
@@ -35,7 +36,7 @@ pub fn function(attribute: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Makes a struct a group of keyword arguments: each field has a doc comment and `#[default…]`, and may have the other
 /// attributes of a parameter. `Default` gives the documented defaults.
-#[proc_macro_derive(Options, attributes(default, range, complete, leading))]
+#[proc_macro_derive(Options, attributes(default, range, complete, leading, each))]
 pub fn options_group(item: TokenStream) -> TokenStream {
     let item = syn::parse_macro_input!(item as DeriveInput);
     expand_options(&item).unwrap_or_else(|error| error.to_compile_error()).into()
@@ -107,8 +108,10 @@ fn expand(attribute: Tokens, mut function: ItemFn) -> syn::Result<Tokens> {
                 returns: <#returned as crate::lang::Returned>::NAME,
                 call: |cx, arguments| {
                     let _ = (&cx, &arguments);
+                    // a parameter may have the function's name
+                    let function_itself = #ident;
                     #(#bindings)*
-                    crate::lang::Returned::into_dynamic(#ident(#(#passed),*))
+                    crate::lang::Returned::into_dynamic(function_itself(#(#passed),*))
                 },
             }
         }
@@ -192,6 +195,7 @@ struct Parameter {
     high: Tokens,
     complete: Tokens,
     leading: bool,
+    each: bool,
 }
 
 enum DefaultValue {
@@ -211,6 +215,7 @@ impl Parameter {
             high: quote!(None),
             complete: quote!(<#ty as crate::lang::FromValue>::COMPLETE),
             leading: false,
+            each: false,
         };
         if parameter.doc.is_empty() {
             return Err(syn::Error::new_spanned(ident, "document this parameter with a doc comment"));
@@ -224,6 +229,8 @@ impl Parameter {
                 });
             } else if attribute.path().is_ident("leading") {
                 parameter.leading = true;
+            } else if attribute.path().is_ident("each") {
+                parameter.each = true;
             } else if attribute.path().is_ident("complete") {
                 let completer: Expr = attribute.parse_args()?;
                 parameter.complete = quote!(Some(#completer));
@@ -240,7 +247,7 @@ impl Parameter {
     }
 
     fn metadata(&self) -> Tokens {
-        let Self { name, ty, doc, low, high, complete, leading, .. } = self;
+        let Self { name, ty, doc, low, high, complete, leading, each, .. } = self;
         let default = match &self.default {
             None => quote!(None),
             Some(DefaultValue::Optional) => quote!(Some("optional")),
@@ -266,6 +273,7 @@ impl Parameter {
                 complete: #complete,
                 default: #default,
                 leading: #leading,
+                each: #each,
                 low: #low,
                 high: #high,
                 accepts: |value| {

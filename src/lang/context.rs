@@ -6,10 +6,10 @@ use std::ops::Deref;
 use std::path::Path;
 use std::rc::Rc;
 
-use rhai::{Dynamic, EvalAltResult, FnPtr, NativeCallContext};
+use rhai::{Dynamic, NativeCallContext};
 
 use super::scan::Scan;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::job::{Interrupt, Job, Reporter, Seeds, seeds};
 
 /// What the surroundings of the interpreter provide: a terminal, a notebook, a test.
@@ -86,15 +86,13 @@ impl Runtime {
 pub struct Context<'a> {
     pub(super) call: &'a NativeCallContext<'a>,
     pub(super) runtime: &'a Runtime,
-    job: Job,
-    /// The error of a callback, with its own place in the script.
-    pub(super) callback_error: RefCell<Option<Box<EvalAltResult>>>,
+    job: Job<'a>,
 }
 
-impl Deref for Context<'_> {
-    type Target = Job;
+impl<'a> Deref for Context<'a> {
+    type Target = Job<'a>;
 
-    fn deref(&self) -> &Job {
+    fn deref(&self) -> &Job<'a> {
         &self.job
     }
 }
@@ -102,8 +100,9 @@ impl Deref for Context<'_> {
 impl<'a> Context<'a> {
     pub(super) fn new(call: &'a NativeCallContext<'a>, runtime: &'a Runtime) -> Self {
         let job = Job::new(runtime.interrupt.clone(), runtime.host(), Rc::clone(&runtime.seeds))
-            .with_folder(runtime.folder());
-        Self { call, runtime, job, callback_error: RefCell::default() }
+            .with_folder(runtime.folder())
+            .with_call(call);
+        Self { call, runtime, job }
     }
 
     /// Shows a value.
@@ -137,17 +136,5 @@ impl<'a> Context<'a> {
         let answer = self.runtime.host().input(prompt);
         self.runtime.interrupt.check()?;
         answer
-    }
-
-    /// Calls a function of the script.
-    ///
-    /// # Errors
-    /// The function failed; the script error keeps its own place.
-    pub fn call(&self, function: &FnPtr, arguments: Vec<Dynamic>) -> Result<Dynamic> {
-        function.call_raw(self.call, None, arguments).map_err(|error| {
-            let marker = Error::new(Kind::Script, error.to_string());
-            *self.callback_error.borrow_mut() = Some(error);
-            marker
-        })
     }
 }

@@ -4,7 +4,7 @@ use std::any::TypeId;
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use rhai::{Dynamic, Engine, EvalAltResult, Map, NativeCallContext};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, Map, NativeCallContext};
 
 use super::compile::position;
 use super::context::{Context, Runtime};
@@ -69,7 +69,7 @@ fn dispatch(
     }
     outcome.map_err(|(error, function)| {
         let overloads = function.map_or(overloads, std::slice::from_ref);
-        if let Some(original) = context.callback_error.borrow_mut().take() {
+        if let Some(original) = context.take_callback_error() {
             return original;
         }
         let place = error
@@ -100,6 +100,10 @@ fn run<'a>(
     });
     for function in fitting {
         let (values, keywords) = leading_to_keyword(function, values, keywords);
+        if let Some((index, list)) = list_for_each(function, &values) {
+            return run_each(context, function, (index, list), &values, &keywords)
+                .map_err(|error| (error, Some(function)));
+        }
         match Arguments::bind(function, &values, &keywords) {
             Ok(arguments) => {
                 let value = (function.call)(context, &arguments).map_err(|error| (error, Some(function)))?;
@@ -111,6 +115,38 @@ fn run<'a>(
         }
     }
     Err(first_error.unwrap_or_else(|| (no_overload(overloads, values), None)))
+}
+
+/// The list in place of one value of a function that runs for each of them, and where it stands.
+fn list_for_each(function: &Function, values: &[Dynamic]) -> Option<(usize, Array)> {
+    let index = function.positional().position(|parameter| parameter.each)?;
+    Some((index, values.get(index)?.clone().into_array().ok()?))
+}
+
+/// The results for all values of a list; what was made until an interrupt.
+fn run_each(
+    context: &Context<'_>,
+    function: &Function,
+    (index, list): (usize, Array),
+    values: &[Dynamic],
+    keywords: &Map,
+) -> Result<Dynamic> {
+    let mut results = Array::with_capacity(list.len());
+    let mut values = values.to_vec();
+    for (place, value) in list.into_iter().enumerate() {
+        values[index] = value;
+        let arguments = Arguments::bind(function, &values, keywords)?;
+        context.forget_notes();
+        match (function.call)(context, &arguments) {
+            Ok(value) => results.push(value::record_provenance(value, || arguments.written(&context.notes()))),
+            Err(error) if error.kind() == Kind::Interrupted && place > 0 => break,
+            Err(error) => return Err(error),
+        }
+        if context.stopped() {
+            break;
+        }
+    }
+    Ok(results.into())
 }
 
 /// `m.classify(img)` as `classify(img, model=m)`: a value in front that is meant for a keyword parameter becomes that

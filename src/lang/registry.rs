@@ -49,6 +49,8 @@ pub struct Parameter {
     /// A keyword argument that may also stand in front of the positional ones, if its type is not the first one's:
     /// `m.classify(img)` is `classify(img, model=m)`.
     pub leading: bool,
+    /// Is a list of such values taken too, and the function run for each of them?
+    pub each: bool,
     /// The least number that is accepted.
     pub low: Option<f64>,
     /// The greatest number that is accepted.
@@ -97,7 +99,8 @@ impl Function {
 
     /// Can a value be the first argument?
     pub fn takes_first(&self, value: &Dynamic) -> bool {
-        self.positional().next().is_some_and(|first| (first.accepts)(value)) || self.leading(value).is_some()
+        let fits = |first: &Parameter| (first.accepts)(value) || first.each && value.is_array();
+        self.positional().next().is_some_and(fits) || self.leading(value).is_some()
     }
 
     /// The first line of the documentation.

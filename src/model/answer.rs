@@ -182,6 +182,30 @@ impl Answer {
         }
     }
 
+    /// The natural logarithm of the probability of each class, [N, classes], exact for small ones; of a regression, the
+    /// values. Gradients pass.
+    ///
+    /// # Errors
+    /// The output has another shape.
+    pub fn log_probabilities(&self, output: &Tensor) -> Result<Tensor> {
+        let scores = self.scores(output)?;
+        match self.kind {
+            AnswerKind::Softmax => {
+                let largest = scores.max_keepdim(1)?.detach();
+                let shifted = scores.broadcast_sub(&largest)?;
+                Ok(shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(1)?.log()?)?)
+            }
+            // log σ(z) = min(z, 0) − log(1 + e^−|z|)
+            AnswerKind::Sigmoid => {
+                let positive = scores.relu()?;
+                let small = (&scores - (&positive * 2.0)?)?.exp()?;
+                Ok(((&scores - positive)? - (small + 1.0)?.log()?)?)
+            }
+            AnswerKind::Probabilities => Ok(scores.clamp(f32::MIN_POSITIVE, f32::MAX)?.log()?),
+            AnswerKind::Regression => Ok(scores),
+        }
+    }
+
     /// The score of one class for each image, `[N]`, for an output `[N, outputs]` of the model. Gradients pass.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use crate::model::{AnswerKind, Channels, Classes, Layer, Model, Resize, zoo};
 use crate::tensor::TensorValue;
 
 /// What is given to a network: an image, or a tensor that is already in its input space.
+#[derive(Clone, Debug)]
 pub enum Input {
     /// Any picture.
     Image(Image),
@@ -27,6 +28,18 @@ impl Input {
             Self::Image(image) => model.input(&model.view(image)?),
             Self::Tensor(tensor) => Ok(tensor.inner().clone()),
         }
+    }
+}
+
+impl From<Image> for Input {
+    fn from(image: Image) -> Self {
+        Self::Image(image)
+    }
+}
+
+impl From<Tensor> for Input {
+    fn from(tensor: Tensor) -> Self {
+        Self::Tensor(tensor.into())
     }
 }
 

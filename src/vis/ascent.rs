@@ -10,9 +10,9 @@ use super::param::Param;
 use super::transform::{Drawn, Transform};
 use crate::error::{Kind, Result};
 use crate::image::Image;
-use crate::job::{Interrupt, Job, Progress};
+use crate::job::{Job, Progress};
 use crate::lang::Dynamic;
-use crate::model::Rules;
+use crate::model::{Model, Rules};
 
 /// How a run of steps ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,7 @@ pub enum Ended {
 /// What makes an image climb an objective, with everything it remembers from step to step: an ascent that was interrupted
 /// and goes on takes the same steps as one that was not.
 pub struct Ascent<'a> {
+    model: Model,
     objective: &'a dyn Objective,
     transforms: Vec<Box<dyn Transform>>,
     optimizer: Box<dyn Optimizer>,
@@ -38,12 +39,13 @@ pub struct Ascent<'a> {
 impl<'a> Ascent<'a> {
     /// An ascent whose transforms are drawn from random numbers that start with `seed`.
     pub fn new(
+        model: Model,
         objective: &'a dyn Objective,
         transforms: Vec<Box<dyn Transform>>,
         optimizer: Box<dyn Optimizer>,
         seed: u64,
     ) -> Self {
-        Self { objective, transforms, optimizer, random: ChaCha8Rng::seed_from_u64(seed) }
+        Self { model, objective, transforms, optimizer, random: ChaCha8Rng::seed_from_u64(seed) }
     }
 
     /// Passes over the random numbers of `steps` steps that were taken before.
@@ -59,7 +61,7 @@ impl<'a> Ascent<'a> {
     /// The image is too small for the objective's layers. An interrupt is no error: see [`Ended`].
     pub fn climb(&mut self, job: &Job, progress: &Progress<'_>, param: &mut dyn Param, steps: usize) -> Result<Ended> {
         for done in 0..steps {
-            match self.step(param, job.interrupt()) {
+            match self.step(job, param) {
                 Err(error) if error.kind() == Kind::Interrupted => return Ok(Ended::Interrupted { steps: done }),
                 outcome => outcome?,
             }
@@ -73,11 +75,11 @@ impl<'a> Ascent<'a> {
     }
 
     /// One step; if it fails, nothing has changed.
-    fn step(&mut self, param: &mut dyn Param, interrupt: &Interrupt) -> Result<()> {
+    fn step(&mut self, job: &Job, param: &mut dyn Param) -> Result<()> {
         let mut random = self.random.clone();
         let drawn: Vec<Box<dyn Drawn>> = self.transforms.iter().map(|transform| transform.draw(&mut random)).collect();
         let image = drawn.iter().try_fold(param.image()?, |image, transform| transform.apply(&image))?;
-        let gradient = gradient(self.objective, &image, interrupt)?;
+        let gradient = gradient(job, &self.model, self.objective, &image)?;
         let gradient = drawn.iter().rev().try_fold(gradient, |gradient, transform| transform.adjoint(&gradient))?;
         let values = self.optimizer.step(param.values(), &param.gradient(&gradient)?)?;
         param.set(values)?;
@@ -90,10 +92,10 @@ impl<'a> Ascent<'a> {
 ///
 /// # Errors
 /// The image is too small for the objective's layers, or the run was interrupted.
-pub fn gradient(objective: &dyn Objective, image: &Tensor, interrupt: &Interrupt) -> Result<Tensor> {
-    let (model, taps) = (objective.model(), objective.taps());
+pub fn gradient(job: &Job, model: &Model, objective: &dyn Objective, image: &Tensor) -> Result<Tensor> {
     let input = model.recipe().to_input(image)?;
-    let (activations, pullback) = model.pullback(&input, &taps, &Rules::default(), interrupt)?;
-    let above = objective.gradients(&activations)?;
+    let taps = objective.taps(job, model, &input)?;
+    let (activations, pullback) = model.pullback(&input, &taps, &Rules::default(), job.interrupt())?;
+    let above = objective.gradients(job, model, &activations)?;
     model.recipe().as_seen(&model.recipe().to_rgb_gradient(&pullback.gradient(&above)?)?)
 }

@@ -1,11 +1,11 @@
 //! Options that several methods take, each documented once.
 
 use super::Prediction;
-use crate::error::Result;
-use crate::image::Image;
+use super::objective::{ClassScore, Goal, Measure};
+use crate::error::{Error, Kind, Result};
 use crate::job::Job;
 use crate::lang::Options;
-use crate::model::{ClassName, Layer, LayerName, Model, Network, resolve_layer};
+use crate::model::{ClassName, Input, Layer, LayerName, Model, Network, resolve_layer};
 
 /// What is explained, and of which network.
 #[derive(Clone, Debug, Options)]
@@ -13,6 +13,10 @@ pub struct Explain {
     /// The class that is explained, by name or number; the most probable one if not given.
     #[default]
     pub class: Option<ClassName>,
+    /// What is explained instead of a class: an objective, or a function of the activations such as
+    /// `|a| a["fire5"].mean()`.
+    #[default]
+    pub target: Option<Goal>,
     /// The network; the embedded one if not given.
     #[default]
     #[leading]
@@ -20,13 +24,20 @@ pub struct Explain {
 }
 
 impl Explain {
-    /// What the network predicts for an image, and the class of it that is explained.
+    /// What the network predicts for an image, and the number of it that is explained.
     ///
     /// # Errors
-    /// There is no such class, the image cannot become the network's input, or the run was interrupted.
-    pub fn prediction(&self, job: &Job, image: &Image) -> Result<Prediction> {
-        let model = Network { model: self.model.clone() }.get(job)?;
-        Prediction::of(job, model, image, self.class.as_ref())
+    /// There is no such class or layer, the image cannot become the network's input, or the run was interrupted.
+    pub fn prediction(&self, job: &Job, image: &Input) -> Result<Prediction> {
+        let goal = self.goal()?;
+        let decided = goal.as_ref().and_then(|goal| goal.model()).cloned();
+        if let (Some(decided), Some(model)) = (&decided, &self.model)
+            && !decided.same(model)
+        {
+            return Err(two_networks(decided, model));
+        }
+        let model = Network { model: self.model.clone().or(decided) }.get(job)?;
+        Prediction::of(job, model, image, goal)
     }
 
     /// The same, with the layer that a method looks at: the one given, or the network's default for `purpose`. A layer's
@@ -37,11 +48,36 @@ impl Explain {
     pub fn prediction_at(
         &self,
         job: &Job,
-        image: &Image,
+        image: &Input,
         layer: Option<&LayerName>,
         default: fn(&Model) -> Result<Layer>,
     ) -> Result<(Prediction, Layer)> {
-        let layer = resolve_layer(job, layer, self.model.as_ref(), default)?;
-        Ok((Prediction::of(job, layer.model().clone(), image, self.class.as_ref())?, layer))
+        let goal = self.goal()?;
+        let decided = goal.as_ref().and_then(|goal| goal.model()).cloned();
+        let layer = resolve_layer(job, layer, self.model.as_ref().or(decided.as_ref()), default)?;
+        if let Some(decided) = decided
+            && !decided.same(layer.model())
+        {
+            return Err(two_networks(&decided, layer.model()));
+        }
+        Ok((Prediction::of(job, layer.model().clone(), image, goal)?, layer))
     }
+
+    /// What is explained, if it is said.
+    fn goal(&self) -> Result<Option<Goal>> {
+        match (&self.class, &self.target) {
+            (Some(_), Some(_)) => Err(Error::new(Kind::Argument, "`class` and `target` both say what is explained")
+                .with_hint("give one of them; target=class_score(…) is a class too")
+                .at_argument("target")),
+            (Some(class), None) => {
+                Ok(Some(Goal::new(ClassScore { class: class.clone(), measure: Measure::Score, model: None })))
+            }
+            (None, target) => Ok(target.clone()),
+        }
+    }
+}
+
+fn two_networks(decided: &Model, model: &Model) -> Error {
+    let message = format!("the target is about {}, not about {}", decided.fingerprint(), model.fingerprint());
+    Error::new(Kind::Argument, message).with_hint("an objective that holds a layer knows its network").at_argument("target")
 }

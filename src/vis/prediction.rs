@@ -1,16 +1,19 @@
-//! What a network predicts for an image, and the score of it that a method explains: every attribution starts here.
+//! What a network predicts for an image, and the number of it that a method explains: every attribution starts here.
 
-use candle_core::{Tensor, Var};
+use std::ops::Range;
 
+use candle_core::{IndexOp, Tensor};
+
+use super::objective::{ClassScore, Goal, Measure};
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
 use crate::job::Job;
-use crate::model::{ClassName, Layer, Model, NodeId, Rules, Run, Scored, budget};
+use crate::model::{Input, Layer, Model, NodeId, Rules, Run, Scored, budget};
 
 /// Variants of an input that are shown to the network at once, if the memory allows.
 const MAX_BATCH: usize = 25;
 
-/// The prediction of a network for one image, and which of its answers is explained.
+/// The prediction of a network for one image, and which of its numbers is explained.
 #[derive(Clone, Debug)]
 pub struct Prediction {
     /// The network.
@@ -19,55 +22,86 @@ pub struct Prediction {
     pub view: Image,
     /// It as network input `[1, C, h, w]`.
     pub input: Tensor,
-    /// Number of the class that is explained.
-    pub class: usize,
-    /// Its score: the logit, where there is one.
+    /// What is explained.
+    pub goal: Goal,
+    /// The layers that it reads.
+    taps: Vec<NodeId>,
+    /// The class that is explained, if it is one.
+    pub class: Option<Scored>,
+    /// The number that is explained: of a class the logit, where there is one.
     pub score: f32,
-    /// Its probability, 0 to 1.
-    pub probability: f32,
 }
 
 impl Prediction {
-    /// Runs the network on an image. The class that is explained is the one given, or the most probable one.
+    /// Runs the network on an image. What is explained is the goal given, or the score of the most probable class.
     ///
     /// # Errors
-    /// There is no such class, the image cannot become the network's input, or the run was interrupted.
-    pub fn of(job: &Job, model: Model, image: &Image, class: Option<&ClassName>) -> Result<Self> {
-        let named = class.map(|class| class.resolve(&model)).transpose()?;
-        let view = model.view(image)?;
-        let input = model.input(&view)?;
-        let scored = model.answer().read(&model.forward(&input, job.interrupt())?)?;
-        let class = named.or(model.answer().best(&scored));
-        let Some(Scored { class, score, probability, name }) = class.and_then(|class| scored.get(class)).cloned()
-        else {
-            return Err(Error::new(Kind::Internal, "the network has no answers"));
+    /// There is no such class or layer, the image cannot become the network's input, or the run was interrupted.
+    pub fn of(job: &Job, model: Model, image: &Input, goal: Option<Goal>) -> Result<Self> {
+        let (view, input) = shown(&model, image)?;
+        // what is wrong with the goal is said before any work
+        let taps = goal.as_ref().map(|goal| goal.taps(job, &model, &input)).transpose()?;
+        let answer = model.answer();
+        let is_class = goal.as_ref().is_none_or(|goal| goal.class().is_some());
+        let scored = if is_class { answer.read(&model.forward(&input, job.interrupt())?)? } else { Vec::new() };
+        let (goal, taps) = match (goal, taps) {
+            (Some(goal), Some(taps)) => (goal, taps),
+            _ => {
+                let best = answer.best(&scored).ok_or_else(|| Error::new(Kind::Internal, "the network has no answers"))?;
+                let goal = Goal::new(ClassScore::of(best));
+                let taps = goal.taps(job, &model, &input)?;
+                (goal, taps)
+            }
         };
-        job.note("class", format!("{name:?}"));
-        Ok(Self { model, view, input, class, score, probability })
+        let class = goal.class().map(|class| class.class.resolve(&model)).transpose()?;
+        let class = class.and_then(|class| scored.get(class)).cloned();
+        if let Some(class) = &class {
+            job.note("class", format!("{:?}", class.name));
+        }
+        let mut prediction = Self { model, view, input, goal, taps, class, score: 0.0 };
+        prediction.score = match (prediction.goal.class().map(|class| class.measure), &prediction.class) {
+            (Some(Measure::Score), Some(class)) => class.score,
+            _ => prediction.score_of(job, &prediction.input)?,
+        };
+        Ok(prediction)
     }
 
-    /// The name of the class that is explained.
-    pub fn class_name(&self) -> String {
-        self.model.answer().classes().name(self.class)
+    /// What is explained, for a title: `"koala"`, or `fire5, channel 12`.
+    pub fn target(&self) -> String {
+        match &self.class {
+            Some(class) => format!("\"{}\"", class.name),
+            None => self.goal.description(&self.model),
+        }
     }
 
-    /// What the score is, for the label of a colour bar: "\"koala\" logit".
+    /// What the score is, for the label of a colour bar: `"koala" logit`.
     pub fn score_name(&self) -> String {
-        format!("\"{}\" {}", self.class_name(), self.model.answer().score_name())
+        self.goal.description(&self.model)
     }
 
     /// Score and probability in words: "93.1 % (logit 12.30)".
     pub fn verdict(&self) -> String {
-        self.model.answer().describe(self.score, self.probability)
+        match &self.class {
+            Some(class) => self.model.answer().describe(class.score, class.probability),
+            None => format!("{:.4}", self.score),
+        }
     }
 
-    /// The gradient of the score at the input, `[1, C, h, w]`.
+    /// The score of one input `[1, C, h, w]`.
+    ///
+    /// # Errors
+    /// The run was interrupted.
+    pub fn score_of(&self, job: &Job, input: &Tensor) -> Result<f32> {
+        Ok(self.outputs(job, input)?.i(0)?.to_scalar()?)
+    }
+
+    /// The gradient of the score at the network's input, `[1, C, h, w]`.
     ///
     /// # Errors
     /// A rule acts on nothing, or the run was interrupted.
     pub fn gradient(&self, job: &Job, rules: &Rules) -> Result<Tensor> {
-        let (outputs, pullback) = self.model.pullback(&self.input, &[self.output()], rules, job.interrupt())?;
-        pullback.gradient(&[self.output_gradient(&outputs[0])?])
+        let (outputs, pullback) = self.model.pullback(&self.input, &self.taps, rules, job.interrupt())?;
+        pullback.gradient(&self.goal.gradients(job, &self.model, &outputs)?)
     }
 
     /// The activations of a layer and the gradient of the score there, both `[1, channels, h, w]`.
@@ -75,12 +109,9 @@ impl Prediction {
     /// # Errors
     /// The score does not depend on the layer, or the run was interrupted.
     pub fn gradient_at(&self, job: &Job, layer: &Layer) -> Result<(Tensor, Tensor)> {
-        let (taps, at, rules) = ([layer.id(), self.output()], [layer.id()], Rules::default());
-        let run = Run { gradients_at: &at, ..Run::new(&taps, &rules, job.interrupt()) };
-        let (mut outputs, pullback) = self.model.pullback_with(std::slice::from_ref(&self.input), &run)?;
-        let above = [outputs[0].zeros_like()?, self.output_gradient(&outputs[1])?];
-        let mut gradients = pullback.gradients(&above, &at)?;
-        Ok((outputs.swap_remove(0), gradients.swap_remove(0)))
+        let pass = self.pass(job, &self.input, &Rules::default(), Some(layer))?;
+        let activations = pass.activations.ok_or_else(|| Error::new(Kind::Internal, "a run without its layer"))?;
+        Ok((activations, pass.gradient))
     }
 
     /// The scores of `count` variants of the input, in order: `make(i, x)` turns `x`, a copy of the input `[C, h, w]` in
@@ -95,10 +126,15 @@ impl Prediction {
         count: usize,
         make: impl FnMut(usize, &mut [f32]) -> Result<()>,
     ) -> Result<Vec<f32>> {
-        self.each_variant(job, label, count, make, |outputs| self.model.answer().score(outputs, self.class))
+        let mut scores = Vec::with_capacity(count);
+        self.each_batch(job, label, count, make, |_, variants| {
+            scores.extend(self.outputs(job, variants)?.to_vec1::<f32>()?);
+            Ok(())
+        })?;
+        Ok(scores)
     }
 
-    /// The same, with the probability of the class for each variant.
+    /// The same, with the probability of the class for each variant; of a target that is no class, with its number.
     ///
     /// # Errors
     /// As [`scores`](Self::scores).
@@ -109,26 +145,73 @@ impl Prediction {
         count: usize,
         make: impl FnMut(usize, &mut [f32]) -> Result<()>,
     ) -> Result<Vec<f32>> {
-        self.each_variant(job, label, count, make, |outputs| {
-            Ok(self.model.answer().probabilities(outputs)?.narrow(1, self.class, 1)?.squeeze(1)?)
+        let Some(class) = &self.class else { return self.scores(job, label, count, make) };
+        let mut probabilities = Vec::with_capacity(count);
+        self.each_batch(job, label, count, make, |_, variants| {
+            let output = self.model.forward(variants, job.interrupt())?;
+            let own = self.model.answer().probabilities(&output)?.narrow(1, class.class, 1)?.squeeze(1)?;
+            probabilities.extend(own.to_vec1::<f32>()?);
+            Ok(())
+        })?;
+        Ok(probabilities)
+    }
+
+    /// The backward pass of the score of each of `count` variants of the input, made as for [`scores`](Self::scores) and
+    /// handed to `take` in batches, in order.
+    ///
+    /// # Errors
+    /// `make` or `take` failed, a rule acts on nothing, or the run was interrupted.
+    pub fn each_gradient(
+        &self,
+        job: &Job,
+        label: &str,
+        count: usize,
+        at: &Gradients<'_>,
+        make: impl FnMut(usize, &mut [f32]) -> Result<()>,
+        mut take: impl FnMut(Range<usize>, Pass) -> Result<()>,
+    ) -> Result<()> {
+        self.each_batch(job, label, count, make, |chunk, variants| {
+            take(chunk, self.pass(job, variants, at.rules, at.layer)?)
         })
     }
 
-    /// What `read` makes of the network's output for each variant of the input.
-    fn each_variant(
+    /// One backward pass of the scores of inputs `[N, C, h, w]`, at the input or at a layer.
+    ///
+    /// # Errors
+    /// A rule acts on nothing, the score does not depend on the layer, or the run was interrupted.
+    pub fn pass(&self, job: &Job, inputs: &Tensor, rules: &Rules, layer: Option<&Layer>) -> Result<Pass> {
+        let (goal, model) = (&self.goal, &self.model);
+        let Some(layer) = layer else {
+            let (outputs, pullback) = model.pullback(inputs, &self.taps, rules, job.interrupt())?;
+            let scores = goal.values(job, model, &outputs)?.to_vec1()?;
+            let gradient = pullback.gradient(&goal.gradients(job, model, &outputs)?)?;
+            return Ok(Pass { scores, activations: None, gradient });
+        };
+        let taps: Vec<NodeId> = self.taps.iter().copied().chain([layer.id()]).collect();
+        let at = [layer.id()];
+        let run = Run { gradients_at: &at, ..Run::new(&taps, rules, job.interrupt()) };
+        let (mut outputs, pullback) = model.pullback_with(std::slice::from_ref(inputs), &run)?;
+        let activations = outputs.pop().ok_or_else(|| Error::new(Kind::Internal, "a run without its layer"))?;
+        let mut above = goal.gradients(job, model, &outputs)?;
+        above.push(activations.zeros_like()?);
+        let gradient = pullback.gradients(&above, &at)?.swap_remove(0);
+        Ok(Pass { scores: goal.values(job, model, &outputs)?.to_vec1()?, activations: Some(activations), gradient })
+    }
+
+    /// Makes the variants in batches.
+    fn each_batch(
         &self,
         job: &Job,
         label: &str,
         count: usize,
         mut make: impl FnMut(usize, &mut [f32]) -> Result<()>,
-        read: impl Fn(&Tensor) -> Result<Tensor>,
-    ) -> Result<Vec<f32>> {
+        mut run: impl FnMut(Range<usize>, &Tensor) -> Result<()>,
+    ) -> Result<()> {
         let progress = job.progress(label, count);
         let (_, channels, height, width) = self.input.dims4()?;
         let input: Vec<f32> = self.input.flatten_all()?.to_vec1()?;
         // the network cuts its own buffers to the limit; a batch is there twice, as it is made and as a tensor
         let batch = (budget::memory() / 4 / (2 * 4 * input.len())).clamp(1, MAX_BATCH);
-        let mut read_off = Vec::with_capacity(count);
         for start in (0..count).step_by(batch) {
             let chunk = start..count.min(start + batch);
             let mut variants = Vec::with_capacity(chunk.len() * input.len());
@@ -137,23 +220,72 @@ impl Prediction {
                 variants.extend_from_slice(&input);
                 make(index, &mut variants[from..])?;
             }
-            let variants = Tensor::from_vec(variants, (chunk.len(), channels, height, width), self.input.device())?;
-            let outputs = self.model.forward(&variants, job.interrupt())?;
-            read_off.extend(read(&outputs)?.to_vec1::<f32>()?);
-            progress.advance(chunk.len())?;
+            let size = chunk.len();
+            let variants = Tensor::from_vec(variants, (size, channels, height, width), self.input.device())?;
+            run(chunk, &variants)?;
+            progress.advance(size)?;
         }
-        Ok(read_off)
+        Ok(())
     }
 
-    fn output(&self) -> NodeId {
-        self.model.graph().output()
+    /// The score of each input, `[N]`.
+    fn outputs(&self, job: &Job, inputs: &Tensor) -> Result<Tensor> {
+        let rules = Rules::default();
+        let activations = self.model.run(inputs, &self.taps, &rules, job.interrupt())?;
+        self.goal.values(job, &self.model, &activations)
     }
+}
 
-    /// The gradient of the score for the network's output.
-    fn output_gradient(&self, output: &Tensor) -> Result<Tensor> {
-        let output = Var::from_tensor(output)?;
-        let score = self.model.answer().score(&output, self.class)?.sum_all()?;
-        let gradient = score.backward()?.remove(&output);
-        gradient.ok_or_else(|| Error::new(Kind::Internal, "the score does not depend on the output"))
+/// Where and how gradients are taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Gradients<'a> {
+    /// How they pass each node.
+    pub rules: &'a Rules,
+    /// The layer; without one, the network's input.
+    pub layer: Option<&'a Layer>,
+}
+
+/// The backward pass of a batch of inputs.
+#[derive(Clone, Debug)]
+pub struct Pass {
+    /// The score of each input.
+    pub scores: Vec<f32>,
+    /// The activations of the layer `[N, channels, h, w]`, if the gradient is taken at one.
+    pub activations: Option<Tensor>,
+    /// The gradient of each score, `[N, C, h, w]`.
+    pub gradient: Tensor,
+}
+
+/// An image as the network sees it, and as its input. Of a tensor that is no picture, each place is as bright as the mean
+/// of its channels.
+fn shown(model: &Model, image: &Input) -> Result<(Image, Tensor)> {
+    let tensor = match image {
+        Input::Image(image) => {
+            let view = model.view(image)?;
+            let input = model.input(&view)?;
+            return Ok((view, input));
+        }
+        Input::Tensor(tensor) => tensor.inner(),
+    };
+    let channels = model.recipe().channels.count();
+    let input = match *tensor.dims() {
+        [c, _, _] if c == channels => tensor.unsqueeze(0)?,
+        [1, c, _, _] if c == channels => tensor.clone(),
+        ref dims => {
+            let message = format!("a tensor of shape {dims:?} is not one input of {}", model.name());
+            let error = Error::new(Kind::Tensor, message).at_argument("image");
+            return Err(error.with_hint(format!("it takes [{channels}, height, width]; several images are a list")));
+        }
+    };
+    let input = input.detach();
+    if model.recipe().check_picture().is_ok() {
+        return Ok((model.image_of(&input)?, input));
     }
+    let mean = input.mean(1)?;
+    let (height, width) = (mean.dim(1)?, mean.dim(2)?);
+    let values: Vec<f32> = mean.flatten_all()?.to_vec1()?;
+    let low = values.iter().copied().fold(f32::INFINITY, f32::min);
+    let span = (values.iter().copied().fold(f32::NEG_INFINITY, f32::max) - low).max(f32::MIN_POSITIVE);
+    let grey: Vec<f32> = values.iter().map(|value| (value - low) / span).collect();
+    Ok((Image::from_planes(width, height, [grey.clone(), grey.clone(), grey].concat(), None)?, input))
 }

@@ -46,7 +46,7 @@ impl Reporter for StopAfter {
 }
 
 /// A job that stops itself after so many steps.
-fn stopping(steps: usize) -> Job {
+fn stopping(steps: usize) -> Job<'static> {
     let interrupt = Interrupt::default();
     let reporter = StopAfter { steps: Cell::new(steps), interrupt: interrupt.clone() };
     Job::detached().with_interrupt(interrupt).with_reporter(Rc::new(reporter))
@@ -90,7 +90,7 @@ fn rust_and_the_language_give_the_same() {
     let answer = classify(&Job::detached(), &cat, 5, &Default::default()).unwrap();
     assert_eq!(value(&session.eval("classify(photo(\"chelsea\"))")), answer.to_string());
 
-    let map = saliency(&Job::detached(), &cat, &Explain::default()).unwrap();
+    let map = saliency(&Job::detached(), &cat.clone().into(), &Explain::default()).unwrap();
     let peak = map.map().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
     let same = session.eval(&format!("abs(saliency(photo(\"chelsea\")).map.max().item() - {peak:.9}) < 0.000001"));
     assert_eq!(value(&same), "true");
@@ -137,12 +137,13 @@ fn the_objective_improves_within_three_steps() {
         let score = |image: &Tensor| {
             let input = model.recipe().to_input(image).unwrap();
             let activations = objective.layer.activations(&input, &Interrupt::never()).unwrap();
-            objective.value(&[activations]).unwrap().to_scalar::<f32>().unwrap()
+            let values = objective.values(&Job::detached(), &model, &[activations]).unwrap();
+            values.to_vec1::<f32>().unwrap()[0]
         };
         let mut pixels = Pixels::new(&photo(100, 80).tensor().unwrap()).unwrap();
         let before = score(&pixels.image().unwrap());
         let optimizer = Box::new(Normalized { step_size: 0.01 });
-        let mut ascent = Ascent::new(&objective, vec![Box::new(Jitter(4))], optimizer, 1);
+        let mut ascent = Ascent::new(model.clone(), &objective, vec![Box::new(Jitter(4))], optimizer, 1);
         let job = Job::detached();
         let ended = ascent.climb(&job, &job.progress("ascent", 3), &mut pixels, 3).unwrap();
         assert_eq!(ended, Ended::Finished);
@@ -154,25 +155,24 @@ fn the_objective_improves_within_three_steps() {
 /// The shortcut of L2 is what candle's tape gives.
 #[test]
 fn an_objectives_gradients_are_those_of_its_value() {
+    #[derive(Debug)]
     struct OnTape(L2);
     impl Objective for OnTape {
-        fn model(&self) -> &Model {
-            self.0.model()
+        fn taps(&self, job: &Job, model: &Model, input: &Tensor) -> percept::error::Result<Vec<percept::model::NodeId>> {
+            self.0.taps(job, model, input)
         }
-        fn taps(&self) -> Vec<percept::model::NodeId> {
-            self.0.taps()
+        fn values(&self, job: &Job, model: &Model, activations: &[Tensor]) -> percept::error::Result<Tensor> {
+            self.0.values(job, model, activations)
         }
-        fn value(&self, activations: &[Tensor]) -> percept::error::Result<Tensor> {
-            self.0.value(activations)
-        }
-        fn description(&self) -> String {
-            self.0.description()
+        fn description(&self, model: &Model) -> String {
+            self.0.description(model)
         }
     }
-    let l2 = L2 { layer: Model::embedded().unwrap().layer("fire4").unwrap() };
+    let (job, model) = (Job::detached(), Model::embedded().unwrap());
+    let l2 = L2 { layer: model.layer("fire4").unwrap() };
     let image = photo(90, 70).tensor().unwrap();
-    let shortcut = values(&gradient(&l2, &image, &Interrupt::never()).unwrap());
-    let by_tape = values(&gradient(&OnTape(l2), &image, &Interrupt::never()).unwrap());
+    let shortcut = values(&gradient(&job, &model, &l2, &image).unwrap());
+    let by_tape = values(&gradient(&job, &model, &OnTape(l2), &image).unwrap());
     let most = shortcut.iter().fold(0f32, |most, value| most.max(value.abs()));
     assert!(most > 0.0);
     for (a, b) in shortcut.iter().zip(&by_tape) {

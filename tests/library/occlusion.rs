@@ -33,8 +33,8 @@ fn koala_is_found(background: &Image, x: f32, y: f32) {
         stride: HeightWidth { height: 24, width: 24 },
         ..Windows::default()
     };
-    let explain = Explain { class: Some("koala".into()), model: None };
-    let map = occlusion(&Job::detached(), &composed, &windows, &explain).unwrap().map().unwrap();
+    let explain = Explain { class: Some("koala".into()), ..Explain::default() };
+    let map = occlusion(&Job::detached(), &composed.into(), &windows, &explain).unwrap().map().unwrap();
     let values: Vec<f32> = map.flatten_all().unwrap().to_vec1().unwrap();
     assert_eq!(values.len(), view.width() * view.height());
 

@@ -224,4 +224,5 @@ def main():
         theirs.close()
 
 
-main()
+if __name__ == "__main__":
+    main()

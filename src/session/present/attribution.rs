@@ -8,7 +8,7 @@ use crate::vis::attribution::{Attribution, Sign};
 inventory::submit! {
     Presenter {
         figure: Some(on_type!(Attribution, figure, Ok(None))),
-        name: on_type!(Attribution, |value: &Attribution| Some(format!("{} {}", value.method, value.class_name)), None),
+        name: on_type!(Attribution, |value: &Attribution| Some(format!("{} {}", value.method, value.prediction.target())), None),
         ..Presenter::of::<Attribution>()
     }
 }
@@ -18,20 +18,23 @@ fn figure(value: &Attribution) -> Result<Option<Figure>> {
         Sign::Signed => (Colormap::Diverging, Range::Symmetric),
         Sign::Magnitude | Sign::Positive => (Colormap::Inferno, Range::Auto),
     };
-    let (width, height) = (value.image.width(), value.image.height());
+    let (width, height) = (value.prediction.view.width(), value.prediction.view.height());
     let heatmap = Heatmap::new(width, height, value.map_of_image()?)?
-        .over(value.image.clone())
+        .over(value.prediction.view.clone())
         .colormap(colormap)
         .range(range)
         .label(value.unit.clone())
         .show_input(true);
-    let title = format!("{} for \"{}\"", capital(value.method), value.class_name);
+    let title = format!("{} for {}", capital(value.method), value.prediction.target());
     Ok(Some(Figure::new(Body::Heatmap(heatmap)).titled(title).captioned(caption(value)?)))
 }
 
 /// What the network answers, how the colours read, and what the numbers rest on.
 fn caption(value: &Attribution) -> Result<String> {
-    let mut caption = format!("The network gives \"{}\" {}. ", value.class_name, value.verdict);
+    let mut caption = match &value.prediction.class {
+        Some(class) => format!("The network gives \"{}\" {}. ", class.name, value.prediction.verdict()),
+        None => format!("For the whole image: {}. ", value.prediction.verdict()),
+    };
     caption += match value.sign {
         Sign::Signed => "Red speaks for the class, blue against it.",
         Sign::Positive => "Bright places speak for the class.",

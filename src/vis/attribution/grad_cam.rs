@@ -2,10 +2,9 @@
 
 use super::{Attribution, Sign};
 use crate::error::{Error, Kind, Result};
-use crate::image::Image;
 use crate::job::Job;
 use crate::lang::function;
-use crate::model::{Layer, LayerName, Model};
+use crate::model::{Input, Layer, LayerName, Model};
 use crate::vis::Explain;
 
 /// Where a layer's evidence for a class lies: its maps, each weighted by the mean gradient of the score on it, added up;
@@ -19,8 +18,9 @@ use crate::vis::Explain;
 #[function(source = "Selvaraju et al., Grad-CAM, 2017, arXiv:1610.02391")]
 pub fn grad_cam(
     job: &Job,
-    /// The image.
-    image: &Image,
+    /// The image, or a tensor in the network's input space.
+    #[each]
+    image: &Input,
     /// The layer: a layer, which decides the network, or the name of one. If not given, the network's last that has places.
     #[default]
     #[leading]

@@ -1,12 +1,14 @@
 //! Attribution: which parts of an image, or of a layer, a network's answer comes from. One method, one file.
 
+mod baseline;
 mod grad_cam;
 mod occlusion;
 mod rise;
 mod saliency;
 
+pub use baseline::{Baseline, Baselines};
 pub use grad_cam::grad_cam;
-pub use occlusion::{Baseline, HeightWidth, Windows, occlusion};
+pub use occlusion::{HeightWidth, Windows, occlusion};
 pub use rise::{Masks, rise, rise_masks};
 pub use saliency::saliency;
 
@@ -37,18 +39,8 @@ pub enum Sign {
 pub struct Attribution {
     /// The method: "occlusion".
     pub method: &'static str,
-    /// The image as the network saw it.
-    pub image: Image,
-    /// Number of the class that is explained.
-    pub class: usize,
-    /// Its name.
-    pub class_name: String,
-    /// The score that is explained, for the whole image: the logit of the class, where there is one.
-    pub score: f32,
-    /// The probability that belongs to it, 0 to 1.
-    pub probability: f32,
-    /// Both in words: "93.1 % (logit 12.30)".
-    pub verdict: String,
+    /// The network, the image as it saw it, what is explained, and its score.
+    pub prediction: Prediction,
     /// Raw values `[C, h, w]` at the method's own resolution, which can be coarser than the image.
     pub values: Tensor,
     /// What the numbers mean.
@@ -70,8 +62,7 @@ value_type!(Attribution, "attribution", "an attribution", "Where the score of a 
 
 impl fmt::Display for Attribution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { method, class_name, verdict, .. } = self;
-        write!(f, "{method} for \"{class_name}\": {verdict}")
+        write!(f, "{} for {}: {}", self.method, self.prediction.target(), self.prediction.verdict())
     }
 }
 
@@ -80,12 +71,7 @@ impl Attribution {
     pub fn new(method: &'static str, prediction: &Prediction, values: Tensor, sign: Sign, unit: String) -> Self {
         Self {
             method,
-            image: prediction.view.clone(),
-            class: prediction.class,
-            class_name: prediction.class_name(),
-            score: prediction.score,
-            probability: prediction.probability,
-            verdict: prediction.verdict(),
+            prediction: prediction.clone(),
             values,
             sign,
             unit,
@@ -127,7 +113,7 @@ impl Attribution {
         let map = self.map()?;
         let (height, width) = (map.dim(D::Minus2)?, map.dim(D::Minus1)?);
         let values: Vec<f32> = map.flatten_all()?.to_vec1()?;
-        resample(&values, (width, height), (self.image.width(), self.image.height()), Filter::Bilinear)
+        resample(&values, (width, height), (self.prediction.view.width(), self.prediction.view.height()), Filter::Bilinear)
     }
 }
 
@@ -158,7 +144,7 @@ fn map_property(
     Ok(attribution.map()?.into())
 }
 
-/// The number of the class that an attribution explains.
+/// The number of the class that an attribution explains; nothing if that is no class.
 ///
 /// ```rhai
 /// saliency(photo("chelsea")).class
@@ -167,11 +153,11 @@ fn map_property(
 fn class(
     /// The attribution.
     attribution: &Attribution,
-) -> Result<i64> {
-    Ok(attribution.class as i64)
+) -> Result<Option<i64>> {
+    Ok(attribution.prediction.class.as_ref().map(|class| class.class as i64))
 }
 
-/// The name of the class that an attribution explains.
+/// The name of the class that an attribution explains, or in words what else it explains.
 ///
 /// ```rhai
 /// saliency(photo("chelsea")).name
@@ -181,10 +167,11 @@ fn name(
     /// The attribution.
     attribution: &Attribution,
 ) -> Result<String> {
-    Ok(attribution.class_name.clone())
+    let prediction = &attribution.prediction;
+    Ok(prediction.class.as_ref().map_or_else(|| prediction.target(), |class| class.name.clone()))
 }
 
-/// The score that an attribution explains: the logit of the class, where there is one.
+/// The score that an attribution explains: of a class the logit, where there is one.
 ///
 /// ```rhai
 /// saliency(photo("chelsea")).score
@@ -194,10 +181,10 @@ fn score(
     /// The attribution.
     attribution: &Attribution,
 ) -> Result<f64> {
-    Ok(f64::from(attribution.score))
+    Ok(f64::from(attribution.prediction.score))
 }
 
-/// The probability that the network gives the class of an attribution, 0 to 1.
+/// The probability that the network gives the class of an attribution, 0 to 1; nothing if it explains no class.
 ///
 /// ```rhai
 /// saliency(photo("chelsea")).probability
@@ -206,8 +193,8 @@ fn score(
 fn probability(
     /// The attribution.
     attribution: &Attribution,
-) -> Result<f64> {
-    Ok(f64::from(attribution.probability))
+) -> Result<Option<f64>> {
+    Ok(attribution.prediction.class.as_ref().map(|class| f64::from(class.probability)))
 }
 
 /// The image of an attribution as the network saw it.
@@ -220,7 +207,7 @@ fn image(
     /// The attribution.
     attribution: &Attribution,
 ) -> Result<Image> {
-    Ok(attribution.image.clone())
+    Ok(attribution.prediction.view.clone())
 }
 
 /// How far the sum of an attribution's values is from what its method promises, in units of the score; nothing for a

@@ -2,59 +2,12 @@
 
 use candle_core::Tensor;
 
-use super::{Attribution, Sign};
+use super::{Attribution, Baseline, Sign};
 use crate::error::{Error, Kind, Result};
-use crate::image::{Color, Image};
 use crate::job::Job;
-use crate::lang::{Completer, Dynamic, FromValue, Options, Reject, function};
-use crate::vis::{Explain, Prediction};
-
-/// What stands for "nothing there", in pixel space.
-#[derive(Clone, Debug)]
-pub enum Baseline {
-    /// The mean colour of the image.
-    Mean,
-    /// A colour, 0 to 1.
-    Color(Color),
-}
-
-impl FromValue for Baseline {
-    const COMPLETE: Option<Completer> = Some(|_| ["mean", "grey", "black", "white"].map(str::to_owned).to_vec());
-    const EXPECTED: &'static str =
-        "\"mean\", \"grey\", \"black\", \"white\", or a colour [red, green, blue] from 0 to 1";
-    const TYPES: &'static [&'static str] = &["string", "list"];
-    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
-        if value.is_string() {
-            return match value.to_string().as_str() {
-                "mean" => Ok(Self::Mean),
-                "grey" | "gray" => Ok(Self::Color([0.5; 3])),
-                "black" => Ok(Self::Color([0.0; 3])),
-                "white" => Ok(Self::Color([1.0; 3])),
-                other => Err(Reject::Because(format!("must be {}, not {other:?}", Self::EXPECTED), None)),
-            };
-        }
-        match Vec::<f64>::from_value(value)?.as_slice() {
-            color if color.len() == 3 && color.iter().any(|part| !(0.0..=1.0).contains(part)) => {
-                Err(Reject::Because(format!("is {color:?}; the parts of a colour are from 0 to 1"), None))
-            }
-            [red, green, blue] => Ok(Self::Color([*red as f32, *green as f32, *blue as f32])),
-            numbers => Err(Reject::Because(format!("has {} numbers; a colour has 3", numbers.len()), None)),
-        }
-    }
-}
-
-impl Baseline {
-    /// Its colour for an image.
-    fn color(&self, image: &Image) -> Color {
-        match self {
-            Self::Color(color) => *color,
-            Self::Mean => image.channels().map(|plane| {
-                let sum: f64 = plane.iter().map(|value| f64::from(*value)).sum();
-                (sum / plane.len().max(1) as f64) as f32
-            }),
-        }
-    }
-}
+use crate::lang::{Dynamic, FromValue, Options, Reject, function};
+use crate::model::Input;
+use crate::vis::Explain;
 
 /// A length or a pair [height, width], in pixels of the network's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +40,8 @@ pub struct Windows {
     /// How far the window moves, in pixels: in both directions, or [down, right].
     #[default(8)]
     pub stride: HeightWidth,
-    /// What covers the image: "mean" (its mean colour), "grey", "black", "white" or a colour [red, green, blue].
+    /// What covers the image: "mean" (its mean colour), "grey", "black", "white", "blur", "noise", a colour
+    /// [red, green, blue], or another image.
     #[default("mean")]
     pub baseline: Baseline,
 }
@@ -103,8 +57,9 @@ pub struct Windows {
 #[function(source = "Zeiler and Fergus, Visualizing and Understanding Convolutional Networks, 2013, arXiv:1311.2901")]
 pub fn occlusion(
     job: &Job,
-    /// The image.
-    image: &Image,
+    /// The image, or a tensor in the network's input space.
+    #[each]
+    image: &Input,
     #[options] windows: &Windows,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
@@ -112,7 +67,7 @@ pub fn occlusion(
     let (width, height) = (prediction.view.width(), prediction.view.height());
     let Windows { window, stride, baseline } = windows;
     check(window, stride, width, height)?;
-    let cover = cover(&prediction, baseline)?;
+    let cover: Vec<f32> = baseline.input(job, &prediction, None)?.flatten_all()?.to_vec1()?;
     let rows = window_offsets(height, window.height, stride.height);
     let columns = window_offsets(width, window.width, stride.width);
     let offsets: Vec<(usize, usize)> =
@@ -120,10 +75,9 @@ pub fn occlusion(
 
     let scores = prediction.scores(job, "occlusion", offsets.len(), |index, pixels| {
         let (top, left) = offsets[index];
-        for (plane, value) in pixels.chunks_exact_mut(width * height).zip(&cover) {
-            for row in plane.chunks_exact_mut(width).skip(top).take(window.height) {
-                row[left..left + window.width].fill(*value);
-            }
+        let rows = pixels.chunks_exact_mut(width).zip(cover.chunks_exact(width)).enumerate();
+        for (_, (row, cover)) in rows.filter(|(row, _)| (top..top + window.height).contains(&(row % height))) {
+            row[left..left + window.width].copy_from_slice(&cover[left..left + window.width]);
         }
         Ok(())
     })?;
@@ -150,12 +104,6 @@ fn check(window: &HeightWidth, stride: &HeightWidth, width: usize, height: usize
         return Err(error.at_argument("stride"));
     }
     Ok(())
-}
-
-/// The baseline as the network's input has it: a number for each channel.
-fn cover(prediction: &Prediction, baseline: &Baseline) -> Result<Vec<f32>> {
-    let pixel = Image::filled(1, 1, baseline.color(&prediction.view))?;
-    Ok(prediction.model.input(&pixel)?.flatten_all()?.to_vec1()?)
 }
 
 /// Where windows start along one side; the last one ends at the edge, so that every pixel is covered.

@@ -6,10 +6,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Attribution, Sign};
 use crate::error::Result;
-use crate::image::Image;
 use crate::job::Job;
 use crate::lang::{Options, function};
 use crate::tensor::TensorValue;
+use crate::model::Input;
 use crate::vis::Explain;
 
 /// Random masks: coarse grids of visible and hidden cells, enlarged smoothly and shifted.
@@ -41,8 +41,9 @@ pub struct Masks {
 #[function(source = "Petsiuk, Das and Saenko, RISE, 2018, arXiv:1806.07421; the authors' code, eclique/RISE")]
 pub fn rise(
     job: &Job,
-    /// The image.
-    image: &Image,
+    /// The image, or a tensor in the network's input space.
+    #[each]
+    image: &Input,
     #[options] masks: &Masks,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
@@ -77,7 +78,7 @@ pub fn rise(
     let importance = map(&|[sum, _]| sum / count)?;
     let error =
         map(&|[sum, squares]| ((squares / count - (sum / count).powi(2)).max(0.0) / (count - 1.0).max(1.0)).sqrt())?;
-    let unit = format!("probability of \"{}\" where it is visible", prediction.class_name());
+    let unit = format!("probability of {} where it is visible", prediction.target());
     Ok(Attribution::new("RISE", &prediction, importance, Sign::Positive, unit).with_standard_error(error))
 }
 

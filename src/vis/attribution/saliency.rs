@@ -2,10 +2,9 @@
 
 use super::{Attribution, Sign};
 use crate::error::Result;
-use crate::image::Image;
 use crate::job::Job;
 use crate::lang::function;
-use crate::model::Rules;
+use crate::model::{Input, Rules};
 use crate::vis::Explain;
 
 /// Which pixels would change the score of a class most: the gradient of the score at the network's input. The map shows
@@ -17,8 +16,9 @@ use crate::vis::Explain;
 #[function(source = "Simonyan, Vedaldi and Zisserman, Deep Inside Convolutional Networks, 2013, arXiv:1312.6034")]
 pub fn saliency(
     job: &Job,
-    /// The image.
-    image: &Image,
+    /// The image, or a tensor in the network's input space.
+    #[each]
+    image: &Input,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
     let prediction = explain.prediction(job, image)?;

@@ -2,8 +2,9 @@
 
 use candle_core::Tensor;
 
-use super::Objective;
-use crate::error::{Error, Kind, Result};
+use super::{Objective, only};
+use crate::error::Result;
+use crate::job::Job;
 use crate::model::{Layer, Model, NodeId};
 
 /// Half the sum of the squares of a layer's activations. Its gradient at the layer is the activations themselves, so
@@ -15,26 +16,23 @@ pub struct L2 {
 }
 
 impl Objective for L2 {
-    fn model(&self) -> &Model {
-        self.layer.model()
+    fn model(&self) -> Option<&Model> {
+        Some(self.layer.model())
     }
 
-    fn taps(&self) -> Vec<NodeId> {
-        vec![self.layer.id()]
+    fn taps(&self, _: &Job, _: &Model, _: &Tensor) -> Result<Vec<NodeId>> {
+        Ok(vec![self.layer.id()])
     }
 
-    fn value(&self, activations: &[Tensor]) -> Result<Tensor> {
-        let [activations] = activations else {
-            return Err(Error::new(Kind::Internal, "the L2 objective reads one layer"));
-        };
-        Ok((activations.sqr()?.sum_all()? / 2.0)?)
+    fn values(&self, _: &Job, _: &Model, activations: &[Tensor]) -> Result<Tensor> {
+        Ok((only(activations)?.sqr()?.flatten_from(1)?.sum(1)? / 2.0)?)
     }
 
-    fn gradients(&self, activations: &[Tensor]) -> Result<Vec<Tensor>> {
+    fn gradients(&self, _: &Job, _: &Model, activations: &[Tensor]) -> Result<Vec<Tensor>> {
         Ok(activations.to_vec())
     }
 
-    fn description(&self) -> String {
+    fn description(&self, _: &Model) -> String {
         format!("L2 of {}", self.layer.name())
     }
 }

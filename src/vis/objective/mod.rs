@@ -1,44 +1,150 @@
-//! Objectives: functions from a model's activations to a number, which an ascent makes larger.
+//! Objectives: functions from a network's activations to a number. Attributions explain one, an ascent makes one larger.
 
+mod channel;
+mod class_score;
+mod closure;
+mod finer;
 mod l2;
+mod neuron;
+mod similarity;
+mod sum;
+
+use std::fmt;
+use std::rc::Rc;
 
 use candle_core::{Tensor, Var};
 
+pub use channel::{Channel, channel};
+pub use class_score::{ClassScore, Measure, class_score};
+pub use closure::Closure;
+pub use finer::{FinerScore, finer_score};
 pub use l2::L2;
+pub use neuron::{Neuron, neuron};
+pub use similarity::{Similarity, similarity};
+pub use sum::Sum;
 
 use crate::error::{Error, Kind, Result};
+use crate::job::Job;
+use crate::lang::{Dynamic, FnPtr, FromValue, IntoValue, Reject, register_value_type};
 use crate::model::{Model, NodeId};
 
-/// A differentiable function of the activations of some layers.
-pub trait Objective {
-    /// The network whose activations it reads.
-    fn model(&self) -> &Model;
-    /// The layers it reads, in the order in which [`value`](Self::value) takes their activations.
-    fn taps(&self) -> Vec<NodeId>;
-    /// The number, as a tensor without dimensions on the tape of `activations`.
+/// A differentiable function of the activations of some layers. It knows the layers by name, so that one objective can be
+/// asked of several networks, unless it holds a layer's handle or a network.
+pub trait Objective: fmt::Debug {
+    /// The network it is about, if one of its parts decides that.
+    fn model(&self) -> Option<&Model> {
+        None
+    }
+
+    /// The class whose score it is, if it is just that.
+    fn class(&self) -> Option<&ClassScore> {
+        None
+    }
+
+    /// The layers it reads, in the order in which [`values`](Self::values) takes their activations.
+    ///
+    /// # Errors
+    /// The network has no such layer, class or channel.
+    fn taps(&self, job: &Job, model: &Model, input: &Tensor) -> Result<Vec<NodeId>>;
+
+    /// How many layers it reads, once [`taps`](Self::taps) has found them.
+    fn reads(&self) -> usize {
+        1
+    }
+
+    /// One number for each input, `[N]`, on the tape of `activations`.
     ///
     /// # Errors
     /// The activations have shapes that do not fit the objective.
-    fn value(&self, activations: &[Tensor]) -> Result<Tensor>;
-    /// What is made larger, in words: "L2 of fire7".
-    fn description(&self) -> String;
+    fn values(&self, job: &Job, model: &Model, activations: &[Tensor]) -> Result<Tensor>;
 
-    /// Its gradient for each of the activations; taken from the tape, unless an objective knows better.
+    /// What it measures, in words: `"koala" logit`, `fire5, channel 12`.
+    fn description(&self, model: &Model) -> String;
+
+    /// The gradient of the sum of its numbers for each of the activations; taken from the tape, unless an objective knows
+    /// better.
     ///
     /// # Errors
-    /// As [`value`](Self::value), and where the value does not depend on a layer at all.
-    fn gradients(&self, activations: &[Tensor]) -> Result<Vec<Tensor>> {
+    /// As [`values`](Self::values), and where the number does not depend on a layer at all.
+    fn gradients(&self, job: &Job, model: &Model, activations: &[Tensor]) -> Result<Vec<Tensor>> {
         let variables = activations.iter().map(Var::from_tensor).collect::<candle_core::Result<Vec<_>>>()?;
         let on_tape: Vec<Tensor> = variables.iter().map(|variable| variable.as_tensor().clone()).collect();
-        let mut gradients = self.value(&on_tape)?.backward()?;
+        let mut gradients = self.values(job, model, &on_tape)?.sum_all()?.backward()?;
         variables
             .iter()
-            .map(|variable| {
-                gradients.remove(variable).ok_or_else(|| {
-                    let message = format!("the objective \"{}\" does not depend on its layer", self.description());
-                    Error::new(Kind::Argument, message)
-                })
+            .map(|variable| match gradients.remove(variable) {
+                Some(gradient) => Ok(gradient.detach()),
+                None => {
+                    let message = format!("{} does not depend on a layer that it reads", self.description(model));
+                    Err(Error::new(Kind::Argument, message).at_argument("target"))
+                }
             })
             .collect()
+    }
+}
+
+/// An objective as a value of the language; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Goal(Rc<dyn Objective>);
+
+impl Goal {
+    /// An objective as a value.
+    pub fn new(objective: impl Objective + 'static) -> Self {
+        Self(Rc::new(objective))
+    }
+}
+
+impl std::ops::Deref for Goal {
+    type Target = dyn Objective;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.model().map_or_else(Model::embedded, |model| Ok(model.clone())) {
+            Ok(model) => f.write_str(&self.description(&model)),
+            Err(_) => write!(f, "{:?}", self.0),
+        }
+    }
+}
+
+inventory::submit! {
+    crate::lang::ValueType {
+        name: "objective",
+        doc: "A number that a network computes: what an attribution explains. Objectives add, subtract and scale.",
+        id: std::any::TypeId::of::<Goal>,
+        rust: std::any::type_name::<Goal>,
+        text: |value| Some(value.read_lock::<Goal>()?.to_string()),
+        register: |engine| register_value_type::<Goal>(engine, "objective"),
+        provenance: Some((|value| Some(value.read_lock::<Goal>()?.to_string()), |value, _| value)),
+    }
+}
+
+impl IntoValue for Goal {
+    const NAME: &'static str = "objective";
+    fn into_value(self) -> Dynamic {
+        Dynamic::from(self)
+    }
+}
+
+impl FromValue for Goal {
+    const EXPECTED: &'static str = "an objective, such as class_score(\"tabby\"), or a function of the activations";
+    const TYPES: &'static [&'static str] = &["objective", "function"];
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        if let Some(function) = value.clone().try_cast::<FnPtr>() {
+            return Ok(Self::new(Closure::new(function)));
+        }
+        value.clone().try_cast::<Self>().ok_or(Reject::Type)
+    }
+}
+
+/// The one activation of an objective that reads one layer.
+fn only(activations: &[Tensor]) -> Result<&Tensor> {
+    match activations {
+        [activations] => Ok(activations),
+        _ => Err(Error::new(Kind::Internal, "an objective of one layer was given several")),
     }
 }

@@ -116,7 +116,7 @@ fn seen_through(job: &Job, layer: &Layer) -> Result<Through> {
 
 /// From a layer down to the image.
 struct Walk<'a> {
-    job: &'a Job,
+    job: &'a Job<'a>,
     layer: &'a Layer,
     graph: &'a Graph,
     left_out: Vec<&'static str>,

@@ -157,7 +157,8 @@ impl Dream {
     fn ascent(&self) -> Ascent<'_> {
         let optimizer = Normalized { step_size: self.options.step_size };
         let seed = self.seed.wrapping_add(self.octave as u64);
-        Ascent::new(&self.objective, vec![Box::new(Jitter(self.options.jitter))], Box::new(optimizer), seed)
+        let model = self.objective.layer.model().clone();
+        Ascent::new(model, &self.objective, vec![Box::new(Jitter(self.options.jitter))], Box::new(optimizer), seed)
     }
 }
 
