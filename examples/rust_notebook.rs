@@ -21,7 +21,7 @@ pub fn main() -> percept::error::Result<()> {
     let answer: Classification = classify(&Job::detached(), &photo, 5, &model.clone().into())?;
     answer.evcxr_display();
 
-    let map: Attribution = saliency(&Job::detached(), &photo.clone().into(), &Explain::default())?;
+    let map: Attribution = saliency(&Job::detached(), &photo.clone().into(), false, &Explain::default())?;
     map.evcxr_display();
 
     let raw: Tensor = map.map()?.into();

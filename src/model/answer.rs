@@ -120,7 +120,7 @@ impl Answer {
     }
 
     /// Of a binary answer, the class that the output speaks for.
-    pub(super) fn positive(&self) -> usize {
+    pub(crate) fn speaks_for(&self) -> usize {
         self.positive
     }
 

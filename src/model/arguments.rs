@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
 use crate::job::Job;
-use crate::lang::{Completer, CompletionContext, Dynamic, FromValue, Reject, choices};
+use crate::lang::{Completer, CompletionContext, Dynamic, FromValue, IntoValue, Reject, choices};
 use crate::model::{AnswerKind, Channels, Classes, Layer, Model, Resize, zoo};
 use crate::tensor::TensorValue;
 
@@ -64,6 +64,13 @@ impl FromValue for ClassName {
     const COMPLETE: Option<Completer> = Some(class_names);
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         if value.is_int() || value.is_string() { Ok(Self(value.clone())) } else { Err(Reject::Type) }
+    }
+}
+
+impl IntoValue for ClassName {
+    const NAME: &'static str = "class";
+    fn into_value(self) -> Dynamic {
+        self.0
     }
 }
 

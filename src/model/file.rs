@@ -102,7 +102,7 @@ impl Model {
             recipe: self.recipe().clone(),
             classes: self.classes().names().to_vec(),
             answer: Some(self.answer().kind()),
-            positive: self.answer().positive(),
+            positive: self.answer().speaks_for(),
             nodes: self.graph().to_parts(),
         };
         let fault = |error: String| Error::new(Kind::Internal, format!("the model cannot be written: {error}"));

@@ -172,17 +172,19 @@ fn randn(
 ) -> Result<TensorValue> {
     let mut random = ChaCha8Rng::seed_from_u64(seed.get(job));
     let count = shape.0.iter().product();
+    let values = normal(&mut random).take(count).collect();
+    TensorValue::from_values(values, &shape.0)
+}
+
+/// Normally distributed numbers with mean 0 and standard deviation 1.
+pub fn normal(random: &mut ChaCha8Rng) -> impl Iterator<Item = f32> {
     // Box and Muller (1958): two uniform numbers make two normal ones
-    let values: Vec<f32> = std::iter::repeat_with(|| {
+    std::iter::repeat_with(|| {
         let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
         let angle = std::f64::consts::TAU * random.random::<f64>();
         [(radius * angle.cos()) as f32, (radius * angle.sin()) as f32]
     })
-    .take(usize::div_ceil(count, 2))
     .flatten()
-    .take(count)
-    .collect();
-    TensorValue::from_values(values, &shape.0)
 }
 
 /// A tensor of random numbers, evenly spread from 0 up to 1.

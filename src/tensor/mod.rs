@@ -65,6 +65,7 @@ pub use concat::concat;
 pub use conv2d::conv2d;
 pub use conv2d_params::Conv2dParams;
 pub(crate) use cpu::with_values;
+pub use create::normal;
 pub use elementwise::{channelwise, map, mean_abs, zip};
 pub use fft::{FftNorm, irfft2, rfft2};
 pub use finite::check_finite;

@@ -17,4 +17,4 @@ pub mod transform;
 
 pub use classify::{Classification, classify};
 pub use options::Explain;
-pub use prediction::Prediction;
+pub use prediction::{Gradients, Pass, Prediction};

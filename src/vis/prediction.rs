@@ -127,8 +127,33 @@ impl Prediction {
         make: impl FnMut(usize, &mut [f32]) -> Result<()>,
     ) -> Result<Vec<f32>> {
         let mut scores = Vec::with_capacity(count);
-        self.each_batch(job, label, count, make, |_, variants| {
+        each_batch(job, label, &self.input, count, make, |_, variants| {
             scores.extend(self.outputs(job, variants)?.to_vec1::<f32>()?);
+            Ok(())
+        })?;
+        Ok(scores)
+    }
+
+    /// The scores of `count` variants of a layer's activations `[1, channels, h, w]`, made as for [`scores`](Self::scores);
+    /// only what stands behind the layer runs.
+    ///
+    /// # Errors
+    /// Something reaches the score past the layer, `make` failed, or the run was interrupted.
+    pub fn scores_from(
+        &self,
+        job: &Job,
+        label: &str,
+        layer: &Layer,
+        activations: &Tensor,
+        count: usize,
+        make: impl FnMut(usize, &mut [f32]) -> Result<()>,
+    ) -> Result<Vec<f32>> {
+        let (from, rules) = ([layer.id()], Rules::default());
+        let run = Run { from: &from, ..Run::new(&self.taps, &rules, job.interrupt()) };
+        let mut scores = Vec::with_capacity(count);
+        each_batch(job, label, activations, count, make, |_, variants| {
+            let outputs = self.model.run_with(std::slice::from_ref(variants), &run)?;
+            scores.extend(self.goal.values(job, &self.model, &outputs)?.to_vec1::<f32>()?);
             Ok(())
         })?;
         Ok(scores)
@@ -147,7 +172,7 @@ impl Prediction {
     ) -> Result<Vec<f32>> {
         let Some(class) = &self.class else { return self.scores(job, label, count, make) };
         let mut probabilities = Vec::with_capacity(count);
-        self.each_batch(job, label, count, make, |_, variants| {
+        each_batch(job, label, &self.input, count, make, |_, variants| {
             let output = self.model.forward(variants, job.interrupt())?;
             let own = self.model.answer().probabilities(&output)?.narrow(1, class.class, 1)?.squeeze(1)?;
             probabilities.extend(own.to_vec1::<f32>()?);
@@ -170,7 +195,7 @@ impl Prediction {
         make: impl FnMut(usize, &mut [f32]) -> Result<()>,
         mut take: impl FnMut(Range<usize>, Pass) -> Result<()>,
     ) -> Result<()> {
-        self.each_batch(job, label, count, make, |chunk, variants| {
+        each_batch(job, label, &self.input, count, make, |chunk, variants| {
             take(chunk, self.pass(job, variants, at.rules, at.layer)?)
         })
     }
@@ -198,36 +223,6 @@ impl Prediction {
         Ok(Pass { scores: goal.values(job, model, &outputs)?.to_vec1()?, activations: Some(activations), gradient })
     }
 
-    /// Makes the variants in batches.
-    fn each_batch(
-        &self,
-        job: &Job,
-        label: &str,
-        count: usize,
-        mut make: impl FnMut(usize, &mut [f32]) -> Result<()>,
-        mut run: impl FnMut(Range<usize>, &Tensor) -> Result<()>,
-    ) -> Result<()> {
-        let progress = job.progress(label, count);
-        let (_, channels, height, width) = self.input.dims4()?;
-        let input: Vec<f32> = self.input.flatten_all()?.to_vec1()?;
-        // the network cuts its own buffers to the limit; a batch is there twice, as it is made and as a tensor
-        let batch = (budget::memory() / 4 / (2 * 4 * input.len())).clamp(1, MAX_BATCH);
-        for start in (0..count).step_by(batch) {
-            let chunk = start..count.min(start + batch);
-            let mut variants = Vec::with_capacity(chunk.len() * input.len());
-            for index in chunk.clone() {
-                let from = variants.len();
-                variants.extend_from_slice(&input);
-                make(index, &mut variants[from..])?;
-            }
-            let size = chunk.len();
-            let variants = Tensor::from_vec(variants, (size, channels, height, width), self.input.device())?;
-            run(chunk, &variants)?;
-            progress.advance(size)?;
-        }
-        Ok(())
-    }
-
     /// The score of each input, `[N]`.
     fn outputs(&self, job: &Job, inputs: &Tensor) -> Result<Tensor> {
         let rules = Rules::default();
@@ -235,6 +230,40 @@ impl Prediction {
         self.goal.values(job, &self.model, &activations)
     }
 }
+
+/// Makes the variants of an input, or of activations, in batches.
+fn each_batch(
+    job: &Job,
+    label: &str,
+    input: &Tensor,
+    count: usize,
+    mut make: impl FnMut(usize, &mut [f32]) -> Result<()>,
+    mut run: impl FnMut(Range<usize>, &Tensor) -> Result<()>,
+) -> Result<()> {
+    let progress = job.progress(label, count);
+    let one: Vec<f32> = input.flatten_all()?.to_vec1()?;
+    let mut shape = input.dims().to_vec();
+    // the network cuts its own buffers to the limit; a batch is there twice, as it is made and as a tensor
+    let batch = (budget::memory() / 4 / (2 * 4 * one.len())).clamp(1, MAX_BATCH);
+    for start in (0..count).step_by(batch) {
+        let chunk = start..count.min(start + batch);
+        let mut variants = Vec::with_capacity(chunk.len() * one.len());
+        for index in chunk.clone() {
+            let from = variants.len();
+            variants.extend_from_slice(&one);
+            make(index, &mut variants[from..])?;
+        }
+        let size = chunk.len();
+        if let Some(images) = shape.first_mut() {
+            *images = size;
+        }
+        let variants = Tensor::from_vec(variants, shape.as_slice(), input.device())?;
+        run(chunk, &variants)?;
+        progress.advance(size)?;
+    }
+    Ok(())
+}
+
 
 /// Where and how gradients are taken.
 #[derive(Clone, Copy, Debug)]

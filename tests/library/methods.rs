@@ -90,7 +90,7 @@ fn rust_and_the_language_give_the_same() {
     let answer = classify(&Job::detached(), &cat, 5, &Default::default()).unwrap();
     assert_eq!(value(&session.eval("classify(photo(\"chelsea\"))")), answer.to_string());
 
-    let map = saliency(&Job::detached(), &cat.clone().into(), &Explain::default()).unwrap();
+    let map = saliency(&Job::detached(), &cat.clone().into(), false, &Explain::default()).unwrap();
     let peak = map.map().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
     let same = session.eval(&format!("abs(saliency(photo(\"chelsea\")).map.max().item() - {peak:.9}) < 0.000001"));
     assert_eq!(value(&same), "true");

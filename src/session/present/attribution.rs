@@ -25,7 +25,7 @@ fn figure(value: &Attribution) -> Result<Option<Figure>> {
         .range(range)
         .label(value.unit.clone())
         .show_input(true);
-    let title = format!("{} for {}", capital(value.method), value.prediction.target());
+    let title = format!("{} for {}", capital(&value.method), value.prediction.target());
     Ok(Some(Figure::new(Body::Heatmap(heatmap)).titled(title).captioned(caption(value)?)))
 }
 
@@ -46,6 +46,9 @@ fn caption(value: &Attribution) -> Result<String> {
     }
     if let Some(error) = value.completeness_error {
         caption += &format!(" Sum off by {error:.2e}.");
+    }
+    if let Some(note) = &value.note {
+        caption += &format!(" {note}");
     }
     Ok(caption)
 }

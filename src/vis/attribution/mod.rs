@@ -1,18 +1,65 @@
 //! Attribution: which parts of an image, or of a layer, a network's answer comes from. One method, one file.
 
+mod ablation_cam;
 mod baseline;
+mod blur_ig;
+mod cam;
+mod conductance;
+mod eigen_cam;
+mod expected_gradients;
 mod grad_cam;
+mod grad_cam_plus_plus;
+mod guided_ig;
+mod hires_cam;
+mod idgi;
+mod input_x_gradient;
+mod integrated_gradients;
+mod internal_influence;
+mod layer_cam;
+mod layer_maps;
+mod low_pass;
+mod method;
 mod occlusion;
+mod quadrature;
+mod refine_cam;
 mod rise;
 mod saliency;
+mod score_cam;
+mod smooth;
+mod smooth_grad;
+mod x_grad_cam;
 
+pub use ablation_cam::ablation_cam;
 pub use baseline::{Baseline, Baselines};
+pub use blur_ig::blur_ig;
+pub use cam::cam;
+pub use conductance::conductance;
+pub use eigen_cam::eigen_cam;
+pub use expected_gradients::expected_gradients;
 pub use grad_cam::grad_cam;
+pub use grad_cam_plus_plus::grad_cam_plus_plus;
+pub use guided_ig::guided_ig;
+pub use hires_cam::hires_cam;
+pub use idgi::idgi;
+pub use input_x_gradient::input_x_gradient;
+pub use integrated_gradients::{Path, integrated_gradients};
+pub use internal_influence::internal_influence;
+pub use layer_cam::layer_cam;
+pub use layer_maps::{AtLayers, LayerChoice, Maps};
+pub use low_pass::low_pass;
+pub use method::Method;
 pub use occlusion::{HeightWidth, Windows, occlusion};
+pub use quadrature::Quadrature;
+pub use refine_cam::refine_cam;
 pub use rise::{Masks, rise, rise_masks};
 pub use saliency::saliency;
+pub use score_cam::score_cam;
+pub use smooth::smooth;
+pub use smooth_grad::{Noise, Statistic, smooth_grad};
+pub use x_grad_cam::x_grad_cam;
 
 use std::fmt;
+use std::rc::Rc;
 
 use candle_core::{D, Tensor};
 
@@ -38,7 +85,7 @@ pub enum Sign {
 #[derive(Clone, Debug)]
 pub struct Attribution {
     /// The method: "occlusion".
-    pub method: &'static str,
+    pub method: Rc<str>,
     /// The network, the image as it saw it, what is explained, and its score.
     pub prediction: Prediction,
     /// Raw values `[C, h, w]` at the method's own resolution, which can be coarser than the image.
@@ -51,9 +98,11 @@ pub struct Attribution {
     pub layer: Option<Layer>,
     /// How far the sum of all values is from what the method promises it to be, in units of the score, if it promises
     /// that.
-    pub completeness_error: Option<f32>,
+    pub completeness_error: Option<f64>,
     /// The standard error of the values `[C, h, w]`, if they were sampled.
     pub standard_error: Option<Tensor>,
+    /// What else is to be said about it.
+    pub note: Option<String>,
     /// The call that made it.
     pub provenance: Provenance,
 }
@@ -68,9 +117,9 @@ impl fmt::Display for Attribution {
 
 impl Attribution {
     /// The result of a method for a prediction.
-    pub fn new(method: &'static str, prediction: &Prediction, values: Tensor, sign: Sign, unit: String) -> Self {
+    pub fn new(method: &str, prediction: &Prediction, values: Tensor, sign: Sign, unit: String) -> Self {
         Self {
-            method,
+            method: method.into(),
             prediction: prediction.clone(),
             values,
             sign,
@@ -78,6 +127,7 @@ impl Attribution {
             layer: None,
             completeness_error: None,
             standard_error: None,
+            note: None,
             provenance: None,
         }
     }
@@ -86,6 +136,18 @@ impl Attribution {
     #[must_use]
     pub fn of_layer(self, layer: Layer) -> Self {
         Self { layer: Some(layer), ..self }
+    }
+
+    /// The same attribution, with how far the sum of its values is from what the method promises.
+    #[must_use]
+    pub fn with_completeness_error(self, error: f64) -> Self {
+        Self { completeness_error: Some(error), ..self }
+    }
+
+    /// The same attribution, with a sentence about it.
+    #[must_use]
+    pub fn noted(self, note: String) -> Self {
+        Self { note: Some(note), ..self }
     }
 
     /// The same attribution, with the standard error of its values.
@@ -221,7 +283,7 @@ fn completeness_error(
     /// The attribution.
     attribution: &Attribution,
 ) -> Result<Option<f64>> {
-    Ok(attribution.completeness_error.map(f64::from))
+    Ok(attribution.completeness_error)
 }
 
 /// The standard error of an attribution's values, a tensor of their shape; nothing if they were not sampled.

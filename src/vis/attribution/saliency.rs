@@ -8,7 +8,8 @@ use crate::model::{Input, Rules};
 use crate::vis::Explain;
 
 /// Which pixels would change the score of a class most: the gradient of the score at the network's input. The map shows
-/// the largest magnitude over the colour channels.
+/// the largest magnitude over the colour channels, or with `signed` the sum: positive where a brighter pixel raises the
+/// score.
 ///
 /// ```rhai
 /// saliency(photo("chelsea"), class="Egyptian cat")
@@ -19,10 +20,14 @@ pub fn saliency(
     /// The image, or a tensor in the network's input space.
     #[each]
     image: &Input,
+    /// Whether the map shows the sign of the gradient too.
+    #[default(false)]
+    signed: bool,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
     let prediction = explain.prediction(job, image)?;
     let gradient = prediction.gradient(job, &Rules::default())?.squeeze(0)?;
-    let unit = format!("|gradient| of the {}", prediction.score_name());
-    Ok(Attribution::new("saliency", &prediction, gradient, Sign::Magnitude, unit))
+    let (sign, unit) = if signed { (Sign::Signed, "gradient") } else { (Sign::Magnitude, "|gradient|") };
+    let unit = format!("{unit} of the {}", prediction.score_name());
+    Ok(Attribution::new("saliency", &prediction, gradient, sign, unit))
 }

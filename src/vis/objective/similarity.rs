@@ -58,7 +58,7 @@ impl Objective for Similarity {
     fn description(&self, model: &Model) -> String {
         let layer = match &self.layer {
             Some(layer) => label(layer, model),
-            None => self.layer(model).map_or_else(|_| "?".to_owned(), |layer| layer.label().to_owned()),
+            None => self.layer(model).map_or_else(|_| "?".to_owned(), |layer| layer.name().to_owned()),
         };
         format!("similarity in {layer}")
     }

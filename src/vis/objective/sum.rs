@@ -72,7 +72,7 @@ impl Objective for Sum {
             // a sum within a sum keeps its brackets
             let nested = term.reads() > 1 && factor.abs() != 1.0;
             if factor.abs() != 1.0 {
-                text += &format!("{} · ", factor.abs());
+                text += &format!("{} · ", (factor.abs() * 1000.0).round() / 1000.0);
             }
             let part = term.description(model);
             text += &if nested { format!("({part})") } else { part };
