@@ -100,8 +100,7 @@ impl Prediction {
     /// # Errors
     /// A rule acts on nothing, or the run was interrupted.
     pub fn gradient(&self, job: &Job, rules: &Rules) -> Result<Tensor> {
-        let (outputs, pullback) = self.model.pullback(&self.input, &self.taps, rules, job.interrupt())?;
-        pullback.gradient(&self.goal.gradients(job, &self.model, &outputs)?)
+        Ok(self.pass(job, &self.input, rules, None)?.gradient)
     }
 
     /// The activations of a layer and the gradient of the score there, both `[1, channels, h, w]`.
@@ -207,14 +206,15 @@ impl Prediction {
     pub fn pass(&self, job: &Job, inputs: &Tensor, rules: &Rules, layer: Option<&Layer>) -> Result<Pass> {
         let (goal, model) = (&self.goal, &self.model);
         let Some(layer) = layer else {
-            let (outputs, pullback) = model.pullback(inputs, &self.taps, rules, job.interrupt())?;
+            let run = Run { exact: true, ..Run::new(&self.taps, rules, job.interrupt()) };
+            let (outputs, pullback) = model.pullback_with(std::slice::from_ref(inputs), &run)?;
             let scores = goal.values(job, model, &outputs)?.to_vec1()?;
             let gradient = pullback.gradient(&goal.gradients(job, model, &outputs)?)?;
             return Ok(Pass { scores, activations: None, gradient });
         };
         let taps: Vec<NodeId> = self.taps.iter().copied().chain([layer.id()]).collect();
         let at = [layer.id()];
-        let run = Run { gradients_at: &at, ..Run::new(&taps, rules, job.interrupt()) };
+        let run = Run { gradients_at: &at, exact: true, ..Run::new(&taps, rules, job.interrupt()) };
         let (mut outputs, pullback) = model.pullback_with(std::slice::from_ref(inputs), &run)?;
         let activations = outputs.pop().ok_or_else(|| Error::new(Kind::Internal, "a run without its layer"))?;
         let mut above = goal.gradients(job, model, &outputs)?;

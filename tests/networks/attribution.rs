@@ -24,6 +24,10 @@ struct Case {
     /// Every so many values are kept.
     step: usize,
     norm: f64,
+    /// How far rounding the input moves the result in double precision, relative to its largest value: gradients jump where a
+    /// rectifier passes its kink.
+    #[serde(default)]
+    rounding: f64,
 }
 
 /// The cases of a file.
@@ -83,7 +87,8 @@ fn attributions_agree_with_the_reference_implementations() {
             let image = image(&images[&case.network]);
             let worst = difference(case, image, &tensors[&format!("case{index}")]);
             println!("{} {}: off by {worst:.1e}", case.network, case.code);
-            if worst > TOLERANCE {
+            assert!(case.rounding < 0.05, "{} hangs on rounding", case.code);
+            if worst > TOLERANCE.max(2.0 * case.rounding) {
                 faults.push(format!("{} {}: off by {worst:.1e}", case.network, case.code));
             }
         }

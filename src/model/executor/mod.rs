@@ -27,6 +27,9 @@ pub struct Run<'a> {
     /// The nodes at which a [`Pullback`] will be asked for gradients, besides those of `from`. They must be known
     /// before the run, which is planned so that these gradients exist; runs on candle's tape take no notice of them.
     pub gradients_at: &'a [NodeId],
+    /// Whether convolutions are summed as they are defined. Faster methods are off by up to 3·10⁻⁵ of the largest value,
+    /// which now and then takes another side of a rectifier's kink, and a gradient that hangs on that unit with it.
+    pub exact: bool,
     /// How gradients pass each node.
     pub rules: &'a Rules,
     /// Asked often, in the run and later in its backward pass.
@@ -36,7 +39,7 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     /// A run from the network's input, with gradients there alone.
     pub fn new(taps: &'a [NodeId], rules: &'a Rules, interrupt: &'a Interrupt) -> Self {
-        Self { taps, from: &[NodeId::INPUT], gradients_at: &[], rules, interrupt }
+        Self { taps, from: &[NodeId::INPUT], gradients_at: &[], exact: false, rules, interrupt }
     }
 }
 

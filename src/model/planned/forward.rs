@@ -117,6 +117,7 @@ impl Inner {
                 let mut conv = Convolution::new(&self.graph, &self.weights, *node, scales, input, output)?;
                 let bias = conv.bias.take();
                 let epilogue = Epilogue { bias: bias.as_deref(), ..epilogue };
+                conv.exact = run.exact;
                 conv.forward(&self.kernels, &self.weights, budget::memory() / 2, x, out!(), &epilogue, &stop)?;
             }
             Work::Linear(node) => {

@@ -90,6 +90,8 @@ pub(super) struct Convolution<'a> {
     /// Added to each output.
     pub(super) bias: Option<Vec<f32>>,
     pub(super) window: Window,
+    /// Whether the value is summed as it is defined, see [`Run::exact`](crate::model::Run).
+    pub(super) exact: bool,
 }
 
 /// The window of a convolution over maps.
@@ -167,7 +169,7 @@ impl<'a> Convolution<'a> {
         };
         let weight = Vec::new();
         let nodes = std::iter::once(&node).chain(scales).map(|id| graph.node(*id).name.clone()).collect();
-        Ok(Self { nodes, conv, weight, factors, bias, window: window(conv, input, output) })
+        Ok(Self { nodes, conv, weight, factors, bias, window: window(conv, input, output), exact: false })
     }
 
     fn is_depthwise(&self) -> bool {
@@ -229,7 +231,7 @@ impl<'a> Convolution<'a> {
         let (channels, outputs) = (self.conv.in_channels, self.conv.out_channels);
         let method = if self.is_depthwise() {
             Method::Depthwise
-        } else if self.winograd(input, output, [channels, outputs]) {
+        } else if !self.exact && self.winograd(input, output, [channels, outputs]) {
             Method::Winograd
         } else {
             Method::Direct

@@ -2,8 +2,17 @@
 
 use super::{Presenter, capital, on_type};
 use crate::error::Result;
+use crate::image::Image;
 use crate::render::{Body, Colormap, Figure, Heatmap, Range};
-use crate::vis::attribution::{Attribution, Sign};
+use crate::vis::attribution::{Attribution, Sign, Style};
+
+/// How bright the parts of a masked image are that the map leaves out.
+const DARK: f32 = 0.12;
+
+/// The part of the pixels that may be beyond the end of the scale.
+const BEYOND: f64 = 0.005;
+/// The scale ends before the greatest number only if that leaves it so much shorter.
+const SPIKY: f32 = 0.8;
 
 inventory::submit! {
     Presenter {
@@ -14,32 +23,100 @@ inventory::submit! {
 }
 
 fn figure(value: &Attribution) -> Result<Option<Figure>> {
-    let (colormap, range) = match value.sign {
-        Sign::Signed => (Colormap::Diverging, Range::Symmetric),
-        Sign::Magnitude | Sign::Positive => (Colormap::Inferno, Range::Auto),
+    let view = &value.prediction.view;
+    let map: Vec<f32> = match value.look.style {
+        Style::Positive => value.map_of_image()?.into_iter().map(|value| value.max(0.0)).collect(),
+        Style::Negative => value.map_of_image()?.into_iter().map(|value| (-value).max(0.0)).collect(),
+        _ => value.map_of_image()?,
     };
-    let (width, height) = (value.prediction.view.width(), value.prediction.view.height());
-    let heatmap = Heatmap::new(width, height, value.map_of_image()?)?
-        .over(value.prediction.view.clone())
-        .colormap(colormap)
-        .range(range)
-        .label(value.unit.clone())
-        .show_input(true);
-    let title = format!("{} for {}", capital(&value.method), value.prediction.target());
-    Ok(Some(Figure::new(Body::Heatmap(heatmap)).titled(title).captioned(caption(value)?)))
+    let one_sided = value.sign != Sign::Signed || matches!(value.look.style, Style::Positive | Style::Negative);
+    let (colormap, range) = match (one_sided, value.look.range) {
+        (true, Some((low, high))) => (Colormap::Inferno, Range::Fixed(low.max(0.0), high)),
+        (false, Some((low, high))) => (Colormap::Diverging, Range::Fixed(low, high)),
+        (true, None) => match clipped(value, &map)? {
+            Some(end) => (Colormap::Inferno, Range::Fixed(0.0, end)),
+            None => (Colormap::Inferno, Range::Auto),
+        },
+        (false, None) => match clipped(value, &map)? {
+            Some(end) => (Colormap::Diverging, Range::Fixed(-end, end)),
+            None => (Colormap::Diverging, Range::Symmetric),
+        },
+    };
+    let body = if value.look.style == Style::Masked {
+        Body::Picture(masked(view, &map, range)?)
+    } else {
+        let heatmap = Heatmap::new(view.width(), view.height(), map)?.colormap(colormap).range(range);
+        let heatmap = heatmap.label(value.unit.clone());
+        Body::Heatmap(match value.look.style {
+            Style::Heat => heatmap,
+            _ => heatmap.over(view.clone()).show_input(!value.look.beside),
+        })
+    };
+    let title = match &value.look.title {
+        Some(title) => title.clone(),
+        None => format!("{} for {}", capital(&value.method), value.prediction.target()),
+    };
+    Ok(Some(Figure::new(body).titled(title).captioned(caption(value)?)))
+}
+
+/// Maps of single pixels have few that stand far above all others: where the scale ends, so that those few are beyond it.
+fn clipped(value: &Attribution, map: &[f32]) -> Result<Option<f32>> {
+    let (_, height, width) = value.values.dims3()?;
+    let view = &value.prediction.view;
+    if (width, height) != (view.width(), view.height()) || map.is_empty() {
+        return Ok(None);
+    }
+    let mut sizes: Vec<f32> = map.iter().map(|value| value.abs()).collect();
+    let most = sizes.iter().copied().fold(0.0, f32::max);
+    let place = ((sizes.len() - 1) as f64 * (1.0 - BEYOND)) as usize;
+    let end = *sizes.select_nth_unstable_by(place, f32::total_cmp).1;
+    Ok((end > 0.0 && end < SPIKY * most).then_some(end))
+}
+
+/// The image, as bright as a map.
+fn masked(view: &Image, map: &[f32], range: Range) -> Result<Image> {
+    let span = range.span(map.iter().copied())?;
+    let planes = view.channels().map(|plane| {
+        let pixels = plane.iter().zip(map);
+        pixels.map(|(pixel, value)| pixel * (DARK + (1.0 - DARK) * span.position(*value))).collect::<Vec<f32>>()
+    });
+    Image::from_planes(view.width(), view.height(), planes.concat(), None)
 }
 
 /// What the network answers, how the colours read, and what the numbers rest on.
 fn caption(value: &Attribution) -> Result<String> {
-    let mut caption = match &value.prediction.class {
-        Some(class) => format!("The network gives \"{}\" {}. ", class.name, value.prediction.verdict()),
-        None => format!("For the whole image: {}. ", value.prediction.verdict()),
+    let mut caption = if value.look.beside {
+        String::new()
+    } else {
+        match &value.prediction.class {
+            Some(class) => format!("The network gives \"{}\" {}. ", class.name, value.prediction.verdict()),
+            None => format!("For the whole image: {}. ", value.prediction.verdict()),
+        }
     };
-    caption += match value.sign {
-        Sign::Signed => "Red speaks for the class, blue against it.",
-        Sign::Positive => "Bright places speak for the class.",
-        Sign::Magnitude => "Bright pixels change the score most, in either direction.",
+    let values: Vec<f32> = value.map()?.flatten_all()?.to_vec1()?;
+    caption += if values.iter().all(|value| *value == 0.0) {
+        "The map is blank: every number in it is 0."
+    } else if value.sign == Sign::Signed && values.iter().all(|value| *value <= 0.0) {
+        "Everything speaks against it: no number of the map is positive."
+    } else {
+        match (value.look.style, value.sign) {
+            (Style::Masked, _) => "The brighter, the larger the map.",
+            (Style::Positive, _) | (Style::Overlay | Style::Heat, Sign::Positive) => "Bright places speak for it.",
+            (Style::Negative, _) => "Bright places speak against it.",
+            (_, Sign::Signed) => "Red speaks for it, blue against it.",
+            (_, Sign::Magnitude) => "Bright pixels change the score most, in either direction.",
+        }
     };
+    if value.look.style == Style::Masked {
+        let least = values.iter().copied().fold(f32::INFINITY, f32::min);
+        let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let end = clipped(value, &value.map_of_image()?)?.unwrap_or(most);
+        let (low, high) = value.look.range.unwrap_or((least, end));
+        caption += &format!(" From {low:.3} to {high:.3}: {}.", value.unit);
+    }
+    if value.look.range.is_none() && clipped(value, &value.map_of_image()?)?.is_some() {
+        caption += " The scale ends where 0.5 % of the pixels are beyond it.";
+    }
     if let Some(layer) = &value.layer {
         let (_, height, width) = value.values.dims3()?;
         caption += &format!(" From the {width}×{height} maps of layer {} ({}).", layer.label(), layer.name());
@@ -47,8 +124,8 @@ fn caption(value: &Attribution) -> Result<String> {
     if let Some(error) = value.completeness_error {
         caption += &format!(" Sum off by {error:.2e}.");
     }
-    if let Some(note) = &value.note {
-        caption += &format!(" {note}");
+    for more in [&value.note, &value.look.caption].into_iter().flatten() {
+        caption += &format!(" {more}");
     }
     Ok(caption)
 }

@@ -160,3 +160,32 @@ fn lower_quantile(values: &[f64], fraction: f64) -> f64 {
     }
     *sorted.select_nth_unstable_by(index, f64::total_cmp).1
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers of PAIR's implementation, printed by tools/golden/attribution/guided_ig.py.
+    #[test]
+    fn the_path_is_that_of_the_reference_implementation() {
+        let gradient = |x: &[f64]| -> Vec<f64> {
+            let before = |index: usize| x[(index + x.len() - 1) % x.len()];
+            (0..x.len()).map(|index| (3.0 * x[index]).sin() + x[index].powi(2) + 0.1 * before(index)).collect()
+        };
+        let end: Vec<f64> = (0..12).map(|index| (2.0 * f64::from(index)).cos() + 0.1 * f64::from(index)).collect();
+        for (steps, fraction, distance, expected) in [
+            (6, 0.25, 0.10, [0.838496004, 0.094554482, 0.200625330, 1.060714933, 0.091729408, 0.116433804, 1.285335755, 0.695618199, 0.024051305, 1.417056902, 1.355802712, 0.016790275]),
+            (10, 0.5, 0.02, [0.941832372, 0.103206122, 0.220446710, 1.175997823, 0.102097112, 0.128244096, 1.352956430, 0.796382743, 0.026159239, 1.487185621, 1.440149153, 0.019759202]),
+            (5, 0.1, 1.00, [0.810851167, 0.041618745, 0.096872511, 0.757172400, 0.036627933, 0.052177318, 0.963700322, 0.658300126, 0.009677223, 1.133303969, 1.042157905, 0.007086729]),
+        ] {
+            let mut walk = Walk::new(&end, vec![0.0; 12], steps, fraction, distance);
+            for step in 0..steps {
+                let slope = gradient(&walk.x);
+                walk.step(step, &slope);
+            }
+            for (ours, theirs) in walk.values.iter().zip(expected) {
+                assert!((ours - theirs).abs() < 1e-8, "{steps} steps: {:?}", walk.values);
+            }
+        }
+    }
+}

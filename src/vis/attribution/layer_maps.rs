@@ -6,7 +6,7 @@ use super::{Attribution, Sign};
 use crate::error::{Error, Kind, Result};
 use crate::job::Job;
 use crate::lang::{Completer, Dynamic, FromValue, IntoValue, Options, Reject};
-use crate::model::{Input, Layer, LayerName, Model, Op, Rules};
+use crate::model::{Input, Layer, LayerName, Model, NodeId, Op, Rules};
 use crate::vis::{Explain, Prediction};
 
 /// How many layers `layer="all"` shows.
@@ -108,7 +108,11 @@ impl Maps {
         let progress = job.progress(method, layers.len());
         let mut all = Vec::with_capacity(layers.len());
         for layer in layers {
-            all.push(one(&prediction, layer)?);
+            let title = format!("{method}, {}", layer.label());
+            let mut attribution = one(&prediction, layer)?;
+            attribution.look.beside = true;
+            attribution.look.title = Some(title);
+            all.push(attribution);
             progress.advance(1)?;
         }
         Ok(AtLayers::All(all))
@@ -153,6 +157,11 @@ fn depths(last: &Layer) -> Vec<Layer> {
     if found.last().is_none_or(|found| found.id() != last.id()) {
         found.push(last.clone());
     }
+    // where paths join, a block of the network ends
+    let joins = |id: NodeId| matches!(graph.node(id).op, Op::Concat | Op::Add);
+    let ends_block = |layer: &Layer| joins(layer.id()) || layer.node().inputs.iter().any(|input| joins(*input));
+    let blocks: Vec<Layer> = found.iter().filter(|layer| ends_block(layer)).cloned().collect();
+    let found = if blocks.len() >= 3 { blocks } else { found };
     let (count, kept) = (found.len(), found.len().min(MOST_LAYERS));
     (1..=kept).map(|index| found[index * count / kept - 1].clone()).collect()
 }
@@ -197,8 +206,8 @@ pub(super) fn positive_map(method: &str, prediction: &Prediction, layer: Layer, 
     let total: f64 = all.iter().map(|value| f64::from(value.abs())).sum();
     let unit = format!("evidence for {}", prediction.score_name());
     let attribution = Attribution::new(method, prediction, map.relu()?, Sign::Positive, unit).of_layer(layer);
-    Ok(match total > 0.0 && against > 0.0 {
-        true => attribution.noted(format!("{:.0} % of it spoke against, and is cut off.", 100.0 * against / total)),
+    Ok(match against >= 0.005 * total && against > 0.0 {
+        true => attribution.noted(format!("{:.0} % of the evidence spoke against it and is cut off.", 100.0 * against / total)),
         false => attribution,
     })
 }

@@ -27,6 +27,7 @@ mod saliency;
 mod score_cam;
 mod smooth;
 mod smooth_grad;
+mod style;
 mod x_grad_cam;
 
 pub use ablation_cam::ablation_cam;
@@ -56,6 +57,7 @@ pub use saliency::saliency;
 pub use score_cam::score_cam;
 pub use smooth::smooth;
 pub use smooth_grad::{Noise, Statistic, smooth_grad};
+pub use style::{Look, Style};
 pub use x_grad_cam::x_grad_cam;
 
 use std::fmt;
@@ -103,6 +105,8 @@ pub struct Attribution {
     pub standard_error: Option<Tensor>,
     /// What else is to be said about it.
     pub note: Option<String>,
+    /// How it is shown.
+    pub look: Look,
     /// The call that made it.
     pub provenance: Provenance,
 }
@@ -128,6 +132,7 @@ impl Attribution {
             completeness_error: None,
             standard_error: None,
             note: None,
+            look: Look::default(),
             provenance: None,
         }
     }

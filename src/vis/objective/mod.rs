@@ -70,16 +70,16 @@ pub trait Objective: fmt::Debug {
         let variables = activations.iter().map(Var::from_tensor).collect::<candle_core::Result<Vec<_>>>()?;
         let on_tape: Vec<Tensor> = variables.iter().map(|variable| variable.as_tensor().clone()).collect();
         let mut gradients = self.values(job, model, &on_tape)?.sum_all()?.backward()?;
-        variables
-            .iter()
-            .map(|variable| match gradients.remove(variable) {
-                Some(gradient) => Ok(gradient.detach()),
-                None => {
-                    let message = format!("{} does not depend on a layer that it reads", self.description(model));
-                    Err(Error::new(Kind::Argument, message).at_argument("target"))
-                }
-            })
-            .collect()
+        let found: Vec<Option<Tensor>> = variables.iter().map(|variable| gradients.remove(variable)).collect();
+        if found.iter().all(Option::is_none) {
+            let message = format!("{} does not depend on the layers that it reads", self.description(model));
+            return Err(Error::new(Kind::Argument, message).at_argument("target"));
+        }
+        let or_zeros = |(found, layer): (Option<Tensor>, &Tensor)| match found {
+            Some(gradient) => Ok(gradient.detach()),
+            None => Ok(layer.zeros_like()?),
+        };
+        found.into_iter().zip(activations).map(or_zeros).collect()
     }
 }
 

@@ -16,8 +16,10 @@ SqueezeNet 1.1 has the embedded weights; the weights of other networks are made 
 tools/golden/zoo.py says. Of large results every STEP-th value is kept, with the norm of all of them.
 """
 
+import functools
 import json
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -49,10 +51,11 @@ def squeezenet1_1():
     return without_inplace(model), image, torch.from_numpy(x.transpose(2, 0, 1).copy())[None]
 
 
-def resnet18():
+def made_up(name):
+    """A network of torchvision with weights made from the names of its parameters."""
     from zoo import fill
 
-    model = torchvision.models.resnet18(weights=None)
+    model = getattr(torchvision.models, name)(weights=None)
     with torch.no_grad():
         for key, value in model.state_dict().items():
             if not key.endswith("num_batches_tracked"):
@@ -63,7 +66,20 @@ def resnet18():
     return without_inplace(model), image, torch.from_numpy(x.transpose(2, 0, 1).astype(np.float32).copy())[None]
 
 
-NETWORKS = {"squeezenet1_1": squeezenet1_1, "resnet18": resnet18}
+NETWORKS = {"squeezenet1_1": squeezenet1_1}
+for _name in ["resnet18", "vgg16_bn", "mobilenet_v2", "densenet121"]:
+    NETWORKS[_name] = functools.partial(made_up, _name)
+# the colour that becomes zeros in the input space of each network
+ZERO = {"squeezenet1_1": "[123/255.0, 117/255.0, 104/255.0]"}
+OTHER = "[0.485, 0.456, 0.406]"
+# what tests of layers look at: a layer of Percept and the module of PyTorch whose output it is
+LAYERS = {
+    "squeezenet1_1": ("fire9", "features.12"),
+    "resnet18": ("layer4", "layer4"),
+    "vgg16_bn": ("features.42", "features.42"),
+    "mobilenet_v2": ("features.18", "features.18"),
+    "densenet121": ("features.denseblock4", "features.denseblock4"),
+}
 
 
 def images():
@@ -74,22 +90,94 @@ def images():
     target.chmod(0o644)
 
 
-def golden(name, cases):
-    """Writes the golden of a method; `cases` is a list of (network, code, function of (model, x, class))."""
+def gradients(model, x, target, layer):
+    """The activations of a module and the gradient of a score there; `target` is a class or a function of the output."""
+    kept = {}
+
+    def hook(_, __, output):
+        kept["activations"] = output
+        output.retain_grad()
+
+    handle = model.get_submodule(layer).register_forward_hook(hook)
+    output = model(x.requires_grad_(True))
+    handle.remove()
+    score = target(output) if callable(target) else output[0, target]
+    score.backward()
+    return kept["activations"].detach(), kept["activations"].grad.detach()
+
+
+def pytorch_grad_cam(method, layer):
+    """The map of a class of pytorch-grad-cam before it is scaled, with what is negative cut off."""
+
+    def compute(model, x, target):
+        activations, gradient = gradients(model, x.clone(), target, layer)
+        cam = method.__new__(method)
+        # only its formula is wanted, without its hooks
+        cam.activations_and_grads = types.SimpleNamespace(release=lambda: None)
+        image = cam.get_cam_image(x, None, None, activations.numpy(), gradient.numpy(), False)
+        return torch.from_numpy(np.maximum(image, 0))
+
+    return compute
+
+
+def cases_of_layers(function, method, networks=tuple(LAYERS)):
+    """One case for each network."""
+    cases = []
+    for network in networks:
+        ours, theirs = LAYERS[network]
+        model = "" if network == "squeezenet1_1" else ", model=m"
+        cases.append((network, f'{function}(img, layer="{ours}"{model}).values', method(theirs)))
+    return cases
+
+
+# rounding in single precision, as a part of each number of the input
+ROUNDING = 1e-6
+
+
+def conditioning(model, x, best, compute):
+    """The result in double precision, and how far rounding the input moves it, as a part of its largest value.
+
+    Gradients jump where a ReLU passes its kink, and large networks always have units that near to one.
+    """
+    model, x = model.double(), x.double()
+    exact = compute(model, x.clone(), best).detach()
+    generator = torch.Generator().manual_seed(1)
+    moved = 0.0
+    for _ in range(4):
+        noise = torch.randn(x.shape, generator=generator, dtype=torch.float64)
+        other = compute(model, x * (1 + ROUNDING * noise), best).detach()
+        moved = max(moved, float((other - exact).abs().max() / exact.abs().max()))
+    return exact, moved
+
+
+def golden(name, cases, conditioned=()):
+    """Writes the golden of a method; `cases` is a list of (network, code, function of (model, x, class)).
+
+    For the networks that are `conditioned`, it is computed in double precision, with how far rounding moves it.
+    """
     torch.manual_seed(0)
     tensors, described = {}, []
     for index, (network, code, compute) in enumerate(cases):
         model, image, x = NETWORKS[network]()
         with torch.no_grad():
             best = int(model(x).argmax())
-        value = compute(model, x, best).detach().float().contiguous()
+        value, rounding = conditioning(model, x, best, compute) if network in conditioned else (compute(model, x, best), 0.0)
+        value = value.detach().float().contiguous()
         step = 1 if value.numel() <= ALL else STEP
         tensors[f"case{index}"] = value.flatten()[::step].contiguous()
         norm = float(value.double().norm())
         described.append(
-            {"network": network, "code": code, "class": best, "shape": list(value.shape), "step": step, "norm": norm}
+            {
+                "network": network,
+                "code": code,
+                "class": best,
+                "shape": list(value.shape),
+                "step": step,
+                "norm": norm,
+                "rounding": rounding,
+            }
         )
-        print(f"{network} {code}: {list(value.shape)}, up to {value.abs().max():.4g}")
+        print(f"{network} {code}: {list(value.shape)}, up to {value.abs().max():.4g}, rounding {rounding:.1e}")
     target = ROOT / "tests" / "golden" / "attribution" / f"{name}.safetensors"
     save_file(tensors, target, metadata={"cases": json.dumps(described)})
     target.chmod(0o644)
