@@ -226,7 +226,14 @@ mod tests {
         let (graph, rules, interrupt) = (graph(), Rules::default(), Interrupt::never());
         let ids = |names: &[&str]| names.iter().map(|name| graph.find(name).unwrap()).collect::<Vec<_>>();
         let (taps, from, gradients_at) = (ids(taps), ids(from), ids(gradients_at));
-        let run = Run { taps: &taps, from: &from, gradients_at: &gradients_at, exact: false, rules: &rules, interrupt: &interrupt };
+        let run = Run {
+            taps: &taps,
+            from: &from,
+            gradients_at: &gradients_at,
+            exact: false,
+            rules: &rules,
+            interrupt: &interrupt,
+        };
         let scope = Scope::new(&graph, &run)?;
         Ok(scope.ids().map(|id| graph.node(id).name.clone()).collect())
     }

@@ -207,7 +207,8 @@ pub(super) fn positive_map(method: &str, prediction: &Prediction, layer: Layer, 
     let unit = format!("evidence for {}", prediction.score_name());
     let attribution = Attribution::new(method, prediction, map.relu()?, Sign::Positive, unit).of_layer(layer);
     Ok(match against >= 0.005 * total && against > 0.0 {
-        true => attribution.noted(format!("{:.0} % of the evidence spoke against it and is cut off.", 100.0 * against / total)),
+        true => attribution
+            .noted(format!("{:.0} % of the evidence spoke against it and is cut off.", 100.0 * against / total)),
         false => attribution,
     })
 }

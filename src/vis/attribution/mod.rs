@@ -180,7 +180,12 @@ impl Attribution {
         let map = self.map()?;
         let (height, width) = (map.dim(D::Minus2)?, map.dim(D::Minus1)?);
         let values: Vec<f32> = map.flatten_all()?.to_vec1()?;
-        resample(&values, (width, height), (self.prediction.view.width(), self.prediction.view.height()), Filter::Bilinear)
+        resample(
+            &values,
+            (width, height),
+            (self.prediction.view.width(), self.prediction.view.height()),
+            Filter::Bilinear,
+        )
     }
 }
 
