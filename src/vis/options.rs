@@ -79,5 +79,7 @@ impl Explain {
 
 fn two_networks(decided: &Model, model: &Model) -> Error {
     let message = format!("the target is about {}, not about {}", decided.fingerprint(), model.fingerprint());
-    Error::new(Kind::Argument, message).with_hint("an objective that holds a layer knows its network").at_argument("target")
+    Error::new(Kind::Argument, message)
+        .with_hint("an objective that holds a layer knows its network")
+        .at_argument("target")
 }

@@ -47,7 +47,8 @@ impl Prediction {
         let (goal, taps) = match (goal, taps) {
             (Some(goal), Some(taps)) => (goal, taps),
             _ => {
-                let best = answer.best(&scored).ok_or_else(|| Error::new(Kind::Internal, "the network has no answers"))?;
+                let best =
+                    answer.best(&scored).ok_or_else(|| Error::new(Kind::Internal, "the network has no answers"))?;
                 let goal = Goal::new(ClassScore::of(best));
                 let taps = goal.taps(job, &model, &input)?;
                 (goal, taps)
@@ -263,7 +264,6 @@ fn each_batch(
     }
     Ok(())
 }
-
 
 /// Where and how gradients are taken.
 #[derive(Clone, Copy, Debug)]

@@ -158,7 +158,12 @@ fn an_objectives_gradients_are_those_of_its_value() {
     #[derive(Debug)]
     struct OnTape(L2);
     impl Objective for OnTape {
-        fn taps(&self, job: &Job, model: &Model, input: &Tensor) -> percept::error::Result<Vec<percept::model::NodeId>> {
+        fn taps(
+            &self,
+            job: &Job,
+            model: &Model,
+            input: &Tensor,
+        ) -> percept::error::Result<Vec<percept::model::NodeId>> {
             self.0.taps(job, model, input)
         }
         fn values(&self, job: &Job, model: &Model, activations: &[Tensor]) -> percept::error::Result<Tensor> {

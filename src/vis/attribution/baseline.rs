@@ -33,8 +33,7 @@ pub enum Baseline {
 
 impl FromValue for Baseline {
     const COMPLETE: Option<Completer> = Some(|_| NAMES.map(str::to_owned).to_vec());
-    const EXPECTED: &'static str =
-        "\"mean\", \"black\", \"white\", \"grey\", \"blur\", \"noise\", a colour [red, green, blue] from 0 to 1, or an image";
+    const EXPECTED: &'static str = "\"mean\", \"black\", \"white\", \"grey\", \"blur\", \"noise\", a colour [red, green, blue] from 0 to 1, or an image";
     const TYPES: &'static [&'static str] = &["string", "list", "image"];
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         if let Some(image) = value.clone().try_cast::<Image>() {

@@ -52,7 +52,8 @@ fn first_component(rows: &[Vec<f32>], places: usize) -> Vec<f32> {
         let energy = |row: &[f32]| row.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
         energy(a).total_cmp(&energy(b))
     });
-    let mut along: Vec<f64> = strongest.map_or_else(Vec::new, |row| row.iter().map(|value| f64::from(*value)).collect());
+    let mut along: Vec<f64> =
+        strongest.map_or_else(Vec::new, |row| row.iter().map(|value| f64::from(*value)).collect());
     along.resize(places, 0.0);
     for _ in 0..STEPS {
         let length = norm(&along);

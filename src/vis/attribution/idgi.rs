@@ -42,7 +42,9 @@ pub fn idgi(
     let mut begun: Option<(Vec<f32>, f64, f32)> = None;
     let at = Gradients { rules: &Rules::default(), layer: None };
     prediction.each_gradient(job, "IDGI", points * starts.len(), &at, make, |range, pass| {
-        for ((index, mut squares), score) in range.zip(pass.gradient.flatten_from(1)?.to_vec2::<f32>()?).zip(pass.scores) {
+        for ((index, mut squares), score) in
+            range.zip(pass.gradient.flatten_from(1)?.to_vec2::<f32>()?).zip(pass.scores)
+        {
             if index % points > 0
                 && let Some((squares, total, before)) = &begun
                 && *total > 0.0

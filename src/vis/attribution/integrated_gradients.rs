@@ -106,7 +106,8 @@ pub(super) fn integrate(
             let (start, (_, weight)) = (&starts[index / steps], places[index % steps]);
             let weight = weight / starts.len() as f64;
             let terms = values.iter_mut().zip(&gradient).zip(input.iter().zip(start));
-            terms.for_each(|((sum, gradient), (x, start))| *sum += weight * f64::from(*gradient) * f64::from(x - start));
+            terms
+                .for_each(|((sum, gradient), (x, start))| *sum += weight * f64::from(*gradient) * f64::from(x - start));
         }
         Ok(())
     })?;

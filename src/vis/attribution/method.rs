@@ -102,7 +102,8 @@ impl IntoValue for Method {
 }
 
 impl FromValue for Method {
-    const EXPECTED: &'static str = "an attribution method, such as saliency, or a function of an image that returns an attribution";
+    const EXPECTED: &'static str =
+        "an attribution method, such as saliency, or a function of an image that returns an attribution";
     const TYPES: &'static [&'static str] = &["function", "method"];
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         if let Some(function) = value.clone().try_cast::<FnPtr>() {

@@ -4,6 +4,7 @@ mod ablation_cam;
 mod baseline;
 mod blur_ig;
 mod cam;
+mod coalitions;
 mod conductance;
 mod eigen_cam;
 mod expected_gradients;
@@ -15,8 +16,10 @@ mod idgi;
 mod input_x_gradient;
 mod integrated_gradients;
 mod internal_influence;
+mod kernel_shap;
 mod layer_cam;
 mod layer_maps;
+mod lime;
 mod low_pass;
 mod method;
 mod occlusion;
@@ -28,6 +31,7 @@ mod score_cam;
 mod smooth;
 mod smooth_grad;
 mod x_grad_cam;
+mod xrai;
 
 pub use ablation_cam::ablation_cam;
 pub use baseline::{Baseline, Baselines};
@@ -44,8 +48,10 @@ pub use idgi::idgi;
 pub use input_x_gradient::input_x_gradient;
 pub use integrated_gradients::{Path, integrated_gradients};
 pub use internal_influence::internal_influence;
+pub use kernel_shap::{ShapOptions, kernel_shap, kernel_shap_samples};
 pub use layer_cam::layer_cam;
 pub use layer_maps::{AtLayers, LayerChoice, Maps};
+pub use lime::{LimeOptions, lime, lime_samples};
 pub use low_pass::low_pass;
 pub use method::Method;
 pub use occlusion::{HeightWidth, Windows, occlusion};
@@ -57,6 +63,7 @@ pub use score_cam::score_cam;
 pub use smooth::smooth;
 pub use smooth_grad::{Noise, Statistic, smooth_grad};
 pub use x_grad_cam::x_grad_cam;
+pub use xrai::{XraiOptions, xrai};
 
 use std::fmt;
 use std::rc::Rc;
@@ -175,7 +182,12 @@ impl Attribution {
         let map = self.map()?;
         let (height, width) = (map.dim(D::Minus2)?, map.dim(D::Minus1)?);
         let values: Vec<f32> = map.flatten_all()?.to_vec1()?;
-        resample(&values, (width, height), (self.prediction.view.width(), self.prediction.view.height()), Filter::Bilinear)
+        resample(
+            &values,
+            (width, height),
+            (self.prediction.view.width(), self.prediction.view.height()),
+            Filter::Bilinear,
+        )
     }
 }
 

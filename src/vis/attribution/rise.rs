@@ -8,8 +8,8 @@ use super::{Attribution, Sign};
 use crate::error::Result;
 use crate::job::Job;
 use crate::lang::{Options, function};
-use crate::tensor::TensorValue;
 use crate::model::Input;
+use crate::tensor::TensorValue;
 use crate::vis::Explain;
 
 /// Random masks: coarse grids of visible and hidden cells, enlarged smoothly and shifted.

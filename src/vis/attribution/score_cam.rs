@@ -16,7 +16,9 @@ use crate::vis::Explain;
 /// ```rhai
 /// score_cam(photo("chelsea"), channels=10)
 /// ```
-#[function(source = "Wang et al., Score-CAM, 2019, arXiv:1910.01279; jacobgil/pytorch-grad-cam; tabayashi0117/Score-CAM (faster)")]
+#[function(
+    source = "Wang et al., Score-CAM, 2019, arXiv:1910.01279; jacobgil/pytorch-grad-cam; tabayashi0117/Score-CAM (faster)"
+)]
 pub fn score_cam(
     job: &Job,
     /// The image, or a tensor in the network's input space.

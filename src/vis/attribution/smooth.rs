@@ -40,7 +40,8 @@ pub fn smooth(
         let noisy = candle_core::Tensor::from_vec(noisy, prediction.input.shape(), prediction.input.device())?;
         let sample = method.attribution(job, &noisy.into(), &fixed)?;
         if sample.values.dims() != clean.values.dims() {
-            let message = format!("{method} gave values of shape {:?} and {:?}", clean.values.dims(), sample.values.dims());
+            let message =
+                format!("{method} gave values of shape {:?} and {:?}", clean.values.dims(), sample.values.dims());
             return Err(Error::new(Kind::Argument, message).at_argument("method"));
         }
         moments.add(&sample.values.flatten_all()?.to_vec1::<f32>()?);
@@ -71,5 +72,7 @@ fn smooth_method(
     #[options] noise: &Noise,
 ) -> Result<Method> {
     let noise = *noise;
-    Ok(Method::new(&format!("smooth({method})"), move |job, image, explain| smooth(job, &method, image, &noise, explain)))
+    Ok(Method::new(&format!("smooth({method})"), move |job, image, explain| {
+        smooth(job, &method, image, &noise, explain)
+    }))
 }

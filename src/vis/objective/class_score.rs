@@ -65,7 +65,8 @@ impl Objective for ClassScore {
     }
 
     fn description(&self, model: &Model) -> String {
-        let name = self.class.resolve(model).map_or_else(|_| "?".to_owned(), |class| model.answer().classes().name(class));
+        let name =
+            self.class.resolve(model).map_or_else(|_| "?".to_owned(), |class| model.answer().classes().name(class));
         let measure = match self.measure {
             Measure::Score => model.answer().score_name(),
             _ if model.answer().kind() == AnswerKind::Regression => model.answer().score_name(),

@@ -11,7 +11,7 @@ use super::Objective;
 use crate::error::{Error, Kind, Result};
 use crate::job::Job;
 use crate::lang::{Dynamic, Extension, describe};
-use crate::model::{Model, NodeId, Run, Rules};
+use crate::model::{Model, NodeId, Rules, Run};
 use crate::tensor::TensorValue;
 
 /// More layers than any function names.
@@ -35,7 +35,8 @@ impl Closure {
     /// Its number for one image, a tensor without dimensions; or the layer that it asks for and that is not there.
     fn value(&self, job: &Job, activations: &[Tensor]) -> Result<Result<Tensor, String>> {
         let names = self.layers.borrow();
-        let known = names.iter().zip(activations).map(|((name, _), value)| (name.clone(), value.clone().into())).collect();
+        let known =
+            names.iter().zip(activations).map(|((name, _), value)| (name.clone(), value.clone().into())).collect();
         let asked = Asked { known: Rc::new(known), missing: Rc::default() };
         let missing = Rc::clone(&asked.missing);
         drop(names);
@@ -68,7 +69,9 @@ impl Objective for Closure {
             let taps: Vec<NodeId> = self.layers.borrow().iter().map(|(_, id)| *id).collect();
             let values = match taps.as_slice() {
                 [] => Vec::new(),
-                taps => model.run_with(std::slice::from_ref(&one), &Run::new(taps, &Rules::default(), job.interrupt()))?,
+                taps => {
+                    model.run_with(std::slice::from_ref(&one), &Run::new(taps, &Rules::default(), job.interrupt()))?
+                }
             };
             let values = values.iter().map(|value| value.squeeze(0)).collect::<candle_core::Result<Vec<_>>>()?;
             match self.value(job, &values)? {
@@ -84,7 +87,8 @@ impl Objective for Closure {
                 Ok(_) => return Ok(taps),
             }
         }
-        Err(Error::new(Kind::Argument, format!("the target reads more than {MOST_LAYERS} layers")).at_argument("target"))
+        Err(Error::new(Kind::Argument, format!("the target reads more than {MOST_LAYERS} layers"))
+            .at_argument("target"))
     }
 
     fn reads(&self) -> usize {
@@ -130,12 +134,14 @@ inventory::submit! { Extension(indexing) }
 /// `a["fire5"]`.
 fn indexing(engine: &mut Engine) {
     crate::lang::register_value_type::<Asked>(engine, "layers");
-    engine.register_indexer_get(|asked: &mut Asked, name: ImmutableString| -> Result<TensorValue, Box<EvalAltResult>> {
-        if let Some((_, value)) = asked.known.iter().find(|(known, _)| *known == name) {
-            return Ok(value.clone());
-        }
-        *asked.missing.borrow_mut() = Some(name.to_string());
-        let error = Error::new(Kind::Name, format!("layer {name:?} has not been computed"));
-        Err(Box::new(EvalAltResult::ErrorRuntime(Dynamic::from(error), Position::NONE)))
-    });
+    engine.register_indexer_get(
+        |asked: &mut Asked, name: ImmutableString| -> Result<TensorValue, Box<EvalAltResult>> {
+            if let Some((_, value)) = asked.known.iter().find(|(known, _)| *known == name) {
+                return Ok(value.clone());
+            }
+            *asked.missing.borrow_mut() = Some(name.to_string());
+            let error = Error::new(Kind::Name, format!("layer {name:?} has not been computed"));
+            Err(Box::new(EvalAltResult::ErrorRuntime(Dynamic::from(error), Position::NONE)))
+        },
+    );
 }

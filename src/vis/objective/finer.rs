@@ -47,7 +47,8 @@ impl Objective for FinerScore {
     }
 
     fn description(&self, model: &Model) -> String {
-        let name = self.class.resolve(model).map_or_else(|_| "?".to_owned(), |class| model.answer().classes().name(class));
+        let name =
+            self.class.resolve(model).map_or_else(|_| "?".to_owned(), |class| model.answer().classes().name(class));
         format!("\"{name}\" against the {} nearest classes", self.nearest)
     }
 }
@@ -66,7 +67,9 @@ fn nearest(scores: &[f32], class: usize, count: usize) -> Vec<u32> {
 /// ```rhai
 /// grad_cam(photo("chelsea"), target=finer_score("Egyptian cat"))
 /// ```
-#[function(source = "Zhang et al., Finer-CAM, 2025, arXiv:2501.11309; FinerWeightedTarget of jacobgil/pytorch-grad-cam")]
+#[function(
+    source = "Zhang et al., Finer-CAM, 2025, arXiv:2501.11309; FinerWeightedTarget of jacobgil/pytorch-grad-cam"
+)]
 pub fn finer_score(
     /// The class, by name or number.
     class: ClassName,

@@ -28,7 +28,8 @@ impl Objective for Sum {
     fn taps(&self, job: &Job, model: &Model, input: &Tensor) -> Result<Vec<NodeId>> {
         for part in self.0.iter().filter_map(|(_, term)| term.model()) {
             if !part.same(model) {
-                let message = format!("the target is about two networks, {} and {}", part.fingerprint(), model.fingerprint());
+                let message =
+                    format!("the target is about two networks, {} and {}", part.fingerprint(), model.fingerprint());
                 return Err(Error::new(Kind::Argument, message).at_argument("target"));
             }
         }
