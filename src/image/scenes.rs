@@ -112,7 +112,7 @@ pub struct Scene {
     mask: Arc<Vec<bool>>,
     /// The class of the cut-out, if it is known.
     pub class: Option<String>,
-    /// What was put where: "mammal/koala at 0.40, 0.55, 0.50 of clouds".
+    /// What was put where: "koala, 0.60 of the background, at 0.40, 0.55".
     pub text: String,
     /// The call that made it.
     pub provenance: Provenance,

@@ -3,6 +3,9 @@
     pip install scikit-image safetensors numpy pillow
 
 Images as bytes [3, height, width], and the labels that `slic` and `felzenszwalb` give for them, as bytes.
+
+All images of `felzenszwalb` are blurred: else many edges are equally strong, and in which order they are taken depends on
+rounding (an adjusted Rand index of 0.975 for the last case without a blur).
 """
 
 import json
@@ -23,7 +26,7 @@ CASES = [
     ("china", "slic", {"n_segments": 200, "compactness": 3, "sigma": 0.5}),
     ("china", "felzenszwalb", {"scale": 50, "sigma": 1.2, "min_size": 15}),
     ("rocket", "slic", {"n_segments": 7}),
-    ("rocket", "felzenszwalb", {"scale": 20, "sigma": 0, "min_size": 30}),
+    ("rocket", "felzenszwalb", {"scale": 20, "sigma": 0.4, "min_size": 30}),
 ]
 
 tensors = {}

@@ -24,6 +24,6 @@ fn figure(value: &Segmentation) -> Result<Option<Figure>> {
     let start = Figure::new(Body::Picture(value.start()?)).captioned(how);
     let found = format!("{:.1} % of the image", 100.0 * value.share());
     let found = Figure::new(Body::Picture(value.overlay()?)).captioned(found);
-    let title = format!("Segmentation of \"{}\" by {}", value.target, value.method);
+    let title = format!("Segmentation of {} by {}", value.target, value.method);
     Ok(Some(Figure::new(Body::Row(vec![start, found].into())).titled(title)))
 }

@@ -73,7 +73,7 @@ impl By {
         if let Some(class) = &explain.class {
             let wanted = class.resolve(&prediction.model)?;
             if prediction.class.as_ref().map(|scored| scored.class) != Some(wanted) {
-                let message = format!("segment: the attribution explains \"{}\"", prediction.target());
+                let message = format!("segment: the attribution explains {}", prediction.target());
                 return Err(Error::new(Kind::Argument, message).with_hint("leave out `class`").at_argument("class"));
             }
         }

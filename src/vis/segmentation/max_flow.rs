@@ -2,7 +2,7 @@
 //! cheapest cut's.
 //!
 //! General graph libraries take tens of seconds for an image of 227 × 227 pixels, whose edges are short and alike; this
-//! takes some hundredths of one.
+//! takes about a tenth of one.
 
 /// No arc: the node is in no tree.
 const NONE: u32 = u32::MAX;

@@ -91,7 +91,7 @@ impl SegmentOptions {
 pub struct Segmentation {
     /// The image as the network saw it.
     pub image: Image,
-    /// What was looked for: the name of a class.
+    /// What was looked for, for a title, as [`Prediction::target`] says it.
     pub target: String,
     /// The method whose map gave the seeds.
     pub method: Rc<str>,
@@ -118,7 +118,7 @@ value_type!(
 impl fmt::Display for Segmentation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { target, method, .. } = self;
-        write!(f, "segmentation of \"{target}\" by {method}: {:.1} % of the image", 100.0 * self.share())
+        write!(f, "segmentation of {target} by {method}: {:.1} % of the image", 100.0 * self.share())
     }
 }
 
