@@ -1,5 +1,6 @@
 //! Pictures as values: loading, saving, resizing, composing, and the embedded ones.
 
+mod clouds;
 mod compose;
 mod convert;
 mod embedded;
@@ -9,17 +10,21 @@ pub(crate) mod png;
 mod resample;
 mod resize;
 mod save;
+mod scenes;
 mod size;
+pub mod superpixels;
 
 use std::fmt;
 use std::sync::Arc;
 
+pub use clouds::clouds;
 pub use compose::{compose, compose_mask};
 pub use embedded::{
     gallery, gallery_categories, gallery_category, gallery_category_names, gallery_names, photo, photo_names,
 };
 pub use noise::noise;
 pub use resample::{Filter, resample};
+pub use scenes::{Background, Cutout, Scene, SceneOptions, gallery_class, scenes};
 pub use size::{MAX_PIXELS, MAX_SIDE};
 
 use crate::error::{Error, Kind, Result};

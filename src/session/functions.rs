@@ -40,8 +40,18 @@ fn figure(
 }
 
 /// The types of values that have a figure and no file format of their own.
-pub(super) const FIGURE_TYPES: &[&str] =
-    &["figure", "plot", "attribution", "classification", "filters", "activations", "list"];
+pub(super) const FIGURE_TYPES: &[&str] = &[
+    "figure",
+    "plot",
+    "attribution",
+    "segmentation",
+    "superpixels",
+    "scene",
+    "classification",
+    "filters",
+    "activations",
+    "list",
+];
 
 /// A value that has a figure and no file format of its own, such as a plot or an attribution.
 #[derive(Clone, Debug)]

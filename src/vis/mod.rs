@@ -12,6 +12,7 @@ pub mod options;
 pub mod param;
 mod prediction;
 pub mod representation;
+pub mod segmentation;
 pub mod synthesis;
 pub mod transform;
 

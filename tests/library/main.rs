@@ -8,5 +8,14 @@ mod folders;
 mod interrupt;
 mod methods;
 mod occlusion;
+mod segmentation;
+mod superpixels;
 mod tensor_functions;
 mod tensor_ops;
+
+/// Bytes [3, height, width] as an image.
+fn golden_image(bytes: &candle_core::Tensor) -> percept::Image {
+    let (_, height, width) = bytes.dims3().unwrap();
+    let bytes = bytes.flatten_all().unwrap().to_vec1::<u8>().unwrap();
+    percept::Image::from_planes(width, height, bytes.iter().map(|b| f32::from(*b) / 255.0).collect(), None).unwrap()
+}

@@ -11,6 +11,9 @@ mod model;
 mod naming;
 mod page;
 mod plot;
+mod scene;
+mod segmentation;
+mod superpixels;
 mod table;
 
 use std::any::TypeId;
