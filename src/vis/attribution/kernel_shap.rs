@@ -207,11 +207,15 @@ impl Plan {
 mod tests {
     use super::*;
 
-    /// A game in which superpixels work together, and against each other.
+    /// A game in which superpixels work together, and against each other, three and more at a time: samples in pairs are
+    /// exact for games of two.
     fn game(shown: &[bool]) -> f64 {
         let sum: f64 = shown.iter().enumerate().filter(|(_, on)| **on).map(|(i, _)| (i as f64 * 1.7).sin() + 0.3).sum();
         let both = |one: usize, other: usize| f64::from(u8::from(shown[one] && shown[other]));
-        sum + 2.0 * both(0, 1) - 1.5 * both(1, 3) + sum.powi(2) * 0.2 + 4.0
+        sum + 2.0 * both(0, 1) - 1.5 * both(1, 3)
+            + sum.powi(3) * 0.1
+            + 3.0 * both(0, 2) * both(5 % shown.len(), 3)
+            + 4.0
     }
 
     /// Shapley values from their definition: the mean over all subsets of the others.
@@ -267,6 +271,7 @@ mod tests {
         let ratio = (off / said).sqrt();
         assert!((0.7..1.4).contains(&ratio), "off {ratio} times what is said");
         assert!((off / (runs as f64 * count as f64)).sqrt() < 0.25, "{off}");
+        assert!(said > 1e-6, "{said}");
     }
 
     #[test]

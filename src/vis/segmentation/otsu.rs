@@ -9,7 +9,7 @@ pub fn otsu(values: &[f32]) -> Option<f32> {
     let ends = |(low, high): (f32, f32), value: &f32| (low.min(*value), high.max(*value));
     let (low, high) = values.iter().fold((f32::INFINITY, f32::NEG_INFINITY), ends);
     let width = (f64::from(high) - f64::from(low)) / BINS as f64;
-    if !(width > 0.0) {
+    if width <= 0.0 || !width.is_finite() {
         return None;
     }
     let mut counts = [0f64; BINS];
