@@ -11,7 +11,7 @@ import torch
 from common import golden
 from scipy import ndimage
 
-STEPS, SIGMA = 6, 12.0
+STEPS, SIGMA = 3, 9.0
 
 
 def blurred(x, sigma):

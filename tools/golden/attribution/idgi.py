@@ -17,4 +17,4 @@ def compute(model, x, target):
     return total[0]
 
 
-golden("idgi", [("squeezenet1_1", f'idgi(img, baseline={ZERO["squeezenet1_1"]}, steps=15).values', compute)], conditioned=["squeezenet1_1"])
+golden("idgi", [("squeezenet1_1", f'idgi(img, baseline={ZERO["squeezenet1_1"]}, steps=15).values', compute)])

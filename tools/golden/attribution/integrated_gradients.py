@@ -13,8 +13,8 @@ golden(
     [
         (
             network,
-            f"integrated_gradients(img, baseline={ZERO.get(network, OTHER)}, steps=6, tolerance=1, model=m).values",
-            compute(6),
+            f"integrated_gradients(img, baseline={ZERO.get(network, OTHER)}, steps=4, tolerance=1, model=m).values",
+            compute(4),
         )
         for network in LAYERS
     ],

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from common import golden
 
-SAMPLES, SEED, NOISE = 4, 9, 0.1
+SAMPLES, SEED, NOISE = 2, 9, 0.1
 
 
 def noise(shape):
