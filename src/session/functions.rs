@@ -50,6 +50,8 @@ pub(super) const FIGURE_TYPES: &[&str] = &[
     "classification",
     "filters",
     "activations",
+    "measure",
+    "trust",
     "list",
 ];
 

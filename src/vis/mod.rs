@@ -6,6 +6,7 @@
 pub mod ascent;
 pub mod attribution;
 mod classify;
+pub mod evaluation;
 pub mod objective;
 pub mod optimizer;
 pub mod options;
@@ -18,4 +19,4 @@ pub mod transform;
 
 pub use classify::{Classification, classify};
 pub use options::Explain;
-pub use prediction::{Gradients, Pass, Prediction};
+pub use prediction::{Gather, Gradients, Pass, Prediction};

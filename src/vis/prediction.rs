@@ -7,7 +7,7 @@ use candle_core::{IndexOp, Tensor};
 use super::objective::{ClassScore, Goal, Measure};
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
-use crate::job::Job;
+use crate::job::{Job, Progress};
 use crate::model::{Input, Layer, Model, NodeId, Rules, Run, Scored, budget};
 
 /// Variants of an input that are shown to the network at once, if the memory allows.
@@ -127,11 +127,51 @@ impl Prediction {
         make: impl FnMut(usize, &mut [f32]) -> Result<()>,
     ) -> Result<Vec<f32>> {
         let mut scores = Vec::with_capacity(count);
-        each_batch(job, label, &self.input, count, make, |_, variants| {
+        each_batch(job, label, &self.input, count, &mut (), make, |(), _, variants| {
             scores.extend(self.outputs(job, variants)?.to_vec1::<f32>()?);
             Ok(())
         })?;
         Ok(scores)
+    }
+
+    /// The scores of variants as for [`scores`](Self::scores), handed to `take` in batches and in order, until all `count`
+    /// are done or `gather` has enough.
+    ///
+    /// # Errors
+    /// `make` or `take` failed, or the run was interrupted; what was taken before is in `gather`.
+    pub fn each_score<G: Gather>(
+        &self,
+        job: &Job,
+        label: &str,
+        count: usize,
+        gather: &mut G,
+        make: impl FnMut(usize, &mut [f32]) -> Result<()>,
+        mut take: impl FnMut(&mut G, Range<usize>, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        each_batch(job, label, &self.input, count, gather, make, |gather, chunk, variants| {
+            take(gather, chunk, &self.outputs(job, variants)?.to_vec1::<f32>()?)
+        })
+    }
+
+    /// The same, with the probability of the class for each variant; of a target that is no class, with its number.
+    ///
+    /// # Errors
+    /// As [`each_score`](Self::each_score).
+    pub fn each_probability<G: Gather>(
+        &self,
+        job: &Job,
+        label: &str,
+        count: usize,
+        gather: &mut G,
+        make: impl FnMut(usize, &mut [f32]) -> Result<()>,
+        mut take: impl FnMut(&mut G, Range<usize>, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let Some(class) = &self.class else { return self.each_score(job, label, count, gather, make, take) };
+        each_batch(job, label, &self.input, count, gather, make, |gather, chunk, variants| {
+            let output = self.model.forward(variants, job.interrupt())?;
+            let own = self.model.answer().probabilities(&output)?.narrow(1, class.class, 1)?.squeeze(1)?;
+            take(gather, chunk, &own.to_vec1::<f32>()?)
+        })
     }
 
     /// The scores of `count` variants of a layer's activations `[1, channels, h, w]`, made as for [`scores`](Self::scores);
@@ -151,7 +191,7 @@ impl Prediction {
         let (from, rules) = ([layer.id()], Rules::default());
         let run = Run { from: &from, ..Run::new(&self.taps, &rules, job.interrupt()) };
         let mut scores = Vec::with_capacity(count);
-        each_batch(job, label, activations, count, make, |_, variants| {
+        each_batch(job, label, activations, count, &mut (), make, |(), _, variants| {
             let outputs = self.model.run_with(std::slice::from_ref(variants), &run)?;
             scores.extend(self.goal.values(job, &self.model, &outputs)?.to_vec1::<f32>()?);
             Ok(())
@@ -170,12 +210,9 @@ impl Prediction {
         count: usize,
         make: impl FnMut(usize, &mut [f32]) -> Result<()>,
     ) -> Result<Vec<f32>> {
-        let Some(class) = &self.class else { return self.scores(job, label, count, make) };
         let mut probabilities = Vec::with_capacity(count);
-        each_batch(job, label, &self.input, count, make, |_, variants| {
-            let output = self.model.forward(variants, job.interrupt())?;
-            let own = self.model.answer().probabilities(&output)?.narrow(1, class.class, 1)?.squeeze(1)?;
-            probabilities.extend(own.to_vec1::<f32>()?);
+        self.each_probability(job, label, count, &mut (), make, |(), _, batch| {
+            probabilities.extend_from_slice(batch);
             Ok(())
         })?;
         Ok(probabilities)
@@ -195,7 +232,7 @@ impl Prediction {
         make: impl FnMut(usize, &mut [f32]) -> Result<()>,
         mut take: impl FnMut(Range<usize>, Pass) -> Result<()>,
     ) -> Result<()> {
-        each_batch(job, label, &self.input, count, make, |chunk, variants| {
+        each_batch(job, label, &self.input, count, &mut (), make, |(), chunk, variants| {
             take(chunk, self.pass(job, variants, at.rules, at.layer)?)
         })
     }
@@ -232,14 +269,37 @@ impl Prediction {
     }
 }
 
+/// What becomes of results that arrive in batches.
+pub trait Gather {
+    /// Is there enough, so that no further batch is wanted?
+    ///
+    /// # Errors
+    /// What there is cannot be judged.
+    fn enough(&mut self) -> Result<bool> {
+        Ok(false)
+    }
+
+    /// Counts steps as done, and shows what there is.
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`] once a stop was asked for.
+    fn report(&self, progress: &Progress<'_>, steps: usize) -> Result<()> {
+        progress.advance(steps)
+    }
+}
+
+/// All results are wanted, and nothing is shown of them.
+impl Gather for () {}
+
 /// Makes the variants of an input, or of activations, in batches.
-fn each_batch(
+fn each_batch<G: Gather>(
     job: &Job,
     label: &str,
     input: &Tensor,
     count: usize,
+    gather: &mut G,
     mut make: impl FnMut(usize, &mut [f32]) -> Result<()>,
-    mut run: impl FnMut(Range<usize>, &Tensor) -> Result<()>,
+    mut run: impl FnMut(&mut G, Range<usize>, &Tensor) -> Result<()>,
 ) -> Result<()> {
     let progress = job.progress(label, count);
     let one: Vec<f32> = input.flatten_all()?.to_vec1()?;
@@ -259,8 +319,11 @@ fn each_batch(
             *images = size;
         }
         let variants = Tensor::from_vec(variants, shape.as_slice(), input.device())?;
-        run(chunk, &variants)?;
-        progress.advance(size)?;
+        run(gather, chunk, &variants)?;
+        gather.report(&progress, size)?;
+        if gather.enough()? {
+            break;
+        }
     }
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! Attributions: the map over the image, with its scale.
 
+use candle_core::Tensor;
+
 use super::{Presenter, capital, on_type};
 use crate::error::Result;
 use crate::image::Image;
 use crate::render::{Body, Colormap, Figure, Heatmap, Range};
-use crate::vis::attribution::{Attribution, Sign, Style};
+use crate::vis::attribution::{Attribution, Sampled, Sign, Style};
 
 /// How bright the parts of a masked image are that the map leaves out.
 const DARK: f32 = 0.12;
@@ -124,8 +126,27 @@ fn caption(value: &Attribution) -> Result<String> {
     if let Some(error) = value.completeness_error {
         caption += &format!(" Sum off by {error:.2e}.");
     }
+    if let Some(sampled) = &value.sampled {
+        caption += &format!(" {}", rests_on(sampled, value.standard_error.as_ref())?);
+    }
     for more in [&value.note, &value.look.caption].into_iter().flatten() {
         caption += &format!(" {more}");
     }
     Ok(caption)
+}
+
+/// How many samples a map rests on, how far off it may be, and whether its ranking is known.
+fn rests_on(sampled: &Sampled, standard_error: Option<&Tensor>) -> Result<String> {
+    let Sampled { samples, most, stability } = *sampled;
+    let mut text = if samples < most { format!("{samples} of {most} samples") } else { format!("{samples} samples") };
+    if let Some(error) = standard_error {
+        text += &format!(", standard error up to {:.2e}", error.flatten_all()?.max(0)?.to_scalar::<f32>()?);
+    }
+    let percent = stability.unwrap_or(0.0) * 100.0;
+    text += &match stability {
+        Some(_) if sampled.resolved() => format!(". Ranking resolved: {percent:.0} % of the top tenth is sure."),
+        Some(_) => format!(". Ranking not resolved: only {percent:.0} % of the top tenth is sure."),
+        None => ". Ranking not resolved: too few samples to say.".into(),
+    };
+    Ok(text)
 }

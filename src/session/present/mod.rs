@@ -7,6 +7,7 @@ mod classification;
 mod filters;
 mod image;
 mod list;
+mod measure;
 mod model;
 mod naming;
 mod page;

@@ -1,10 +1,12 @@
 //! RISE: how probable the class stays when random parts of the image are hidden.
 
-use candle_core::Tensor;
+use std::ops::Range;
+
+use candle_core::{DType, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Attribution, Sign};
+use super::{Anytime, Attribution, Means, Sampling, Sign};
 use crate::error::Result;
 use crate::job::Job;
 use crate::lang::{Options, function};
@@ -15,10 +17,6 @@ use crate::vis::Explain;
 /// Random masks: coarse grids of visible and hidden cells, enlarged smoothly and shifted.
 #[derive(Clone, Debug, Options)]
 pub struct Masks {
-    /// How many masks are drawn.
-    #[default(4000)]
-    #[range(1..=1000000)]
-    pub samples: usize,
     /// Cells of the grid along each side.
     #[default(7)]
     #[range(1..=100)]
@@ -27,10 +25,10 @@ pub struct Masks {
     #[default(0.5)]
     #[range(0.01..=0.99)]
     pub visible: f64,
-    /// The seed of the masks; without it, the next of the session's.
-    #[default]
-    pub seed: Option<u64>,
 }
+
+/// Masks of the paper.
+const USUAL: usize = 4000;
 
 /// How important each pixel is for the probability of a class: the mean of the probabilities under random masks, each
 /// counted where its mask is open. It looks at the answers only, so it works for any network.
@@ -44,42 +42,35 @@ pub fn rise(
     /// The image, or a tensor in the network's input space.
     #[each]
     image: &Input,
+    #[options] sampling: &Sampling,
     #[options] masks: &Masks,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
     let prediction = explain.prediction(job, image)?;
     let (width, height) = (prediction.view.width(), prediction.view.height());
-    let drawn = Drawn::new(masks, job.seed(masks.seed), height, width);
-    let mut mask = vec![0f32; height * width];
-    let probabilities = prediction.probabilities(job, "RISE", masks.samples, |index, pixels| {
+    let drawn = Drawn::new(masks, job.seed(sampling.seed), height, width);
+    let unit = format!("probability of {} where it is visible", prediction.target());
+    let values = Tensor::zeros((1, height, width), DType::F32, prediction.input.device())?;
+    let blank = Attribution::new("RISE", &prediction, values, Sign::Positive, unit);
+    let mut sampler = Anytime::new(blank, Means::new(height * width), sampling, USUAL);
+    let (mut mask, mut again) = (vec![0f32; height * width], vec![0f32; height * width]);
+    let make = |index: usize, pixels: &mut [f32]| {
         drawn.write(index, &mut mask);
         for plane in pixels.chunks_exact_mut(height * width) {
             plane.iter_mut().zip(&mask).for_each(|(pixel, open)| *pixel *= open);
         }
         Ok(())
-    })?;
-
-    // the mean over the masks of probability · mask / visible, and its standard error
-    let (count, visible) = (masks.samples as f64, masks.visible);
-    let mut sums = vec![[0f64; 2]; height * width];
-    for (index, probability) in probabilities.iter().enumerate() {
-        job.interrupt().check()?;
-        drawn.write(index, &mut mask);
-        for ([sum, squares], open) in sums.iter_mut().zip(&mask) {
-            let term = f64::from(probability * open) / visible;
-            *sum += term;
-            *squares += term * term;
-        }
-    }
-    let map = |of: &dyn Fn(&[f64; 2]) -> f64| -> Result<Tensor> {
-        let values: Vec<f32> = sums.iter().map(|sums| of(sums) as f32).collect();
-        Ok(Tensor::from_vec(values, (1, height, width), prediction.input.device())?)
     };
-    let importance = map(&|[sum, _]| sum / count)?;
-    let error =
-        map(&|[sum, squares]| ((squares / count - (sum / count).powi(2)).max(0.0) / (count - 1.0).max(1.0)).sqrt())?;
-    let unit = format!("probability of {} where it is visible", prediction.target());
-    Ok(Attribution::new("RISE", &prediction, importance, Sign::Positive, unit).with_standard_error(error))
+    // the mean over the masks of probability · mask / visible
+    let take = |sampler: &mut Anytime<Means>, batch: Range<usize>, probabilities: &[f32]| {
+        for (index, probability) in batch.zip(probabilities) {
+            drawn.write(index, &mut again);
+            sampler.estimate.add(again.iter().map(|open| f64::from(probability * open) / masks.visible));
+        }
+        Ok(())
+    };
+    let outcome = prediction.each_probability(job, "RISE", sampler.most(), &mut sampler, make, take);
+    sampler.finish(outcome)
 }
 
 /// The masks that `rise` hides an image of this size under with the same settings, a tensor [samples, height, width] from 0
@@ -97,12 +88,19 @@ pub fn rise_masks(
     /// Its height in pixels.
     #[range(1..=4096)]
     height: usize,
+    /// How many masks.
+    #[default(4000)]
+    #[range(1..=1000000)]
+    samples: usize,
+    /// The seed of the masks; without it, the next of the session's.
+    #[default]
+    seed: Option<u64>,
     #[options] masks: &Masks,
 ) -> Result<TensorValue> {
-    let drawn = Drawn::new(masks, job.seed(masks.seed), height, width);
-    let mut values = vec![0f32; masks.samples * height * width];
+    let drawn = Drawn::new(masks, job.seed(seed), height, width);
+    let mut values = vec![0f32; samples * height * width];
     values.chunks_exact_mut(height * width).enumerate().for_each(|(index, mask)| drawn.write(index, mask));
-    TensorValue::from_values(values, &[masks.samples, height, width])
+    TensorValue::from_values(values, &[samples, height, width])
 }
 
 /// Masks that are drawn when they are needed, each from a seed of its own.

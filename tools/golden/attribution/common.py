@@ -18,7 +18,10 @@ tools/golden/zoo.py says. Of large results every STEP-th value is kept, with the
 
 import functools
 import json
+import os
+import subprocess
 import sys
+import tempfile
 import types
 from pathlib import Path
 
@@ -88,6 +91,14 @@ def images():
     target = ROOT / "tests" / "golden" / "attribution_images.safetensors"
     save_file(pixels, target)
     target.chmod(0o644)
+
+
+def percept_masks(code):
+    """What a line of Percept's language gives, a tensor: masks that are random, and so are taken from the program."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "masks.npy"
+        subprocess.run([os.environ.get("PERCEPT", "percept"), "eval", f'{code}.save("{path}")'], check=True)
+        return torch.from_numpy(np.load(path))
 
 
 def gradients(model, x, target, layer):

@@ -4,28 +4,19 @@ Their masks are random, so Percept's are taken: the program must be built (`carg
 path or PERCEPT name it. That these are the authors' masks is checked here: each is what skimage's `resize` makes of its grid.
 """
 
-import os
-import subprocess
-import tempfile
-from pathlib import Path
-
 import numpy as np
 import torch
-from common import golden
+from common import golden, percept_masks
 from skimage.transform import resize
 
 SAMPLES, CELLS, VISIBLE = 40, 7, 0.5
 
 
 def masks(side):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "masks.npy"
-        code = f'rise_masks({side}, {side}, samples={SAMPLES}, seed=3).save("{path}")'
-        subprocess.run([os.environ.get("PERCEPT", "percept"), "eval", code], check=True)
-        values = np.load(path)
+    values = percept_masks(f"rise_masks({side}, {side}, samples={SAMPLES}, seed=3)")
     for mask in values[:8]:
-        check(mask)
-    return torch.from_numpy(values)
+        check(mask.numpy())
+    return values
 
 
 def check(mask):
