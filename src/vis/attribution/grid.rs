@@ -84,5 +84,9 @@ impl Cover {
 pub(super) fn sobol_number(point: usize, number: usize, seed: u64) -> f32 {
     let again = (point / POINTS) * 31 + number / NUMBERS;
     let seed = (seed ^ (seed >> 32)) as u32;
-    sobol_burley::sample((point % POINTS) as u32, (number % NUMBERS) as u32, seed.wrapping_add(again as u32 * 0x9E37_79B9))
+    sobol_burley::sample(
+        (point % POINTS) as u32,
+        (number % NUMBERS) as u32,
+        seed.wrapping_add(again as u32 * 0x9E37_79B9),
+    )
 }

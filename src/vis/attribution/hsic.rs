@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
+use super::Attribution;
 use super::anytime::{Anytime, Estimate, Sampling};
 use super::grid::{Cover, Grid, sobol_number};
-use super::Attribution;
 use crate::error::{Error, Kind, Result};
 use crate::job::Job;
 use crate::lang::function;
@@ -205,9 +205,8 @@ impl Estimate for Dependence {
         let taken: Vec<usize> = (0..groups).filter(|group| part(*group)).collect();
         let samples = |group: usize| (self.scores.len() - group).div_ceil(groups.max(1));
         let count: usize = taken.iter().map(|group| samples(*group)).sum();
-        let all = |of: &[f64]| -> f64 {
-            taken.iter().map(|a| taken.iter().map(|b| of[a * groups + b]).sum::<f64>()).sum()
-        };
+        let all =
+            |of: &[f64]| -> f64 { taken.iter().map(|a| taken.iter().map(|b| of[a * groups + b]).sum::<f64>()).sum() };
         let plain = all(&pairs.plain);
         let mut means = vec![0f64; self.cells];
         for (_, signs) in

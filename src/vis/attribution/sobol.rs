@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
+use super::Attribution;
 use super::anytime::{Anytime, Estimate, Sampling};
 use super::grid::{Cover, Grid, sobol_number};
-use super::Attribution;
 use crate::error::Result;
 use crate::job::Job;
 use crate::lang::function;

@@ -38,6 +38,9 @@ pub fn deletion(
     let curve = replaced(job, "deletion", prediction, &order, step, [&input, &hidden])?;
     let meaning = "area under the probability while pixels are deleted";
     let (places, axes) = (spread(curve.len()), ["share of pixels deleted", "probability"]);
-    Ok(Measure::new("deletion", named(attribution), area(&curve), Better::Lower, meaning)
-        .with_curves(axes, places, vec![Curve { label: "deletion".into(), values: curve }]))
+    Ok(Measure::new("deletion", named(attribution), area(&curve), Better::Lower, meaning).with_curves(
+        axes,
+        places,
+        vec![Curve { label: "deletion".into(), values: curve }],
+    ))
 }

@@ -76,7 +76,8 @@ impl Imputation {
         // it starts from what was there, and each unknown counts by its own sum of weights
         let mut x: Vec<f64> = self.missing.iter().map(|place| f64::from(plane[*place])).collect();
         let mut residual: Vec<f64> = right.iter().zip(self.times(&x)).map(|(b, ax)| b - ax).collect();
-        let scaled = |residual: &[f64]| -> Vec<f64> { residual.iter().zip(&self.diagonal).map(|(r, d)| r / d).collect() };
+        let scaled =
+            |residual: &[f64]| -> Vec<f64> { residual.iter().zip(&self.diagonal).map(|(r, d)| r / d).collect() };
         let mut preconditioned = scaled(&residual);
         let mut direction = preconditioned.clone();
         let mut square = dot(&residual, &preconditioned);

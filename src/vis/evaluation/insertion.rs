@@ -38,8 +38,11 @@ pub fn insertion(
     let curve = replaced(job, "insertion", prediction, &order, step, [&blurred(prediction)?, &input])?;
     let meaning = "area under the probability while pixels are put into a blurred image";
     let (places, axes) = (spread(curve.len()), ["share of pixels inserted", "probability"]);
-    Ok(Measure::new("insertion", named(attribution), area(&curve), Better::Higher, meaning)
-        .with_curves(axes, places, vec![Curve { label: "insertion".into(), values: curve }]))
+    Ok(Measure::new("insertion", named(attribution), area(&curve), Better::Higher, meaning).with_curves(
+        axes,
+        places,
+        vec![Curve { label: "insertion".into(), values: curve }],
+    ))
 }
 
 /// The input, blurred along both sides.

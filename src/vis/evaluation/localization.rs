@@ -31,8 +31,7 @@ impl Mask {
 }
 
 impl FromValue for Mask {
-    const EXPECTED: &'static str =
-        "a mask: a tensor [height, width] with numbers above 0.5 where the thing is, a cut-out, or a black and white image";
+    const EXPECTED: &'static str = "a mask: a tensor [height, width] with numbers above 0.5 where the thing is, a cut-out, or a black and white image";
     const TYPES: &'static [&'static str] = &["tensor", "image"];
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         if let Some(image) = value.clone().try_cast::<Image>() {
@@ -124,7 +123,8 @@ pub fn relevance_mass(
     let inside = mask.seen(&attribution.prediction)?;
     let relevance = relevance_of(attribution)?;
     let all: f64 = relevance.iter().map(|value| f64::from(*value)).sum();
-    let within: f64 = relevance.iter().zip(&inside).filter(|(_, inside)| **inside).map(|(value, _)| f64::from(*value)).sum();
+    let within: f64 =
+        relevance.iter().zip(&inside).filter(|(_, inside)| **inside).map(|(value, _)| f64::from(*value)).sum();
     let value = if all > 0.0 { within / all } else { 0.0 };
     let measure =
         Measure::new("relevance mass", named(attribution), value, Better::Higher, "share of the map in the mask");
@@ -149,8 +149,13 @@ pub fn relevance_rank(
     let order = descending(&super::order::map_of(attribution)?);
     let hits = order.iter().take(count).filter(|place| inside.get(**place).copied().unwrap_or(false)).count();
     let value = hits as f64 / count.max(1) as f64;
-    let measure =
-        Measure::new("relevance rank", named(attribution), value, Better::Higher, "share of the greatest places in the mask");
+    let measure = Measure::new(
+        "relevance rank",
+        named(attribution),
+        value,
+        Better::Higher,
+        "share of the greatest places in the mask",
+    );
     Ok(measure.noted(chance(&inside)))
 }
 

@@ -39,7 +39,12 @@ pub(super) fn descending(map: &[f32]) -> Vec<usize> {
 }
 
 /// What stands for a hidden part, `[C, h, w]`: zeros if nothing is said.
-pub(super) fn behind(job: &Job, prediction: &Prediction, baseline: Option<&Baseline>, seed: Option<u64>) -> Result<Vec<f32>> {
+pub(super) fn behind(
+    job: &Job,
+    prediction: &Prediction,
+    baseline: Option<&Baseline>,
+    seed: Option<u64>,
+) -> Result<Vec<f32>> {
     let behind = match baseline {
         Some(baseline) => baseline.input(job, prediction, seed)?,
         None => prediction.input.zeros_like()?,

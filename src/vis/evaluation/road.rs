@@ -85,8 +85,11 @@ pub fn road(
         Curve { label: "most important removed".into(), values: most },
         Curve { label: "least important removed".into(), values: least },
     ];
-    Ok(Measure::new("ROAD", named(attribution), value, Better::Higher, meaning)
-        .with_curves(["share of pixels removed", "probability"], places, curves))
+    Ok(Measure::new("ROAD", named(attribution), value, Better::Higher, meaning).with_curves(
+        ["share of pixels removed", "probability"],
+        places,
+        curves,
+    ))
 }
 
 /// Which numbers are at or above a percentile of all, between whose neighbours is interpolated.

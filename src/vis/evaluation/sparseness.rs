@@ -29,7 +29,8 @@ fn gini(map: &[f32]) -> f64 {
     sorted.sort_by(f64::total_cmp);
     let count = sorted.len() as f64;
     let sum: f64 = sorted.iter().sum();
-    let weighted: f64 = sorted.iter().zip(1..).map(|(value, place)| (2.0 * f64::from(place) - count - 1.0) * value).sum();
+    let weighted: f64 =
+        sorted.iter().zip(1..).map(|(value, place)| (2.0 * f64::from(place) - count - 1.0) * value).sum();
     if sum > 0.0 { weighted / (count * sum) } else { 0.0 }
 }
 

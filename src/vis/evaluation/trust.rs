@@ -40,12 +40,7 @@ impl Trust {
             .iter()
             .map(|measure| {
                 let better = measure.better.words().trim_end_matches(" is better");
-                vec![
-                    measure.name.into(),
-                    format!("{:.4}", measure.value).into(),
-                    better.into(),
-                    measure.meaning.into(),
-                ]
+                vec![measure.name.into(), format!("{:.4}", measure.value).into(), better.into(), measure.meaning.into()]
             })
             .collect();
         table
