@@ -174,6 +174,8 @@ fn connected(clusters: &[u32], width: usize, least: usize, most: usize) -> Vec<u
         }
         match neighbour {
             Some(neighbour) if piece.len() < least => piece.iter().for_each(|place| pieces[*place] = neighbour),
+            // the first one has no neighbour that was found before: it becomes part of the next
+            None if piece.len() < least => {}
             _ => next += 1,
         }
     }

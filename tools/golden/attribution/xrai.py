@@ -4,6 +4,9 @@
 
 The authors' code resizes images to 224 × 224 before it segments them; here the segmentations are made at the image's own
 size, with their scales and sizes multiplied by its area. The integrated gradients are Captum's.
+
+SqueezeNet's gradients on the line hang on rounding: PyTorch's integrals in single and in double precision differ by up to 9 %
+of the greatest at single pixels for some numbers of steps, by 1.5 % for 6, which is taken; means over regions by far less.
 """
 
 import sys
@@ -68,7 +71,7 @@ def xrai(steps):
 golden(
     "xrai",
     [
-        ("squeezenet1_1", "xrai(img, steps=20).values", xrai(20)),
+        ("squeezenet1_1", "xrai(img, steps=6).values", xrai(6)),
         ("resnet18", "xrai(img, steps=20, model=m).values", xrai(20)),
     ],
 )
