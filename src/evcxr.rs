@@ -5,7 +5,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::error::Result;
-use crate::image::Image;
+use crate::image::superpixels::Superpixels;
+use crate::image::{Image, Scene};
 use crate::lang::{Dynamic, Table};
 use crate::model::{Layer, Model};
 use crate::plot::Plot;
@@ -14,7 +15,11 @@ use crate::session::Output;
 use crate::tensor::TensorValue;
 use crate::vis::Classification;
 use crate::vis::attribution::Attribution;
+use crate::vis::attribution::Method;
+use crate::vis::evaluation::{Measure, Trust};
+use crate::vis::objective::Goal;
 use crate::vis::representation::{Activations, Filters};
+use crate::vis::segmentation::Segmentation;
 
 impl Output {
     /// Shows it in a Rust notebook; elsewhere it prints the marks that evcxr looks for.
@@ -77,6 +82,7 @@ display! {
     Model Layer
     Classification Attribution
     Activations Filters
+    Goal Method Superpixels Scene Segmentation Measure Trust
 }
 
 impl Figure {

@@ -42,7 +42,7 @@ impl Interrupt {
     /// Returns early with an error once a stop was asked for; long loops call it often.
     ///
     /// # Errors
-    /// [`Kind::Interrupted`](crate::error::Kind::Interrupted).
+    /// [`Kind::Interrupted`].
     pub fn check(&self) -> Result<()> {
         if self.is_raised() { Err(Error::interrupted()) } else { Ok(()) }
     }
@@ -241,7 +241,7 @@ impl Progress<'_> {
     /// Counts steps as done.
     ///
     /// # Errors
-    /// [`Kind::Interrupted`](crate::error::Kind::Interrupted) once a stop was asked for.
+    /// [`Kind::Interrupted`] once a stop was asked for.
     pub fn advance(&self, steps: usize) -> Result<()> {
         self.step(steps, None)
     }
@@ -249,7 +249,7 @@ impl Progress<'_> {
     /// Counts steps as done, and offers a picture of what has been made so far.
     ///
     /// # Errors
-    /// [`Kind::Interrupted`](crate::error::Kind::Interrupted) once a stop was asked for.
+    /// [`Kind::Interrupted`] once a stop was asked for.
     pub fn advance_showing(&self, steps: usize, preview: Preview<'_>) -> Result<()> {
         self.step(steps, Some(preview))
     }

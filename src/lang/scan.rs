@@ -166,6 +166,8 @@ fn word(token: &Token) -> Option<String> {
     match token {
         Token::Identifier(name) => Some(name.to_string()),
         Token::Reserved(name) => Some(name.to_string()),
+        // a word of Rhai's loops, and the name of an argument: until="stable"
+        Token::Until => Some("until".to_owned()),
         _ => None,
     }
 }

@@ -15,7 +15,10 @@ fn heading(section: &str) -> String {
         "model" => "Models and layers".into(),
         "vis" => "Classification".into(),
         "vis/attribution" => "Attribution".into(),
+        "vis/evaluation" => "Trust in attributions".into(),
+        "vis/objective" => "Objectives".into(),
         "vis/representation" => "Weights and activations".into(),
+        "vis/segmentation" => "Segmentation".into(),
         "vis/synthesis" => "Feature visualization".into(),
         other => other.into(),
     }

@@ -264,7 +264,7 @@ fn tab_completes() {
     terminal.see("conv26");
     terminal.press(CONTROL_C);
     terminal.prompt();
-    terminal.type_and_see("saliency(photo(\"china\"), \t", "class=  The class that is explained");
+    terminal.type_and_see("saliency(photo(\"china\"), \t", "class=        The class that is explained");
     // nothing of the signature is left between them
     assert!(!terminal.contents().contains("number; the most probable one if not given.attribution"));
     terminal.press(CONTROL_C);

@@ -67,7 +67,7 @@ impl FromValue for Ends {
 /// ```rhai
 /// grad_cam(photo("chelsea")).style("masked")
 /// ```
-#[function(name = "style")]
+#[function(name = "style", source = "Captum's visualize_image_attr")]
 fn styled(
     /// The attribution.
     attribution: &Attribution,
@@ -99,7 +99,7 @@ choices!(Scale { "own" => Own, "shared" => Shared });
 /// let cat = photo("chelsea");
 /// compare([saliency(cat), grad_cam(cat)], titles=["Pixels", "Last layer"])
 /// ```
-#[function]
+#[function(source = "Captum's visualize_image_attr_multiple")]
 fn compare(
     /// The attributions.
     attributions: Vec<Attribution>,

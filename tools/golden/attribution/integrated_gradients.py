@@ -18,5 +18,5 @@ golden(
         )
         for network in LAYERS
     ],
-    conditioned=["resnet18", "vgg16_bn", "mobilenet_v2", "densenet121"],
+    conditioned=["squeezenet1_1", "resnet18", "vgg16_bn", "mobilenet_v2", "densenet121"],
 )
