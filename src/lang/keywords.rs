@@ -38,6 +38,7 @@ pub(super) fn register(engine: &mut Engine, roles: Roles) {
         match (roles.borrow().get(&place), token) {
             (Some(Role::Name), Token::Identifier(name)) => Token::StringConstant(Box::new((*name).as_str().into())),
             (Some(Role::Name), Token::Reserved(name)) => Token::StringConstant(Box::new((*name).as_str().into())),
+            (Some(Role::Name), Token::Until) => Token::StringConstant(Box::new("until".into())),
             (Some(Role::Equals), Token::Equals) => Token::Custom(Box::new(PAIR.into())),
             (Some(Role::Comma), Token::Comma) => Token::Custom(Box::new(JOIN.into())),
             (Some(Role::Last), Token::Underscore) => Token::Identifier(Box::new("_".into())),

@@ -250,6 +250,7 @@ impl Prediction {
             let gradient = pullback.gradient(&goal.gradients(job, model, &outputs)?)?;
             return Ok(Pass { scores, activations: None, gradient });
         };
+        self.check_depends_on(layer)?;
         let taps: Vec<NodeId> = self.taps.iter().copied().chain([layer.id()]).collect();
         let at = [layer.id()];
         let run = Run { gradients_at: &at, exact: true, ..Run::new(&taps, rules, job.interrupt()) };
@@ -259,6 +260,22 @@ impl Prediction {
         above.push(activations.zeros_like()?);
         let gradient = pullback.gradients(&above, &at)?.swap_remove(0);
         Ok(Pass { scores: goal.values(job, model, &outputs)?.to_vec1()?, activations: Some(activations), gradient })
+    }
+
+    /// A gradient at a layer needs a score that depends on it.
+    fn check_depends_on(&self, layer: &Layer) -> Result<()> {
+        let graph = self.model.graph();
+        let mut reached = vec![false; graph.nodes().len()];
+        for (place, id) in graph.ids().enumerate() {
+            let reads = graph.node(id).inputs.iter().any(|input| reached.get(input.index()).copied().unwrap_or(false));
+            reached[place] = id == layer.id() || reads;
+        }
+        if self.taps.iter().any(|tap| reached.get(tap.index()).copied().unwrap_or(false)) {
+            return Ok(());
+        }
+        let message = format!("{} does not depend on layer {}", self.score_name(), layer.name());
+        let error = Error::new(Kind::Argument, message).at_argument("layer");
+        Err(error.with_hint("choose a layer before what is explained"))
     }
 
     /// The score of each input, `[N]`.
