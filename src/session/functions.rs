@@ -52,6 +52,7 @@ pub(super) const FIGURE_TYPES: &[&str] = &[
     "activations",
     "measure",
     "trust",
+    "ranking",
     "list",
 ];
 

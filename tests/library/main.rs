@@ -4,6 +4,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod evaluation;
 mod folders;
 mod interrupt;
 mod methods;

@@ -46,7 +46,7 @@ impl Reporter for StopAfter {
 }
 
 /// A job that stops itself after so many steps.
-fn stopping(steps: usize) -> Job<'static> {
+pub fn stopping(steps: usize) -> Job<'static> {
     let interrupt = Interrupt::default();
     let reporter = StopAfter { steps: Cell::new(steps), interrupt: interrupt.clone() };
     Job::detached().with_interrupt(interrupt).with_reporter(Rc::new(reporter))

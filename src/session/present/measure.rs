@@ -5,7 +5,7 @@ use super::{Presenter, on_type};
 use crate::error::Result;
 use crate::render::{Body, Figure, Row, escape};
 use crate::session::Output;
-use crate::vis::evaluation::{Measure, Trust};
+use crate::vis::evaluation::{Measure, Ranking, Trust};
 
 inventory::submit! {
     Presenter {
@@ -22,6 +22,28 @@ inventory::submit! {
         extend: on_type!(Trust, extend),
         ..Presenter::of::<Trust>()
     }
+}
+
+inventory::submit! {
+    Presenter {
+        figure: Some(on_type!(Ranking, ranking, Ok(None))),
+        name: on_type!(Ranking, |value: &Ranking| Some(format!("ranking of {} methods", value.methods.len())), None),
+        extend: on_type!(Ranking, extend_ranking),
+        ..Presenter::of::<Ranking>()
+    }
+}
+
+/// The mean ranks of methods.
+fn ranking(value: &Ranking) -> Result<Option<Figure>> {
+    let plot = value.plot()?;
+    let (title, caption) =
+        (plot.title.as_ref().map(ToString::to_string), plot.caption.as_ref().map(ToString::to_string));
+    Ok(Some(Figure { title, caption, ..Figure::new(Body::Plot(plot)) }))
+}
+
+fn extend_ranking(value: &Ranking, output: &mut Output) -> Result<()> {
+    output.html = Some(html(&value.table()));
+    Ok(())
 }
 
 /// The curves of a measure, with what it says beneath them.

@@ -1,6 +1,8 @@
 //! Is an attribution to be trusted: measures of how well a map agrees with what the network does. One measure, one file.
 
+mod again;
 mod average_drop;
+mod class_sensitivity;
 mod complexity;
 mod correlation;
 mod deletion;
@@ -8,22 +10,31 @@ mod imputation;
 mod infidelity;
 mod insertion;
 mod localization;
+mod max_sensitivity;
 mod measure;
 mod mu_fidelity;
 mod order;
+mod randomisation;
+mod rank_methods;
+mod relative_stability;
 mod road;
 mod sparseness;
 mod trust;
 
-pub use average_drop::{average_drop, average_increase};
+pub use average_drop::{Attributions, average_drop, average_increase};
+pub use class_sensitivity::class_sensitivity;
 pub use complexity::complexity;
 pub use correlation::spearman;
 pub use deletion::deletion;
 pub use infidelity::infidelity;
 pub use insertion::insertion;
 pub use localization::{Mask, pointing_game, relevance_mass, relevance_rank};
+pub use max_sensitivity::max_sensitivity;
 pub use measure::{Better, Curve, Measure};
 pub use mu_fidelity::mu_fidelity;
+pub use randomisation::{Order, efficient_randomisation, randomisation};
+pub use rank_methods::{Images, Ranking, rank_methods};
+pub use relative_stability::{Against, relative_stability};
 pub use road::road;
 pub use sparseness::sparseness;
 pub use trust::{Trust, trust};

@@ -1,6 +1,7 @@
 //! ROAD: removing pixels so that what is left does not show which ones were removed.
 
 use rand::SeedableRng;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
@@ -42,26 +43,22 @@ pub fn road(
     #[default]
     seed: Option<u64>,
 ) -> Result<Measure> {
-    if percentiles.is_empty() || percentiles.iter().any(|percentile| !(0.0..=100.0).contains(percentile)) {
-        let message = "road: `percentiles` are one or more numbers from 0 to 100";
+    if percentiles.is_empty() || percentiles.iter().any(|percentile| !(*percentile > 0.0 && *percentile <= 100.0)) {
+        let message = "road: `percentiles` are one or more numbers above 0 and up to 100";
         return Err(Error::new(Kind::Argument, message).at_argument("percentiles"));
     }
     let prediction = &attribution.prediction;
     let seed = job.seed(seed);
     let (_, _, height, width) = prediction.input.dims4()?;
-    let map = map_of(attribution)?;
-    let negative: Vec<f32> = map.iter().map(|value| -value).collect();
+    let [most_first, least_first] = orders(&map_of(attribution)?, seed);
     let input: Vec<f32> = prediction.input.flatten_all()?.to_vec1()?;
     let deviation = deviation(&input) * noise;
     let count = percentiles.len();
     // first all with the most important pixels removed, then all with the least important ones
     let interrupt = job.interrupt();
     let probabilities = prediction.probabilities(job, "ROAD", 2 * count, |index, x| {
-        let removed = at_or_above(if index < count { &map } else { &negative }, percentiles[index % count]);
-        if removed.iter().all(|removed| *removed) {
-            return Err(Error::new(Kind::Argument, "road: the map is the same everywhere, so it ranks no pixels")
-                .at_argument("attribution"));
-        }
+        let order = if index < count { &most_first } else { &least_first };
+        let removed = removed(order, percentiles[index % count]);
         let equations = Imputation::new(&removed, width);
         let planes: Vec<&[f32]> = input.chunks_exact(height * width).collect();
         let solved: Vec<Vec<f64>> =
@@ -92,15 +89,26 @@ pub fn road(
     ))
 }
 
-/// Which numbers are at or above a percentile of all, between whose neighbours is interpolated.
-fn at_or_above(map: &[f32], percentile: f64) -> Vec<bool> {
-    let mut sorted = map.to_vec();
-    sorted.sort_by(f32::total_cmp);
-    let place = percentile / 100.0 * (sorted.len().max(1) - 1) as f64;
-    let at = |place: usize| sorted.get(place).or(sorted.last()).copied().map_or(0.0, f64::from);
-    let (below, above) = (at(place.floor() as usize), at(place.ceil() as usize));
-    let threshold = below + (above - below) * place.fract();
-    map.iter().map(|value| f64::from(*value) >= threshold).collect()
+/// The places of a map, the most important first, and the least important first. Equals stand in random order: they are many
+/// where a map is cut off at zero, and none of them is more important than another.
+fn orders(map: &[f32], seed: u64) -> [Vec<usize>; 2] {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(u64::MAX);
+    let mut order: Vec<usize> = (0..map.len()).collect();
+    order.shuffle(&mut random);
+    [-1.0, 1.0].map(|sign| {
+        let mut sorted = order.clone();
+        sorted.sort_by(|a, b| (sign * map[*a]).total_cmp(&(sign * map[*b])));
+        sorted
+    })
+}
+
+/// Which places are removed: the first of an order, as many as are at or above a percentile.
+fn removed(order: &[usize], percentile: f64) -> Vec<bool> {
+    let kept = (percentile / 100.0 * (order.len().max(1) - 1) as f64).ceil() as usize;
+    let mut removed = vec![false; order.len()];
+    order.iter().take(order.len() - kept).for_each(|place| removed[*place] = true);
+    removed
 }
 
 /// The standard deviation of numbers.
@@ -115,9 +123,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_interpolated() {
-        assert_eq!(at_or_above(&[1.0, 4.0, 2.0, 3.0], 50.0), [false, true, false, true]);
-        assert_eq!(at_or_above(&[1.0, 4.0, 2.0, 3.0], 100.0), [false, true, false, false]);
-        assert_eq!(at_or_above(&[0.0, 0.0, 0.0, 3.0], 10.0), [true; 4]);
+    fn as_many_are_removed_as_reach_the_percentile() {
+        let [most, least] = orders(&[1.0, 4.0, 2.0, 3.0], 1);
+        assert_eq!((most.as_slice(), least.as_slice()), ([1, 3, 2, 0].as_slice(), [0, 2, 3, 1].as_slice()));
+        // the percentile lies between 2 and 3
+        assert_eq!(removed(&most, 50.0), [false, true, false, true]);
+        assert_eq!(removed(&least, 50.0), [true, false, true, false]);
+        assert_eq!(removed(&most, 100.0), [false, true, false, false]);
+        // of equals no more than of others
+        let [most, _] = orders(&[0.0; 10], 1);
+        assert_eq!(removed(&most, 90.0).iter().filter(|removed| **removed).count(), 1);
     }
 }
