@@ -140,7 +140,9 @@ fn rests_on(sampled: &Sampled, standard_error: Option<&Tensor>) -> Result<String
     let Sampled { samples, most, stability } = *sampled;
     let mut text = if samples < most { format!("{samples} of {most} samples") } else { format!("{samples} samples") };
     if let Some(error) = standard_error {
-        text += &format!(", standard error up to {:.2e}", error.flatten_all()?.max(0)?.to_scalar::<f32>()?);
+        let most = error.flatten_all()?.max(0)?.to_scalar::<f32>()?;
+        let most = if most >= 0.001 { format!("{most:.4}") } else { format!("{most:.1e}") };
+        text += &format!(", standard error up to {most}");
     }
     let percent = stability.unwrap_or(0.0) * 100.0;
     text += &match stability {

@@ -135,20 +135,20 @@ impl Estimate for Jansen {
         self.samples()
     }
 
-    /// The mean squared change of the score by each cell, over twice its variance.
+    /// The mean squared change of the score by each cell, over twice the variance, which is always that of all designs: a
+    /// few designs may hardly vary.
     fn of(&self, part: &dyn Fn(usize) -> bool) -> Vec<f64> {
-        let designs = self.scores.chunks_exact(self.cells + 1).enumerate().filter(|(design, _)| part(*design));
-        let (mut count, mut sum, mut squares) = (0f64, 0f64, vec![0f64; self.cells]);
-        let mut firsts = Vec::new();
-        for (_, design) in designs {
+        let designs = || self.scores.chunks_exact(self.cells + 1);
+        let firsts = || designs().filter_map(|design| design.first());
+        let all = designs().len().max(1) as f64;
+        let mean = firsts().sum::<f64>() / all;
+        let variance = firsts().map(|first| (first - mean).powi(2)).sum::<f64>() / (all - 1.0).max(1.0);
+        let (mut count, mut squares) = (0f64, vec![0f64; self.cells]);
+        for (_, design) in designs().enumerate().filter(|(design, _)| part(*design)) {
             let [first, others @ ..] = design else { continue };
             squares.iter_mut().zip(others).for_each(|(square, other)| *square += (first - other).powi(2));
-            firsts.push(*first);
             count += 1.0;
-            sum += first;
         }
-        let mean = sum / count.max(1.0);
-        let variance = firsts.iter().map(|first| (first - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
         let scale = 2.0 * count.max(1.0) * variance;
         squares.iter().map(|square| if scale > 0.0 { square / scale } else { 0.0 }).collect()
     }

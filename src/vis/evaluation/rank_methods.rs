@@ -66,7 +66,9 @@ impl Ranking {
         for method in self.order() {
             let spread = |values: &Vec<f64>| {
                 let (mean, deviation) = mean_and_deviation(values);
-                Dynamic::from(format!("{mean:.3} ± {deviation:.3}"))
+                // one number has no spread
+                let spread = if values.len() > 1 { format!(" ± {deviation:.3}") } else { String::new() };
+                Dynamic::from(format!("{mean:.3}{spread}"))
             };
             let ranks = &self.ranks[method];
             let best = ranks.iter().copied().fold(f64::INFINITY, f64::min);
@@ -93,9 +95,10 @@ impl Ranking {
             .title("Which maps agree with the network")
             .axis_titles("", "mean rank (1 is best)");
         plot.x.names = Some(order.iter().map(|method| self.methods[*method].clone()).collect());
-        let (count, images) = (self.ranks.first().map_or(0, Vec::len), self.images);
+        let count = self.ranks.first().map_or(0, Vec::len);
+        let images = if self.images == 1 { "one image".to_owned() } else { format!("{} images", self.images) };
         Ok(plot.caption(format!(
-            "Over {count} rankings by {} measures, {images} images and what stands for hidden pixels; marks show the standard \
+            "Over {count} rankings by {} measures, {images} and what stands for hidden pixels; marks show the standard \
              deviation. Bars whose marks overlap are not told apart.",
             self.measures.len()
         )))
