@@ -30,6 +30,8 @@ mod rules;
 mod selection;
 mod shapes;
 #[cfg(test)]
+pub(crate) mod sketch;
+#[cfg(test)]
 mod toy;
 mod weights;
 pub mod zoo;

@@ -29,6 +29,9 @@ pub enum Rule {
     /// Rectifiers: the derivative, except for an image whose gradient it blocks everywhere; see
     /// [`ReluRule::Redirected`](crate::tensor::ReluRule::Redirected).
     Redirected,
+    /// Functions of every number by itself, and what scales channels: the gradient passes as it is. Relevance is not
+    /// changed by them.
+    Pass,
     /// Anything else, on the operations it says it acts on.
     Custom(Arc<dyn BackwardRule>),
 }
@@ -70,6 +73,9 @@ impl Rule {
         match self {
             Self::Derivative => false,
             Self::Guided | Self::Deconvnet | Self::Redirected => op.is_rectifier(),
+            Self::Pass => {
+                matches!(op, Op::Activation(_) | Op::BatchNorm(_) | Op::Scale(_) | Op::LocalResponseNorm(_))
+            }
             Self::Custom(rule) => rule.acts_on(op),
         }
     }
@@ -81,6 +87,7 @@ impl Rule {
             Self::Guided => "guided".to_owned(),
             Self::Deconvnet => "deconvnet".to_owned(),
             Self::Redirected => "redirected".to_owned(),
+            Self::Pass => "pass".to_owned(),
             Self::Custom(rule) => rule.name(),
         }
     }

@@ -104,6 +104,39 @@ impl Prediction {
         Ok(self.pass(job, &self.input, rules, None)?.gradient)
     }
 
+    /// The layers whose values the score is made of.
+    pub fn reads(&self) -> &[NodeId] {
+        &self.taps
+    }
+
+    /// What arrives at the input `[1, C, h, w]` under the rules if the backward pass begins with gradient × value of what
+    /// the score is made of, instead of the gradient: relevance, whose sum there is the score if that is linear in it.
+    ///
+    /// # Errors
+    /// A rule acts on nothing, or the run was interrupted.
+    pub fn relevance(&self, job: &Job, rules: &Rules) -> Result<Tensor> {
+        let (outputs, pullback) = self.model.pullback(&self.input, &self.taps, rules, job.interrupt())?;
+        let gradients = self.goal.gradients(job, &self.model, &outputs)?;
+        let above = gradients.iter().zip(&outputs).map(|(gradient, output)| Ok((gradient * output)?));
+        pullback.gradient(&above.collect::<Result<Vec<_>>>()?)
+    }
+
+    /// The values of some layers, and the gradients of the score at the input and at some layers, in that order.
+    ///
+    /// # Errors
+    /// The score does not depend on one of these layers, or the run was interrupted.
+    pub fn gradients(&self, job: &Job, values: &[NodeId], at: &[NodeId]) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
+        let (taps, at, rules) = ([&self.taps, values].concat(), [&[NodeId::INPUT], at].concat(), Rules::default());
+        let run = Run { gradients_at: &at[1..], ..Run::new(&taps, &rules, job.interrupt()) };
+        let (mut outputs, pullback) = self.model.pullback_with(std::slice::from_ref(&self.input), &run)?;
+        let values = outputs.split_off(self.taps.len());
+        let mut above = self.goal.gradients(job, &self.model, &outputs)?;
+        for value in &values {
+            above.push(value.zeros_like()?);
+        }
+        Ok((values, pullback.gradients(&above, &at)?))
+    }
+
     /// The activations of a layer and the gradient of the score there, both `[1, channels, h, w]`.
     ///
     /// # Errors

@@ -42,7 +42,12 @@ pub(in crate::model) fn apply(
                 custom.backward(&at, above)
             });
         }
-        Rule::Derivative | Rule::Custom(_) => ReluRule::Plain,
+        Rule::Pass if rule.changes(op) => {
+            let detached: Vec<Tensor> = inputs.iter().map(Tensor::detach).collect();
+            let y = value(op, &detached, weights, ReluRule::Plain, interrupt)?.detach();
+            return with_joint_backward(inputs, y, |above| Ok(vec![above.clone()]));
+        }
+        Rule::Derivative | Rule::Custom(_) | Rule::Pass => ReluRule::Plain,
         Rule::Guided => ReluRule::Guided,
         Rule::Deconvnet => ReluRule::Deconvnet,
         Rule::Redirected => ReluRule::Redirected,

@@ -198,7 +198,7 @@ impl Rules {
         if run.taps.is_empty() || computed.any(|id| self.of(id).changes(&graph.node(id).op)) {
             return Ok(());
         }
-        let what = if matches!(rule, Rule::Custom(_)) { "layer" } else { "ReLU" };
+        let what = if matches!(rule, Rule::Custom(_) | Rule::Pass) { "layer" } else { "ReLU" };
         let message = format!("the {} rule has no {what} to act on before that layer", rule.name());
         Err(Error::new(Kind::Argument, message).with_hint("choose a later layer"))
     }

@@ -5,11 +5,11 @@ use candle_core::{Device, Tensor};
 use super::forward::{average_windows, pool_window};
 use super::kernels::{Convolution, combined};
 use super::plan::Plan;
-use super::step::{Gating, Place, Step, Work};
+use super::step::{Gating, Place, Step, StepRule, Work};
 use super::{Arena, Group, Inner, Loan, OutputGradients, fresh, lost, target, view};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;
-use crate::model::{Op, budget};
+use crate::model::{BackwardRule, Op, Operation, budget};
 use crate::tensor::{Activation, ReluRule, with_values};
 use percept_kernels::{Epilogue, Gate, Maps, Target, View, elementwise, linear, pool};
 
@@ -126,6 +126,21 @@ impl Inner {
         let stop = || interrupt.is_raised();
         let maps = |place: Place| group.buffer(place).maps(group.batch);
         let (output, channels) = (maps(step.output), step.output.channels);
+        match &step.rule {
+            StepRule::Derivative => {}
+            StepRule::Pass => {
+                gradients.add(step.output, |_, _, _| Ok(()))?;
+                let first = *step.inputs.first().ok_or_else(lost)?;
+                return gradients.add(first, |gradients, out, accumulate| {
+                    let epilogue = Epilogue { accumulate, ..Epilogue::default() };
+                    elementwise::scale(Some(gradients.view(step.output)), None, channels, out, &epilogue, &stop);
+                    Ok(())
+                });
+            }
+            StepRule::Custom { rule, inputs, output } => {
+                return self.custom(&**rule, inputs, output, step, group, gradients);
+            }
+        }
         if let Some(function) = step.activation
             && !step.gated
         {
@@ -271,6 +286,48 @@ impl Inner {
                 Ok(())
             }
         }
+    }
+
+    /// A step back by a rule that is code of its own.
+    fn custom(
+        &self,
+        rule: &dyn BackwardRule,
+        shapes: &[Vec<usize>],
+        shape: &[usize],
+        step: &Step,
+        group: &Group,
+        gradients: &mut Gradients<'_>,
+    ) -> Result<()> {
+        let tensor = |view: View<'_>, place: Place, shape: &[usize]| -> Result<Tensor> {
+            let maps = group.buffer(place).maps(group.batch);
+            let mut planes = vec![0f32; maps.rows() * place.channels];
+            elementwise::to_planes(&maps, view, place.channels, &mut planes);
+            Ok(Tensor::from_vec(planes, [&[group.batch], shape].concat(), &Device::Cpu)?)
+        };
+        gradients.add(step.output, |_, _, _| Ok(()))?;
+        let places = step.inputs.iter().zip(shapes);
+        let inputs = places.map(|(place, shape)| tensor(group.view(*place), *place, shape));
+        let inputs = inputs.collect::<Result<Vec<Tensor>>>()?;
+        let output = tensor(group.view(step.output), step.output, shape)?;
+        let above = tensor(gradients.view(step.output), step.output, shape)?;
+        let op = &self.graph.node(step.node).op;
+        let below =
+            rule.backward(&Operation { op, inputs: &inputs, output: &output, weights: &self.weights }, &above)?;
+        let fits = below.len() == inputs.len() && below.iter().zip(&inputs).all(|(g, x)| g.shape() == x.shape());
+        if !fits {
+            let found: Vec<&[usize]> = below.iter().map(Tensor::dims).collect();
+            let message = format!("the rule {} returned gradients of shapes {found:?}", rule.name());
+            return Err(Error::new(Kind::Internal, message));
+        }
+        for (place, below) in step.inputs.iter().zip(&below) {
+            let maps = group.buffer(*place).maps(group.batch);
+            gradients.add(*place, |_, out, accumulate| {
+                with_values(below, |values| {
+                    elementwise::from_planes(&maps, values, place.channels, accumulate, out);
+                })
+            })?;
+        }
+        Ok(())
     }
 
     /// Multiplies the gradient of a step's value by the derivative of its activation, or what a rule puts in its place.

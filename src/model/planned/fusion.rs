@@ -1,6 +1,6 @@
 //! Which nodes of a run become part of which steps.
 
-use super::step::Work;
+use super::step::{StepRule, Work};
 use crate::model::{Graph, NodeId, Op, Rule, Run, Scope};
 use crate::tensor::Activation;
 
@@ -31,6 +31,26 @@ impl Cut<'_> {
         self.gradients && matches!(rule, Rule::Custom(_)) && rule.changes(&self.graph.node(id).op)
     }
 
+    /// Whether gradients pass a node as they are.
+    fn is_pass(&self, id: NodeId) -> bool {
+        let rule = self.run.rules.of(id);
+        self.gradients && matches!(rule, Rule::Pass) && rule.changes(&self.graph.node(id).op)
+    }
+
+    /// What stands in place of a node's derivative; none for code of its own on an operation that has no kernel, which
+    /// records its own backward pass.
+    fn rule(&self, id: NodeId) -> StepRule {
+        match self.run.rules.of(id) {
+            Rule::Custom(rule) if self.is_custom(id) => {
+                let shape = |id: &NodeId| self.shapes[id.index()].clone();
+                let inputs = self.graph.node(id).inputs.iter().map(shape).collect();
+                StepRule::Custom { rule: rule.clone(), inputs, output: shape(&id) }
+            }
+            _ if self.is_pass(id) => StepRule::Pass,
+            _ => StepRule::Derivative,
+        }
+    }
+
     /// Whether all of a value's gradient comes through one reader, so that both may share one place of gradients.
     fn only_feeds(&self, id: NodeId, reader: NodeId) -> bool {
         let aliases = matches!(self.graph.node(id).op, Op::Dropout | Op::Flatten | Op::Concat);
@@ -58,6 +78,8 @@ pub(super) struct Draft {
     pub(super) inputs: Vec<NodeId>,
     pub(super) residual: Option<NodeId>,
     pub(super) activation: Option<Activation>,
+    /// What stands in place of its derivative.
+    pub(super) rule: StepRule,
     /// The node whose value it makes.
     pub(super) node: NodeId,
 }
@@ -100,15 +122,18 @@ impl Fusion<'_> {
         let inputs = self.cut.scope.inputs(self.cut.graph, id).to_vec();
         let step = DraftWork::Step;
         let mut activation = None;
+        let mut rule = self.cut.rule(id);
+        // with a rule of its own the derivative is of no concern
+        let ruled = !matches!(rule, StepRule::Derivative);
         let work = match &node.op {
             _ if self.cut.scope.is_given(id) => DraftWork::Given,
-            _ if self.cut.is_custom(id) => step(self.other(id)),
+            Op::Concat | Op::Flatten | Op::Dropout if ruled => step(self.other(id)),
             Op::Conv2d(_) => step(Work::Convolution { node: id, scales: Vec::new() }),
             Op::Linear(_) => step(Work::Linear(id)),
             Op::BatchNorm(_) | Op::Scale(_) | Op::ScaleChannels(_) => step(Work::Scale(vec![id])),
             Op::Patch(patch) if patch.shape.len() == 1 => step(Work::Scale(vec![id])),
             // on the backward pass, those that are known by their value are gated like any epilogue
-            Op::Activation(function) if !self.cut.gradients || function.remembers_by_value() => {
+            Op::Activation(function) if !self.cut.gradients || ruled || function.remembers_by_value() => {
                 activation = Some(*function);
                 step(Work::Scale(Vec::new()))
             }
@@ -123,7 +148,10 @@ impl Fusion<'_> {
             Op::Flatten => step(Work::Flatten),
             _ => step(self.other(id)),
         };
-        Draft { work, inputs, residual: None, activation, node: id }
+        if matches!(work, DraftWork::Given | DraftWork::Step(Work::Other { .. })) {
+            rule = StepRule::Derivative;
+        }
+        Draft { work, inputs, residual: None, activation, rule, node: id }
     }
 
     fn other(&self, node: NodeId) -> Work {
@@ -133,6 +161,11 @@ impl Fusion<'_> {
 
     /// Takes in the nodes after it as long as nothing else reads what lies between.
     fn absorb(&self, draft: &mut Draft, absorbed: &mut [bool], made: &[bool]) {
+        let passes = match draft.rule {
+            StepRule::Derivative => false,
+            StepRule::Pass => true,
+            StepRule::Custom { .. } => return,
+        };
         let DraftWork::Step(work) = &mut draft.work else { return };
         if matches!(work, Work::Flatten | Work::Other { .. } | Work::MaxPool(_) | Work::AveragePool(_) | Work::Product)
         {
@@ -140,6 +173,9 @@ impl Fusion<'_> {
         }
         while let [reader] = self.cut.readers[draft.node.index()][..] {
             if self.cut.ends(draft.node) || draft.activation.is_some() || self.cut.is_custom(reader) {
+                return;
+            }
+            if self.cut.is_pass(reader) != passes {
                 return;
             }
             let node = self.cut.graph.node(reader);
@@ -161,7 +197,7 @@ impl Fusion<'_> {
                     }
                     _ => return,
                 },
-                (Op::Activation(function), _) if !self.cut.gradients || function.remembers_by_value() => {
+                (Op::Activation(function), _) if !self.cut.gradients || passes || function.remembers_by_value() => {
                     draft.activation = Some(*function);
                 }
                 (Op::Dropout, _) => {}

@@ -172,6 +172,11 @@ impl<'a> Convolution<'a> {
         Ok(Self { nodes, conv, weight, factors, bias, window: window(conv, input, output), exact: false })
     }
 
+    /// A convolution with other weights, in row-major order.
+    pub(super) fn with(conv: &'a Conv2d, weight: Vec<f32>, input: Maps, output: Maps) -> Self {
+        Self { nodes: Vec::new(), conv, weight, factors: None, bias: None, window: window(conv, input, output) }
+    }
+
     fn is_depthwise(&self) -> bool {
         let Conv2d { in_channels, out_channels, params, .. } = self.conv;
         params.groups == *in_channels && in_channels == out_channels && *in_channels > 1

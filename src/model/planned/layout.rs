@@ -113,8 +113,8 @@ impl<'a> Layout<'a> {
                     output = self.own(id);
                 }
                 self.places[id.index()] = Some(output);
-                let activation = draft.activation;
-                steps.push(Step { residual, activation, ..Step::new(work.clone(), inputs, output, id) });
+                let (activation, rule) = (draft.activation, draft.rule.clone());
+                steps.push(Step { residual, activation, rule, ..Step::new(work.clone(), inputs, output, id) });
             }
         }
         Ok(())

@@ -12,6 +12,7 @@ mod forward;
 mod fusion;
 mod kernels;
 mod layout;
+mod linear_map;
 mod plan;
 mod step;
 #[cfg(test)]

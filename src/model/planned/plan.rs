@@ -5,7 +5,7 @@
 
 use super::fusion::{Cut, Fusion};
 use super::layout::Layout;
-use super::step::{Buffer, Step, Value, Work};
+use super::step::{Buffer, Step, StepRule, Value, Work};
 use crate::error::Result;
 use crate::model::{Graph, NodeId, Run, Scope};
 use crate::tensor::ReluRule;
@@ -85,7 +85,7 @@ fn fuse_gates(steps: &mut [Step], captures: &[Capture]) {
         let able = matches!(
             step.work,
             Work::Convolution { .. } | Work::Linear(_) | Work::Scale(_) | Work::MaxPool(_) | Work::AveragePool(_)
-        );
+        ) && matches!(step.rule, StepRule::Derivative);
         let &[input] = &step.inputs[..] else { continue };
         let makers: Vec<usize> = (0..index).filter(|maker| steps[*maker].output.overlaps(input)).collect();
         let made: usize = makers.iter().map(|maker| steps[*maker].output.channels).sum();

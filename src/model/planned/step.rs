@@ -1,8 +1,10 @@
 //! The steps of a plan, and the places in memory that they read and write.
 
+use std::sync::Arc;
+
 use percept_kernels::Maps;
 
-use crate::model::{NodeId, Rule, Run};
+use crate::model::{BackwardRule, NodeId, Rule, Run};
 use crate::tensor::{Activation, ReluRule};
 
 /// Some channels of a buffer.
@@ -73,6 +75,18 @@ pub(super) struct Gating {
     pub(super) rule: ReluRule,
 }
 
+/// What stands in place of a step's derivative.
+#[derive(Clone, Debug, Default)]
+pub(super) enum StepRule {
+    /// Nothing.
+    #[default]
+    Derivative,
+    /// The gradient passes as it is.
+    Pass,
+    /// Code of its own, with the shapes of the inputs and of the value for one image.
+    Custom { rule: Arc<dyn BackwardRule>, inputs: Vec<Vec<usize>>, output: Vec<usize> },
+}
+
 /// One step of a plan.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
@@ -85,6 +99,8 @@ pub(super) struct Step {
     pub(super) activation: Option<Activation>,
     /// The node whose value it is, for messages.
     pub(super) node: NodeId,
+    /// What stands in place of its derivative.
+    pub(super) rule: StepRule,
     /// How gradients pass its activation, if that is a rectifier.
     pub(super) gating: Option<Gating>,
     /// On the backward pass, its first input's gradient is complete after it and can be gated at once: what the
@@ -115,12 +131,15 @@ impl Place {
 impl Step {
     /// The step without an activation, by itself.
     pub(super) fn new(work: Work, inputs: Vec<Place>, output: Place, node: NodeId) -> Self {
-        let (residual, activation) = (None, None);
-        Self { work, inputs, output, residual, activation, node, gating: None, gates: None, gated: false }
+        let (residual, activation, rule) = (None, None, StepRule::Derivative);
+        Self { work, inputs, output, residual, activation, node, rule, gating: None, gates: None, gated: false }
     }
 
     /// How gradients pass a rectifier that ends this step; none if it ends otherwise.
     pub(super) fn rectifier(&self, run: &Run<'_>) -> Option<Gating> {
+        if !matches!(self.rule, StepRule::Derivative) {
+            return None;
+        }
         let below = match self.activation? {
             Activation::Relu => f32::INFINITY,
             Activation::Clip(0.0, high) => high,
@@ -131,13 +150,21 @@ impl Step {
             Rule::Guided => ReluRule::Guided,
             Rule::Deconvnet => ReluRule::Deconvnet,
             Rule::Redirected => ReluRule::Redirected,
-            Rule::Derivative | Rule::Custom(_) => ReluRule::Plain,
+            Rule::Derivative | Rule::Pass | Rule::Custom(_) => ReluRule::Plain,
         };
         Some(Gating { below, rule })
     }
 
     /// Marks what the backward pass through this step needs.
     pub(super) fn keep(&self, kept: &mut [bool]) {
+        match self.rule {
+            StepRule::Derivative => {}
+            StepRule::Pass => return,
+            StepRule::Custom { .. } => {
+                self.inputs.iter().chain([&self.output]).for_each(|place| kept[place.buffer] = true);
+                return;
+            }
+        }
         if self.activation.is_some_and(Activation::remembers_by_value) {
             kept[self.output.buffer] = true;
         }

@@ -1,0 +1,108 @@
+//! Convolutions and linear layers with other weights, for rules that look at parts of them.
+
+use candle_core::{Device, Tensor};
+
+use super::kernels::{Convolution, Kernels};
+use super::on_worker;
+use crate::error::{Error, Kind, Result};
+use crate::job::Interrupt;
+use crate::model::{Conv2d, Op, Operation};
+use crate::tensor::{conv2d, linear, with_values};
+use percept_kernels::{Epilogue, Maps, Target, View, elementwise};
+
+impl Operation<'_> {
+    /// What a convolution or a linear layer makes of `x` with another weight of its shape, and this bias.
+    ///
+    /// # Errors
+    /// It is another operation, or the shapes do not fit.
+    pub fn through(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        let (x, weight) = (x.detach(), weight.detach());
+        match self.op {
+            Op::Conv2d(conv) if x.device().is_cpu() => on_worker(|| self.convolve(conv, &x, &weight, bias)),
+            Op::Conv2d(conv) => conv2d(&x, &weight, bias, &conv.params, &Interrupt::never()),
+            Op::Linear(_) => linear(&x, &weight, bias),
+            _ => Err(self.has_no_weight()),
+        }
+    }
+
+    /// The way back through a convolution or a linear layer with another weight of its shape: what its transpose makes of
+    /// `above`, which has the shape of its value, for its input.
+    ///
+    /// # Errors
+    /// It is another operation, or the shapes do not fit.
+    pub fn back(&self, above: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        let x = self.inputs.first().ok_or_else(|| self.has_no_weight())?;
+        match self.op {
+            Op::Conv2d(conv) if x.device().is_cpu() => on_worker(|| self.transposed(conv, x, above, weight)),
+            Op::Conv2d(conv) => {
+                let x = candle_core::Var::from_tensor(&x.zeros_like()?)?;
+                let y = conv2d(&x, &weight.detach(), None, &conv.params, &Interrupt::never())?;
+                let gradient = (y * above)?.sum_all()?.backward()?.remove(&x);
+                gradient.ok_or_else(|| Error::new(Kind::Internal, "a convolution without a gradient"))
+            }
+            Op::Linear(_) => Ok(above.matmul(weight)?),
+            _ => Err(self.has_no_weight()),
+        }
+    }
+
+    fn has_no_weight(&self) -> Error {
+        Error::new(Kind::Internal, format!("{} is neither a convolution nor a linear layer", self.op))
+    }
+
+    fn convolve(&self, conv: &Conv2d, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+        let (input, output) = maps(conv, x)?;
+        let bias: Option<Vec<f32>> = bias.map(|bias| bias.to_vec1()).transpose()?;
+        let rows = rows(x, input, conv.in_channels)?;
+        let epilogue = Epilogue { bias: bias.as_deref(), ..Epilogue::default() };
+        let mut values = vec![0f32; (output.rows() + 1) * conv.out_channels];
+        let mut convolution = Convolution::with(conv, weight.flatten_all()?.to_vec1()?, input, output);
+        let (view, out) = (view(&rows, conv.in_channels), target(&mut values, output, conv.out_channels));
+        convolution.forward(&Kernels::default(), self.weights, 0, view, out, &epilogue, &|| false)?;
+        planes(&values, output, conv.out_channels)
+    }
+
+    fn transposed(&self, conv: &Conv2d, x: &Tensor, above: &Tensor, weight: &Tensor) -> Result<Tensor> {
+        let (input, output) = maps(conv, x)?;
+        let rows = rows(above, output, conv.out_channels)?;
+        let mut values = vec![0f32; (input.rows() + 1) * conv.in_channels];
+        let mut convolution = Convolution::with(conv, weight.flatten_all()?.to_vec1()?, input, output);
+        let (view, out) = (view(&rows, conv.out_channels), target(&mut values, input, conv.in_channels));
+        convolution.backward(&Kernels::default(), self.weights, 0, view, out, &Epilogue::default(), &|| false)?;
+        planes(&values, input, conv.in_channels)
+    }
+}
+
+/// The maps that a convolution reads and makes.
+fn maps(conv: &Conv2d, x: &Tensor) -> Result<(Maps, Maps)> {
+    let (batch, _, height, width) = x.dims4()?;
+    let size = conv.params.output_size(conv.kernel, height, width);
+    let size = size.ok_or_else(|| Error::new(Kind::Internal, "a convolution of an image that is too small"))?;
+    Ok((Maps { batch, height, width }, Maps { batch, height: size.0, width: size.1 }))
+}
+
+/// `[N, C, H, W]` with channels side by side, and a row of zeros.
+fn rows(x: &Tensor, maps: Maps, channels: usize) -> Result<Vec<f32>> {
+    let mut rows = vec![0f32; (maps.rows() + 1) * channels];
+    if x.elem_count() != maps.rows() * channels {
+        return Err(Error::new(Kind::Internal, format!("a value of shape {:?} does not fit a convolution", x.dims())));
+    }
+    with_values(x, |values| {
+        elementwise::from_planes(&maps, values, channels, false, target(&mut rows, maps, channels));
+    })?;
+    Ok(rows)
+}
+
+fn planes(values: &[f32], maps: Maps, channels: usize) -> Result<Tensor> {
+    let mut planes = vec![0f32; maps.rows() * channels];
+    elementwise::to_planes(&maps, view(values, channels), channels, &mut planes);
+    Ok(Tensor::from_vec(planes, (maps.batch, channels, maps.height, maps.width), &Device::Cpu)?)
+}
+
+fn view(data: &[f32], channels: usize) -> View<'_> {
+    View { data, stride: channels, offset: 0 }
+}
+
+/// All rows but the one of zeros.
+fn target(values: &mut [f32], maps: Maps, channels: usize) -> Target<'_> {
+    Target { data: &mut values[..maps.rows() * channels], stride: channels, offset: 0 }
+}

@@ -1,0 +1,54 @@
+"""Makes tests/golden/attribution/{guided_backprop,deconvnet,guided_grad_cam}.safetensors with Captum; see common.py.
+
+Captum's rules act on ReLU and not on ReLU6, which here becomes a ReLU and min(x, 6).
+"""
+
+from captum.attr import Deconvolution, GuidedBackprop, GuidedGradCam
+from common import golden
+from explicit import explicit, with_plain_relus
+
+
+def guided(model, x, target):
+    model = with_plain_relus(explicit(model))
+    return GuidedBackprop(model).attribute(x.requires_grad_(), target=target)[0]
+
+
+def deconvolution(model, x, target):
+    model = with_plain_relus(explicit(model))
+    return Deconvolution(model).attribute(x.requires_grad_(), target=target)[0]
+
+
+def guided_grad_cam(layer):
+    def compute(model, x, target):
+        model = with_plain_relus(explicit(model))
+        # Captum enlarges by repeating pixels if not told to do as the paper
+        method = GuidedGradCam(model, model.get_submodule(layer))
+        return method.attribute(x.requires_grad_(), target=target, interpolate_mode="bilinear")[0]
+
+    return compute
+
+
+OTHERS = ("resnet18", "vgg16_bn", "mobilenet_v2", "densenet121")
+golden(
+    "guided_backprop",
+    [
+        ("squeezenet1_1", "guided_backprop(img).values", guided),
+        ("squeezenet1_1", 'guided_backprop(img, class="koala").values', lambda model, x, _: guided(model, x, 105)),
+        *((name, "guided_backprop(img, model=m).values", guided) for name in OTHERS),
+    ],
+)
+golden(
+    "deconvnet",
+    [
+        ("squeezenet1_1", "deconvnet(img).values", deconvolution),
+        *((name, "deconvnet(img, model=m).values", deconvolution) for name in OTHERS),
+    ],
+)
+golden(
+    "guided_grad_cam",
+    [
+        ("squeezenet1_1", 'guided_grad_cam(img, layer="fire9").values', guided_grad_cam("features.12")),
+        ("resnet18", "guided_grad_cam(img, model=m).values", guided_grad_cam("layer4.1.relu2")),
+        ("vgg16_bn", 'guided_grad_cam(img, model=m, layer="features.42").values', guided_grad_cam("features.42")),
+    ],
+)
