@@ -114,3 +114,49 @@ fn googlenet_equals_pytorch() {
 fn densenet_equals_pytorch() {
     compare("densenet121");
 }
+
+/// Guided backpropagation at every ReLU of a network that alone reads its input: there passes what is positive, where the
+/// input was positive too.
+fn check_every_relu(model: &Model) {
+    let graph = model.graph();
+    let (height, width) = (model.recipe().height, model.recipe().width);
+    let pixels: Vec<f32> = uniform("relu", 3 * height * width).map(|u| (4.0 * u - 2.0) as f32).collect();
+    let x = Tensor::from_vec(pixels, (1, 3, height, width), &Device::Cpu).unwrap();
+    let reads = |id: NodeId| graph.nodes().iter().flat_map(|node| &node.inputs).filter(|input| **input == id).count();
+    let rectifiers = graph.ids().filter(|id| graph.node(*id).op.is_rectifier());
+    let pairs: Vec<[NodeId; 2]> =
+        rectifiers.map(|id| [graph.node(id).inputs[0], id]).filter(|[input, _]| reads(*input) == 1).collect();
+    assert!(pairs.len() > 3, "{}: {} ReLUs", model.name(), pairs.len());
+    let layers = pairs.concat();
+    let plain = run(model, NodeId::INPUT, &x, &layers, &Rules::default(), 0).unwrap();
+    let guided = run(model, NodeId::INPUT, &x, &layers, &Rule::Guided.into(), 0).unwrap();
+    let numbers = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let mut stopped = 0;
+    for (index, [input, id]) in pairs.iter().enumerate() {
+        let name = format!("{} {}", model.name(), graph.node(*id).name);
+        // the gradient at the input of the network comes first
+        let (below, above) = (numbers(&guided.gradients[1 + 2 * index]), numbers(&guided.gradients[2 + 2 * index]));
+        let values = [2 * index, 2 * index + 1].map(|at| numbers(&guided.values[at]));
+        for (((below, above), x), y) in below.iter().zip(&above).zip(&values[0]).zip(&values[1]) {
+            // a ReLU6 is closed above, where its value is no longer its input
+            let passes = *above > 0.0 && *x > 0.0 && x == y;
+            assert_eq!(*below, if passes { *above } else { 0.0 }, "{name}");
+            stopped += usize::from(*above < 0.0 && *x > 0.0);
+        }
+        assert_eq!(graph.node(*id).inputs, [*input]);
+    }
+    assert!(stopped > 0, "{}: the rule had nothing to stop", model.name());
+    assert_ne!(numbers(&plain.gradients[0]), numbers(&guided.gradients[0]), "{}", model.name());
+}
+
+#[test]
+fn rules_act_on_every_relu() {
+    // ResNet's modules are used twice each; files know no modules at all
+    for name in ["alexnet", "resnet18"] {
+        check_every_relu(&made_up(name));
+    }
+    for name in ["alexnet", "resnet", "resnet_dynamo", "mobilenet_v2", "keras"] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/onnx/{name}.onnx"));
+        check_every_relu(&Model::open(&path, None).unwrap());
+    }
+}

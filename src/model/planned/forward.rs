@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor, Var};
 
 use super::kernels::{Convolution, combined};
 use super::plan::Plan;
-use super::step::{Place, Step, Work};
+use super::step::{Place, Step, StepRule, Work};
 use super::{Group, Inner, fresh, lost, target};
 use crate::error::{Error, Kind, Result};
 use crate::model::executor::apply;
@@ -115,6 +115,8 @@ impl Inner {
         match &step.work {
             Work::Convolution { node, scales } => {
                 let mut conv = Convolution::new(&self.graph, &self.weights, *node, scales, input, output)?;
+                // a rule may divide by what is computed here
+                conv.exact = matches!(step.rule, StepRule::Custom { .. });
                 let bias = conv.bias.take();
                 let epilogue = Epilogue { bias: bias.as_deref(), ..epilogue };
                 conv.exact = run.exact;

@@ -172,9 +172,10 @@ impl<'a> Convolution<'a> {
         Ok(Self { nodes, conv, weight, factors, bias, window: window(conv, input, output), exact: false })
     }
 
-    /// A convolution with other weights, in row-major order.
+    /// A convolution with other weights, in row-major order, and exact sums.
     pub(super) fn with(conv: &'a Conv2d, weight: Vec<f32>, input: Maps, output: Maps) -> Self {
-        Self { nodes: Vec::new(), conv, weight, factors: None, bias: None, window: window(conv, input, output) }
+        let window = window(conv, input, output);
+        Self { nodes: Vec::new(), conv, weight, factors: None, bias: None, window, exact: true }
     }
 
     fn is_depthwise(&self) -> bool {
@@ -193,7 +194,7 @@ impl<'a> Convolution<'a> {
         let Window { kernel, stride, dilation, .. } = self.window;
         let fits = kernel == [3, 3] && stride == [1, 1] && dilation == [1, 1] && self.conv.params.groups == 1;
         let before = self.window.before;
-        if !fits || before.iter().any(|before| *before > 2) || channels < 12 || outputs < 12 {
+        if self.exact || !fits || before.iter().any(|before| *before > 2) || channels < 12 || outputs < 12 {
             return false;
         }
         // cycles of a core with sixteen multiplications each; weights come from memory at a few bytes a cycle

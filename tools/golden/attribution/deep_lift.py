@@ -2,13 +2,14 @@
 
 Where windows of a max-pooling overlap, several of them can have their maximum at one pixel. Captum hands back what only one
 of them contributes (max_unpool2d writes, it does not add up), so that its contributions do not sum to the difference of the
-scores; here they are added up. ReLU6 is no function Captum knows, so it is added to those it does.
+scores; here they are added up. The baseline is the image itself, moved to the side: on one color all pixels of a window are
+equal, and where their maximum is hangs on rounding. ReLU6 is no function Captum knows, so it is added to those it does.
 """
 
 import captum.attr._core.deep_lift as captum_deep_lift
 import torch
 from captum.attr import DeepLift
-from common import golden
+from common import PART_CODE, golden, of_part
 from explicit import explicit
 from torch import nn
 
@@ -28,31 +29,31 @@ captum_deep_lift.SUPPORTED_NON_LINEAR[nn.MaxPool2d] = max_pool
 captum_deep_lift.SUPPORTED_NON_LINEAR[nn.ReLU6] = captum_deep_lift.nonlinear
 
 
-def baseline(model, x, color):
-    if type(model).__name__ == "SqueezeNet":
-        mean, std, white = torch.tensor([104.0, 117.0, 123.0]), torch.ones(3), 255
-    else:
-        mean, std, white = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225]), 1
-    return ((white * color - mean) / std).view(1, 3, 1, 1).expand_as(x).contiguous()
+def deep_lift(model, x, target):
+    model = explicit(model)
+    start = torch.roll(x, 7, dims=3)
+    values, delta = DeepLift(model).attribute(x, start, target=target, return_convergence_delta=True)
+    print(f"{type(model).__name__}: sums to {values.sum():.6g}, off by {delta.item():.2g}")
+    return values[0]
 
 
-def deep_lift(color):
-    def compute(model, x, target):
-        model = explicit(model)
-        start = baseline(model, x, color)
-        values, delta = DeepLift(model).attribute(x, start, target=target, return_convergence_delta=True)
-        print(f"{type(model).__name__}: sums to {values.sum():.6g}, off by {delta.item():.2g}")
-        return values[0]
-
-    return compute
+def rolled(crop=""):
+    return f"img{crop}.to_tensor().roll([0, 7]).to_image()"
 
 
-OTHERS = ("resnet18", "vgg16_bn", "mobilenet_v2", "densenet121")
+VIEW = ".crop(16, 16, 224, 224)"
 golden(
     "deep_lift",
     [
-        ("squeezenet1_1", "deep_lift(img).values", deep_lift(0)),
-        ("squeezenet1_1", 'deep_lift(img, baseline="white").values', deep_lift(1)),
-        *((name, "deep_lift(img, model=m).values", deep_lift(0)) for name in OTHERS),
+        ("squeezenet1_1", f"deep_lift(img, baseline={rolled()}).values", deep_lift),
+        *(
+            (name, f"deep_lift(img, model=m, baseline={rolled(VIEW)}).values", deep_lift)
+            for name in ("resnet18", "mobilenet_v2", "densenet121")
+        ),
+        (
+            "vgg16_bn",
+            f"deep_lift({PART_CODE}, model=m, baseline={rolled('.crop(76, 146, 40, 40)')}).values",
+            of_part(deep_lift),
+        ),
     ],
 )

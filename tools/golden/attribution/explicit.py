@@ -63,16 +63,21 @@ def merged_pairs(model):
 
 
 class Below(nn.Module):
-    """min(x, 6)."""
+    """min(x, 6), whose gradient passes as it is if `passing`."""
+
+    def __init__(self, passing):
+        super().__init__()
+        self.passing = passing
 
     def forward(self, x):
-        return x.clamp(max=6)
+        below = x.clamp(max=6)
+        return x + (below - x).detach() if self.passing else below
 
 
-def with_plain_relus(model):
+def with_plain_relus(model, passing=False):
     """ReLU6 as a ReLU, on which Captum's rules act, and min(x, 6)."""
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.ReLU6):
-                setattr(module, name, nn.Sequential(nn.ReLU(), Below()))
+                setattr(module, name, nn.Sequential(nn.ReLU(), Below(passing)))
     return model

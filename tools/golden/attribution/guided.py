@@ -1,10 +1,11 @@
 """Makes tests/golden/attribution/{guided_backprop,deconvnet,guided_grad_cam}.safetensors with Captum; see common.py.
 
-Captum's rules act on ReLU and not on ReLU6, which here becomes a ReLU and min(x, 6).
+Captum's rules act on ReLU and not on ReLU6, which here becomes a ReLU and min(x, 6). The deconvnet's rule does not ask for a
+rectifier's input, so min(x, 6) stops nothing there.
 """
 
 from captum.attr import Deconvolution, GuidedBackprop, GuidedGradCam
-from common import golden
+from common import PART_CODE, golden, of_part
 from explicit import explicit, with_plain_relus
 
 
@@ -14,7 +15,7 @@ def guided(model, x, target):
 
 
 def deconvolution(model, x, target):
-    model = with_plain_relus(explicit(model))
+    model = with_plain_relus(explicit(model), passing=True)
     return Deconvolution(model).attribute(x.requires_grad_(), target=target)[0]
 
 
@@ -28,13 +29,14 @@ def guided_grad_cam(layer):
     return compute
 
 
-OTHERS = ("resnet18", "vgg16_bn", "mobilenet_v2", "densenet121")
+OTHERS = ("resnet18", "mobilenet_v2", "densenet121")
 golden(
     "guided_backprop",
     [
         ("squeezenet1_1", "guided_backprop(img).values", guided),
         ("squeezenet1_1", 'guided_backprop(img, class="koala").values', lambda model, x, _: guided(model, x, 105)),
         *((name, "guided_backprop(img, model=m).values", guided) for name in OTHERS),
+        ("vgg16_bn", f"guided_backprop({PART_CODE}, model=m).values", of_part(guided)),
     ],
 )
 golden(
@@ -42,6 +44,7 @@ golden(
     [
         ("squeezenet1_1", "deconvnet(img).values", deconvolution),
         *((name, "deconvnet(img, model=m).values", deconvolution) for name in OTHERS),
+        ("vgg16_bn", f"deconvnet({PART_CODE}, model=m).values", of_part(deconvolution)),
     ],
 )
 golden(
@@ -49,6 +52,10 @@ golden(
     [
         ("squeezenet1_1", 'guided_grad_cam(img, layer="fire9").values', guided_grad_cam("features.12")),
         ("resnet18", "guided_grad_cam(img, model=m).values", guided_grad_cam("layer4.1.relu2")),
-        ("vgg16_bn", 'guided_grad_cam(img, model=m, layer="features.42").values', guided_grad_cam("features.42")),
+        (
+            "vgg16_bn",
+            f'guided_grad_cam({PART_CODE}, model=m, layer="features.42").values',
+            of_part(guided_grad_cam("features.42")),
+        ),
     ],
 )

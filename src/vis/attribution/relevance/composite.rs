@@ -43,6 +43,10 @@ const NAMED: [Named; 5] = [
     ("EpsilonAlpha2Beta1Flat", RelevanceRule::AlphaBeta(2.0), EPSILON, Some(RelevanceRule::Flat)),
 ];
 
+fn names() -> Vec<&'static str> {
+    NAMED.iter().map(|(name, ..)| *name).collect()
+}
+
 /// Which rule each layer with weights has.
 #[derive(Clone, Debug)]
 pub struct Composite {
@@ -62,16 +66,19 @@ impl Composite {
     /// # Errors
     /// There is none; all are listed.
     pub fn named(name: &str) -> Result<Self> {
-        if let Some((_, conv, dense, first)) = NAMED.iter().find(|(known, ..)| *known == name) {
-            return Ok(Self { conv: *conv, dense: *dense, first: *first, layers: Vec::new() });
-        }
-        let names: Vec<&str> = NAMED.iter().map(|(name, ..)| *name).collect();
-        let message = format!("no composite is called {name:?}; there are {}", names.join(", "));
-        let error = Error::new(Kind::Argument, message).at_argument("composite");
-        Err(match did_you_mean(name, names.into_iter()) {
-            Some(hint) => error.with_hint(hint),
-            None => error,
+        Self::find(name).ok_or_else(|| {
+            let message = format!("no composite is called {name:?}; there are {}", names().join(", "));
+            let error = Error::new(Kind::Argument, message).at_argument("composite");
+            match did_you_mean(name, names().into_iter()) {
+                Some(hint) => error.with_hint(hint),
+                None => error,
+            }
         })
+    }
+
+    fn find(name: &str) -> Option<Self> {
+        let (_, conv, dense, first) = NAMED.iter().find(|(known, ..)| *known == name)?;
+        Some(Self { conv: *conv, dense: *dense, first: *first, layers: Vec::new() })
     }
 
     /// The rule of a layer with weights; `first` if it reads the image.
@@ -104,14 +111,13 @@ impl FromValue for Composite {
     const EXPECTED: &'static str =
         "the name of a composite, or a map of rules such as #{conv: \"z+\", dense: \"epsilon\"}";
     const TYPES: &'static [&'static str] = &["string", "map"];
-    const COMPLETE: Option<Completer> = Some(|_| NAMED.iter().map(|(name, ..)| (*name).to_owned()).collect());
+    const COMPLETE: Option<Completer> = Some(|_| names().into_iter().map(str::to_owned).collect());
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         if value.is_string() {
-            return Self::named(&value.to_string()).map_err(|error| {
-                Reject::Because(
-                    format!("{}: {}", "names no composite", error.message()),
-                    error.hint().map(str::to_owned),
-                )
+            let name = value.to_string();
+            return Self::find(&name).ok_or_else(|| {
+                let hint = did_you_mean(&name, names().into_iter());
+                Reject::Because(format!("must be {}, or a map of rules, not {name:?}", names().join(", ")), hint)
             });
         }
         let rules = value.read_lock::<rhai::Map>().map(|map| map.clone()).ok_or(Reject::Type)?;

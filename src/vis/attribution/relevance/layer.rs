@@ -1,6 +1,6 @@
 //! A layer with weights as the rules see it: with the batch-norm behind it folded in.
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 
 use super::{STABILIZER, stabilized};
 use crate::error::{Error, Kind, Result};
@@ -69,9 +69,12 @@ pub(in crate::vis::attribution) fn scale_and_shift(op: &Op, weights: &Weights) -
         Op::Scale(scale) => {
             let given = |name: &Option<String>| name.as_ref().map(|name| weights.get(name)).transpose();
             let (factor, shift) = (given(&scale.scale)?, given(&scale.shift)?);
-            let known = factor.or(shift).ok_or_else(|| Error::new(Kind::Internal, "a scale without numbers"))?;
-            let (ones, zeros) = (known.ones_like()?, known.zeros_like()?);
-            Ok((factor.unwrap_or(&ones).detach(), shift.unwrap_or(&zeros).detach()))
+            let ones = Tensor::ones(scale.channels, DType::F32, &Device::Cpu)?;
+            let numbers = |given: Option<&Tensor>, usual: f64| match given {
+                Some(given) => Ok::<_, Error>(given.detach()),
+                None => Ok((&ones * usual)?),
+            };
+            Ok((numbers(factor, 1.0)?, numbers(shift, 0.0)?))
         }
         other => Err(Error::new(Kind::Internal, format!("{other} is no scale"))),
     }
