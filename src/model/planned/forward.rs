@@ -115,11 +115,10 @@ impl Inner {
         match &step.work {
             Work::Convolution { node, scales } => {
                 let mut conv = Convolution::new(&self.graph, &self.weights, *node, scales, input, output)?;
-                // a rule may divide by what is computed here
-                conv.exact = matches!(step.rule, StepRule::Custom { .. });
                 let bias = conv.bias.take();
                 let epilogue = Epilogue { bias: bias.as_deref(), ..epilogue };
-                conv.exact = run.exact;
+                // a rule may divide by what is computed here
+                conv.exact = run.exact || matches!(step.rule, StepRule::Custom { .. });
                 conv.forward(&self.kernels, &self.weights, budget::memory() / 2, x, out!(), &epilogue, &stop)?;
             }
             Work::Linear(node) => {
