@@ -37,7 +37,6 @@ pub(super) fn register(engine: &mut Engine, roles: Roles) {
         let place = (position.line().unwrap_or(0), position.position().unwrap_or(0));
         match (roles.borrow().get(&place), token) {
             (Some(Role::Name), Token::Identifier(name)) => Token::StringConstant(Box::new((*name).as_str().into())),
-            (Some(Role::Name), Token::Until) => Token::StringConstant(Box::new("until".into())),
             (Some(Role::Name), Token::Reserved(name)) => Token::StringConstant(Box::new((*name).as_str().into())),
             (Some(Role::Name), Token::Until) => Token::StringConstant(Box::new("until".into())),
             (Some(Role::Equals), Token::Equals) => Token::Custom(Box::new(PAIR.into())),

@@ -406,9 +406,7 @@ fn finish_argument(open: &mut Open, here: Place, scan: &mut Scan) {
 /// An `=` directly behind `(name` or `, name` of a call makes a keyword argument.
 fn keyword(open: &mut Open, before: &[(Token, Place)], here: Place, scan: &mut Scan) {
     let [.., (separator, _), (name, name_place)] = before else { return };
-    // `until` belongs to a loop of Rhai, which never stands there
-    let named = if *name == Token::Until { Some("until".to_owned()) } else { word(name) };
-    let Some(name) = named else { return };
+    let Some(name) = word(name) else { return };
     if !matches!(separator, Token::LeftParen | Token::Comma) {
         return;
     }
