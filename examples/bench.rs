@@ -20,7 +20,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<()> {
     let folder = std::env::args().nth(1).ok_or_else(|| Error::new(Kind::Argument, "bench FOLDER"))?;
-    let mut bench = Bench { folder: PathBuf::from(folder), models: HashMap::new(), tensors: HashMap::new() };
+    let mut bench =
+        Bench { folder: PathBuf::from(folder), models: HashMap::new(), tensors: HashMap::new(), session: None };
     for line in std::io::stdin().lock().lines() {
         let line = line.map_err(broken)?;
         if line == "peak" {
@@ -42,17 +43,25 @@ struct Bench {
     folder: PathBuf,
     models: HashMap<String, Model>,
     tensors: HashMap<String, Tensor>,
+    session: Option<Session>,
 }
 
 impl Bench {
     fn run(&mut self, workload: &str) -> Result<(f64, f64)> {
         match workload {
-            "dream" => script(
-                r#"let result = dream(photo("china").resize(512, 512), layer="fire7", octaves=4, steps=10, seed=1);"#,
+            "dream" => self.script(
+                r#"dream(photo("china").resize(512, 512), layer="fire7", octaves=4, steps=10, seed=1).to_tensor()"#,
             ),
-            "occlusion" => {
-                script(r#"let result = occlusion(photo("chelsea").resize(227, 227), class=285, window=35, stride=8);"#)
+            "occlusion" => self.script("occlusion(img, class=285, window=35, stride=8).values"),
+            "integrated_gradients" => {
+                self.script(r#"integrated_gradients(img, class=285, steps=50, tolerance=1).values"#)
             }
+            "smooth_grad" => self.script("smooth_grad(img, class=285, samples=50, noise=0.15, seed=1).values"),
+            "grad_cam" => self.script(r#"grad_cam(img, class=285, layer="fire9").values"#),
+            "lrp" => {
+                self.script(r#"lrp(img, class=285, composite=#{conv: "epsilon 1e-9", dense: "epsilon 1e-9"}).values"#)
+            }
+            "rise" => self.script("rise(img, class=285, samples=4000, seed=1).values"),
             "gradient" => {
                 let (model, x) = (self.model("vgg16")?, self.input("one")?);
                 // the 23rd operation: relu4_3
@@ -90,6 +99,25 @@ impl Bench {
         }
     }
 
+    /// Runs a line of Percept as a user would, which makes a tensor; `img` is an image.
+    fn script(&mut self, line: &str) -> Result<(f64, f64)> {
+        let session = match &mut self.session {
+            Some(session) => session,
+            none => {
+                let mut session = Session::new(Rc::new(Silent));
+                let photo = self.folder.join("photo.png");
+                evaluated(&mut session, &format!("let img = load_image({:?});", photo.display().to_string()))?;
+                none.insert(session)
+            }
+        };
+        let started = Instant::now();
+        evaluated(session, &format!("let result = {line};"))?;
+        let seconds = started.elapsed().as_secs_f64();
+        evaluated(session, "let number = result.abs().mean().item();")?;
+        let number = session.get("number").and_then(|number| number.as_float().ok());
+        Ok((seconds, number.ok_or_else(|| Error::new(Kind::Internal, "the result is no tensor"))?))
+    }
+
     fn model(&mut self, name: &str) -> Result<Model> {
         if let Some(model) = self.models.get(name) {
             return Ok(model.clone());
@@ -109,13 +137,8 @@ impl Bench {
     }
 }
 
-/// Runs a line of Percept as a user would.
-fn script(line: &str) -> Result<(f64, f64)> {
-    let mut session = Session::new(Rc::new(Silent));
-    let started = Instant::now();
-    let outcome = session.eval(line);
-    let seconds = started.elapsed().as_secs_f64();
-    outcome.error.map_or(Ok((seconds, 0.0)), Err)
+fn evaluated(session: &mut Session, line: &str) -> Result<()> {
+    session.eval(line).error.map_or(Ok(()), Err)
 }
 
 fn timed(run: impl Fn() -> Result<Tensor>) -> Result<(f64, f64)> {

@@ -16,7 +16,7 @@ use crate::tensor::TensorValue;
 use crate::vis::Classification;
 use crate::vis::attribution::Attribution;
 use crate::vis::attribution::Method;
-use crate::vis::evaluation::{Measure, Trust};
+use crate::vis::evaluation::{Measure, PlantedTruth, Ranking, Trust};
 use crate::vis::objective::Goal;
 use crate::vis::representation::{Activations, Filters};
 use crate::vis::segmentation::Segmentation;
@@ -82,7 +82,7 @@ display! {
     Model Layer
     Classification Attribution
     Activations Filters
-    Goal Method Superpixels Scene Segmentation Measure Trust
+    Goal Method Superpixels Scene Segmentation Measure Trust Ranking PlantedTruth
 }
 
 impl Figure {

@@ -26,6 +26,7 @@ pub mod render;
 pub mod repl;
 pub mod session;
 pub mod tensor;
+pub mod train;
 pub mod vis;
 
 pub use error::Error;

@@ -18,6 +18,7 @@ pub fn trials() -> Vec<Trial> {
         test("documentation::every_default_converts_as_an_argument_does", every_default_converts_as_an_argument_does),
         test("documentation::the_first_block_of_the_readme", the_first_block_of_the_readme_runs_as_it_stands),
         Trial::test("documentation::manual", the_manual_in_docs_is_the_programs_own),
+        test("documentation::notebooks_of_scripts", notebooks_are_made_of_their_scripts),
     ];
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for (function, example) in all_examples() {
@@ -163,6 +164,31 @@ fn every_default_converts_as_an_argument_does() {
             assert!((parameter.default_converts)(), "{}: the default of `{}`", function.name, parameter.name);
         }
     }
+}
+
+/// `tools/notebooks` makes them; of both only the code is compared.
+fn notebooks_are_made_of_their_scripts() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let code = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| !line.starts_with("//") && !line.trim().is_empty()).map(str::to_owned).collect()
+    };
+    let mut found = 0;
+    for entry in std::fs::read_dir(root.join("notebooks")).unwrap() {
+        let path = entry.unwrap().path();
+        let notebook: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let Some(script) = notebook["metadata"]["from_script"].as_str() else { continue };
+        let cells = notebook["cells"].as_array().unwrap().iter().filter(|cell| cell["cell_type"] == "code");
+        let lines = |cell: &serde_json::Value| -> String {
+            let lines =
+                cell["source"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect::<String>();
+            lines + "\n"
+        };
+        let cells: String = cells.map(lines).collect();
+        let script = std::fs::read_to_string(root.join(script)).unwrap();
+        assert_eq!(code(&cells), code(&script), "{} is not made of its script: run tools/notebooks", path.display());
+        found += 1;
+    }
+    assert!(found >= 5, "{found} notebooks");
 }
 
 fn the_manual_in_docs_is_the_programs_own() -> Result<(), Failed> {

@@ -2,6 +2,7 @@
 //! that are stopped, sessions side by side.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod axioms;
 #[path = "../common/mod.rs"]
 mod common;
 mod evaluation;

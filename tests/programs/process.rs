@@ -245,7 +245,9 @@ fn the_manual_is_printed() {
 fn the_number_of_threads_can_be_set_and_changes_no_result() {
     let folder = tempfile::tempdir().unwrap();
     let code = "let d = dream(photo(\"china\").resize(120, 90), octaves=1, steps=2, layer=\"fire4\"); \
-                print(d.to_tensor().sum()); occlusion(photo(\"coffee\"), window=113, stride=57).map.sum()";
+                print(d.to_tensor().sum()); let x = photo(\"coffee\"); \
+                for map in [integrated_gradients(x, steps=4, tolerance=1), lrp(x), deep_lift(x), smooth_grad(x, samples=3, \
+                seed=1), rise(x, samples=12, seed=1), grad_cam(x)] { print(map.values.sum()); } occlusion(photo(\"coffee\"), window=113, stride=57).map.sum()";
     let run = |threads: &str| percept(folder.path()).env("PERCEPT_THREADS", threads).args(["eval", code]).output();
     let (one, three) = (run("1").unwrap(), run("3").unwrap());
     assert!(one.status.success(), "{}", err(&one));

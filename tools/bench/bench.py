@@ -1,4 +1,4 @@
-"""Percept and PyTorch in turn on the same weights and inputs.
+"""Percept and PyTorch, with Captum's attribution methods, in turn on the same weights and inputs.
 
 Run by tools/bench/run, which makes the Python environment. Both sides are processes of their own that hold their models
 loaded; a round asks each for one run of a workload, so that what else the machine does hits both. The table gives medians
@@ -18,15 +18,20 @@ from pathlib import Path
 WORKLOADS = {
     "dream": "DeepDream, SqueezeNet, 512², fire7, 4×10",
     "gradient": "10 gradient steps, VGG16 to relu4_3, 224²",
-    "occlusion": "625 occlusions, SqueezeNet, 227²",
     "gallery": "features of 231 images, SqueezeNet, 227²",
     "vgg16": "forward VGG16, 224²",
     "resnet18": "forward ResNet-18, 224²",
     "alexnet": "forward AlexNet, 224²",
     "googlenet": "forward GoogLeNet, 224²",
+    "occlusion": "occlusion, 625 windows, SqueezeNet, 227²",
+    "integrated_gradients": "integrated gradients, 50 steps, SqueezeNet, 227²",
+    "smooth_grad": "SmoothGrad, 50 samples, SqueezeNet, 227²",
+    "grad_cam": "Grad-CAM, SqueezeNet, 227²",
+    "lrp": "relevance propagation (epsilon), SqueezeNet, 227²",
+    "rise": "RISE, 4,000 masks, SqueezeNet, 227²",
 }
-# lines of the dream and occlusion that Percept computes itself have no number to compare
-COMPARED = {"gradient", "gallery", "vgg16", "resnet18", "alexnet", "googlenet"}
+# each side draws random numbers of its own
+RANDOM = {"dream", "smooth_grad", "rise"}
 
 
 def prepare(folder, repository):
@@ -51,6 +56,8 @@ def prepare(folder, repository):
         square.alpha_composite(image, ((side - image.width) // 2, (side - image.height) // 2))
         pixels = numpy.asarray(square.convert("RGB").resize((227, 227)), dtype=numpy.float32)
         images.append(pixels[:, :, ::-1] - numpy.array([104, 117, 123], dtype=numpy.float32))
+    photo = Image.open(repository / "assets/photos/chelsea.jpg").convert("RGB")
+    photo.resize((227, 227)).save(folder / "photo.png")
     gallery = torch.from_numpy(numpy.stack(images)).permute(0, 3, 1, 2).contiguous()
     save_file({"gallery": gallery, "one": torch.randn(1, 3, 224, 224)}, folder / "inputs.safetensors")
 
@@ -64,6 +71,7 @@ def torch_side(folder, repository):
     import numpy
     import torch
     import torchvision
+    from captum import attr
     from PIL import Image
     from safetensors import safe_open
     from safetensors.torch import load_file
@@ -114,19 +122,6 @@ def torch_side(folder, repository):
             detail = canvas - octave_base
         return base + detail
 
-    def occlusion():
-        net, x = model("squeezenet1_1"), photo("chelsea", 227)
-        fill = x.mean((2, 3), keepdim=True)
-        places = [(top, left) for top in range(0, 193, 8) for left in range(0, 193, 8)]
-        scores = []
-        with torch.no_grad():
-            for start in range(0, len(places), 25):
-                batch = x.repeat(len(places[start : start + 25]), 1, 1, 1)
-                for i, (top, left) in enumerate(places[start : start + 25]):
-                    batch[i, :, top : top + 35, left : left + 35] = fill[0]
-                scores.append(net(batch)[:, 285])
-        return torch.cat(scores)
-
     def gradient():
         net, canvas = model("vgg16").features[:23], given("one")
         for _ in range(10):
@@ -144,7 +139,66 @@ def torch_side(folder, repository):
         with torch.no_grad():
             return model(name)(given("one"))
 
-    special = {"dream": dream, "occlusion": occlusion, "gradient": gradient, "gallery": gallery}
+    @functools.cache
+    def explained():
+        """The network without operations in place, which Captum cannot look into, an image, and its mean colour."""
+        net = model("squeezenet1_1")
+        for module in net.modules():
+            if isinstance(module, torch.nn.ReLU):
+                module.inplace = False
+        pixels = numpy.asarray(Image.open(folder / "photo.png"), dtype=numpy.float32)
+        x = torch.from_numpy(pixels[:, :, ::-1].copy()).permute(2, 0, 1)[None] - mean
+        return net, x, x.mean((2, 3), keepdim=True).expand_as(x)
+
+    def occlusion():
+        net, x, fill = explained()
+        windows = {"sliding_window_shapes": (3, 35, 35), "strides": (3, 8, 8), "perturbations_per_eval": 25}
+        return attr.Occlusion(net).attribute(x, target=285, baselines=fill, **windows).mean(1)
+
+    def integrated_gradients():
+        net, x, _ = explained()
+        return attr.IntegratedGradients(net).attribute(x, -mean.expand_as(x), target=285, n_steps=50, internal_batch_size=10)
+
+    def smooth_grad():
+        net, x, _ = explained()
+        noise = {"nt_samples": 50, "nt_samples_batch_size": 10, "stdevs": 0.15 * (x.max() - x.min()).item()}
+        return attr.NoiseTunnel(attr.Saliency(net)).attribute(x, target=285, abs=False, **noise)
+
+    def grad_cam():
+        net, x, _ = explained()
+        return attr.LayerGradCam(net, net.features[12]).attribute(x, target=285)
+
+    def lrp():
+        net, x, _ = explained()
+        return attr.LRP(net).attribute(x, target=285)
+
+    def rise():
+        """The authors' masks: 7 × 7 cells, half of them open, enlarged by a cell more than fits and shifted."""
+        net, x, _ = explained()
+        generator = torch.Generator().manual_seed(1)
+        cell = -(-227 // 7)
+        total = torch.zeros(227, 227)
+        with torch.no_grad():
+            for _ in range(0, 4000, 40):
+                grids = (torch.rand(40, 1, 7, 7, generator=generator) < 0.5).float()
+                large = torch.nn.functional.interpolate(grids, size=(8 * cell, 8 * cell), mode="bilinear")
+                shifts = torch.randint(0, cell, (40, 2), generator=generator).tolist()
+                masks = torch.stack([m[:, y : y + 227, x : x + 227] for m, (y, x) in zip(large, shifts)])
+                scores = net(x * masks).softmax(1)[:, 285]
+                total += torch.einsum("n,nhw->hw", scores, masks[:, 0])
+        return total / 4000 / 0.5
+
+    special = {
+        "dream": dream,
+        "gradient": gradient,
+        "gallery": gallery,
+        "occlusion": occlusion,
+        "integrated_gradients": integrated_gradients,
+        "smooth_grad": smooth_grad,
+        "grad_cam": grad_cam,
+        "lrp": lrp,
+        "rise": rise,
+    }
     for line in sys.stdin:
         line = line.strip()
         if line == "peak":
@@ -198,28 +252,28 @@ def main():
             Side([sys.executable, __file__, "-", str(options.repository), "--torch-side", str(folder)]),
         )
         if options.peak:
-            print(f"{'peak memory, MiB':44} {'Percept':>9} {'PyTorch':>9}")
+            print(f"{'peak memory, MiB':50} {'Percept':>9} {'PyTorch':>9}")
             for name in options.only:
                 peaks = []
                 for side in sides():
                     side.ask(name)
                     peaks.append(side.ask("peak")["peak"])
                     side.close()
-                print(f"{WORKLOADS[name]:44} {peaks[0]:9} {peaks[1]:9}")
+                print(f"{WORKLOADS[name]:50} {peaks[0]:9} {peaks[1]:9}")
             return
         ours, theirs = sides()
-        print(f"{'median of ' + str(options.rounds) + ', ms':44} {'Percept':>9} {'PyTorch':>9} {'ratio':>6}")
+        print(f"{'median of ' + str(options.rounds) + ', ms':50} {'Percept':>9} {'PyTorch':>9} {'ratio':>6}")
         for name in options.only:
             times = []
             for round in range(options.rounds + 1):
                 pair = [side.ask(name) for side in (ours, theirs)]
-                if name in COMPARED:
+                if name not in RANDOM:
                     a, b = (answer["number"] for answer in pair)
                     assert abs(a - b) <= 1e-3 * abs(b), f"{name}: {a} is not {b}"
                 if round:  # the first warms up
                     times.append([answer["seconds"] * 1e3 for answer in pair])
             a, b = (statistics.median(column) for column in zip(*times))
-            print(f"{WORKLOADS[name]:44} {a:9.1f} {b:9.1f} {b / a:6.2f}", flush=True)
+            print(f"{WORKLOADS[name]:50} {a:9.1f} {b:9.1f} {b / a:6.2f}", flush=True)
         ours.close()
         theirs.close()
 

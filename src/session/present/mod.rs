@@ -11,6 +11,7 @@ mod measure;
 mod model;
 mod naming;
 mod page;
+mod planted;
 mod plot;
 mod scene;
 mod segmentation;

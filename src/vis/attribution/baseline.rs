@@ -27,7 +27,7 @@ pub enum Baseline {
     Blur,
     /// Pixels drawn evenly from black to white.
     Noise,
-    /// Another image, brought to the network's size.
+    /// Another image, brought to the network's size as any image is.
     Image(Image),
 }
 
@@ -68,7 +68,8 @@ impl Baseline {
     /// It is an image or a colour, and the network's input is no picture.
     pub fn input(&self, job: &Job, prediction: &Prediction, seed: Option<u64>) -> Result<Tensor> {
         let Prediction { model, view, input, .. } = prediction;
-        if model.recipe().check_picture().is_err() {
+        let recipe = model.recipe();
+        if recipe.check_picture().is_err() {
             return self.plain_input(job, input, seed);
         }
         let (width, height) = (view.width(), view.height());
@@ -82,6 +83,8 @@ impl Baseline {
                 Image::from_planes(width, height, pixels, None)?
             }
             Self::Image(image) if (image.width(), image.height()) == (width, height) => image.clone(),
+            // as the explained image was brought to the size
+            Self::Image(image) if (width, height) == (recipe.width, recipe.height) => model.view(image)?,
             Self::Image(image) => image.resize(width, height)?,
         };
         model.input(&image)

@@ -112,3 +112,44 @@ impl FromValue for Method {
         value.clone().try_cast::<Self>().ok_or(Reject::Type)
     }
 }
+
+/// Several methods, each by its name.
+#[derive(Clone, Debug)]
+pub struct Methods(Vec<Method>);
+
+impl Methods {
+    /// These methods.
+    pub fn new(methods: Vec<Method>) -> Self {
+        Self(methods)
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> std::slice::Iter<'_, Method> {
+        self.0.iter()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Is there none?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromValue for Methods {
+    const EXPECTED: &'static str =
+        "a list of attribution methods, or a map of names and methods, such as #{\"Grad-CAM\": grad_cam}";
+    const TYPES: &'static [&'static str] = &["list", "map"];
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        let Some(map) = value.read_lock::<Map>() else {
+            return Vec::<Method>::from_value(value).map(Self);
+        };
+        let named = |(name, method): (&rhai::Identifier, &Dynamic)| {
+            Ok(Method { name: name.as_str().into(), ..Method::from_value(method)? })
+        };
+        map.iter().map(named).collect::<Result<_, Reject>>().map(Self)
+    }
+}

@@ -77,7 +77,7 @@ pub use layer_maps::{AtLayers, LayerChoice, Maps};
 pub use lime::{LimeOptions, lime, lime_samples};
 pub use low_pass::low_pass;
 pub use lrp::{lrp, lrp_layers};
-pub use method::Method;
+pub use method::{Method, Methods};
 pub use occlusion::{HeightWidth, Windows, occlusion};
 pub use quadrature::Quadrature;
 pub use refine_cam::refine_cam;

@@ -11,7 +11,7 @@ use crate::lang::{Dynamic, FromValue, Provenance, Reject, Table, function, value
 use crate::model::Input;
 use crate::plot::{Data, Plot};
 use crate::vis::Explain;
-use crate::vis::attribution::{Attribution, Baseline, Method};
+use crate::vis::attribution::{Attribution, Baseline, Methods};
 
 /// Names of the columns.
 const COLUMNS: [&str; 7] = ["method", "deletion", "insertion", "MuFidelity", "ROAD", "mean rank", "best to worst rank"];
@@ -126,9 +126,9 @@ pub fn rank_methods(
     job: &Job,
     /// An image, or a list of them.
     images: &Images,
-    /// The methods: names of methods, or functions of an image that return an attribution.
-    #[default(["saliency"])]
-    methods: Vec<Method>,
+    /// The methods: a list of their names or of functions of an image that return an attribution, or a map of names and
+    /// methods.
+    methods: &Methods,
     /// Random parts of MuFidelity.
     #[default(100)]
     #[range(2..=100000)]
@@ -156,7 +156,7 @@ pub fn rank_methods(
     for image in images {
         // for each measure and setting, what each method gets
         let mut rounds: Vec<(usize, Vec<Measure>)> = Vec::new();
-        for method in &methods {
+        for method in methods.iter() {
             let attribution = method.attribution(job, image, explain)?;
             for (round, (column, measure)) in measured(job, &attribution, samples, seed)?.into_iter().enumerate() {
                 match rounds.get_mut(round) {

@@ -1,0 +1,7 @@
+//! Training of networks, on candle's variables and candle-nn's losses and optimizers.
+
+mod fit;
+mod small;
+
+pub use fit::{Epoch, Training, fit};
+pub use small::small_classifier;
