@@ -24,6 +24,8 @@ pub enum Order {
 
 choices!(Order { "top-down" => TopDown, "bottom-up" => BottomUp });
 
+/// Seeds that are tried until a randomised network has a gradient.
+const ATTEMPTS: u64 = 8;
 /// Bins of the histogram whose entropy the efficient test compares.
 const BINS: usize = 100;
 
@@ -61,30 +63,35 @@ pub fn randomisation(
 ) -> Result<Measure> {
     let seed = job.seed(seed);
     let again = Again::new(job, method, image, explain)?;
-    let forgetting = Forgetting::new(&again.clean.prediction.model, order, seed)?;
+    let (forgetting, _) = Forgetting::awake(job, &again, order, seed)?;
     let layers = forgetting.layers.len();
     let stages = stages.unwrap_or(layers).min(layers);
     let progress = job.progress("randomisation", stages);
     let trained = magnitude(&again.clean)?;
-    let (mut places, mut alike) = (vec![0.0], vec![1.0]);
+    let (mut places, mut alike, mut blank) = (vec![0.0], vec![1.0], 0usize);
     for stage in 1..=stages {
         let count = stage * layers / stages;
-        let other = again.of_model(job, &forgetting.model(count)?)?;
+        let other = magnitude(&again.of_model(job, &forgetting.model(count)?)?)?;
         places.push(count as f64);
-        alike.push(spearman(&magnitude(&other)?, &trained));
+        alike.push(spearman(&other, &trained));
+        blank += usize::from(other.iter().all(|value| *value == 0.0));
         progress.advance(1)?;
     }
     let value = alike.iter().skip(1).sum::<f64>() / stages.max(1) as f64;
     let last = forgetting.layers.get(layers.saturating_sub(1)).cloned().unwrap_or_default();
     let first = forgetting.layers.first().cloned().unwrap_or_default();
     let meaning = "rank correlation with the map of the trained network";
+    let mut note = format!("{layers} layers, from {first} to {last}");
+    if blank > 0 {
+        note += &format!("; at {blank} of {stages} stages no gradient passes, and the map is blank, which counts as 0");
+    }
     Ok(Measure::new("randomisation", again.name(), value, Better::Lower, meaning)
         .with_curves(
             ["layers randomised", "rank correlation"],
             places,
             vec![Curve { label: again.name(), values: alike }],
         )
-        .noted(format!("{layers} layers, from {first} to {last}")))
+        .noted(note))
 }
 
 /// By how much the map becomes more complex when the whole network is randomised: the relative rise of the entropy of a
@@ -109,8 +116,7 @@ pub fn efficient_randomisation(
 ) -> Result<Measure> {
     let seed = job.seed(seed);
     let again = Again::new(job, method, image, explain)?;
-    let forgetting = Forgetting::new(&again.clean.prediction.model, Order::TopDown, seed)?;
-    let other = again.of_model(job, &forgetting.model(forgetting.layers.len())?)?;
+    let (_, other) = Forgetting::awake(job, &again, Order::TopDown, seed)?;
     let (before, after) = (histogram_entropy(&map(&again.clean)?), histogram_entropy(&map(&other)?));
     if before <= 0.0 {
         let message = format!("efficient_randomisation: the map of {} is the same everywhere", again.name());
@@ -153,6 +159,20 @@ struct Forgetting {
 }
 
 impl Forgetting {
+    /// A network that forgets, of this seed or, where a ReLU behind the class then blocks all gradients, of one of the next,
+    /// and the attribution when it has forgotten all.
+    fn awake(job: &Job, again: &Again<'_>, order: Order, seed: u64) -> Result<(Self, Attribution)> {
+        let mut attempt = 0;
+        loop {
+            let forgetting = Self::new(&again.clean.prediction.model, order, seed.wrapping_add(attempt))?;
+            let last = again.of_model(job, &forgetting.model(forgetting.layers.len())?)?;
+            attempt += 1;
+            if attempt == ATTEMPTS || magnitude(&last)?.iter().any(|value| *value != 0.0) {
+                return Ok((forgetting, last));
+            }
+        }
+    }
+
     fn new(model: &Model, order: Order, seed: u64) -> Result<Self> {
         let layer = |name: &str| name.rsplit_once('.').map_or(name, |(layer, _)| layer).to_owned();
         let parameters = model.graph().parameters();
