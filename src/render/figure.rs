@@ -3,6 +3,7 @@
 use super::bars::Bars;
 use super::grid::Grid;
 use super::heatmap::Heatmap;
+use super::ledger::Ledger;
 use super::picture::show_picture;
 use super::plot;
 use super::raster::Raster;
@@ -48,6 +49,8 @@ pub enum Body {
     Bars(Bars),
     /// Lines, points, bars, a histogram or a matrix of numbers.
     Plot(Plot),
+    /// Terms that add up to a number.
+    Ledger(Ledger),
     /// Figures side by side, to be compared.
     Row(Row),
 }
@@ -113,7 +116,7 @@ impl Figure {
         match &self.body {
             Body::Bars(_) | Body::Plot(_) => true,
             Body::Row(row) => !row.figures.is_empty() && row.figures.iter().all(Self::is_drawn),
-            Body::Picture(_) | Body::Grid(_) | Body::Heatmap(_) => false,
+            Body::Picture(_) | Body::Grid(_) | Body::Heatmap(_) | Body::Ledger(_) => false,
         }
     }
 
@@ -146,6 +149,7 @@ impl Figure {
             Body::Bars(_) => 520.0,
             Body::Grid(_) | Body::Row(_) => 400.0,
             Body::Plot(_) => plot::LEAST_WIDTH,
+            Body::Ledger(_) => 900.0,
             Body::Picture(_) => MIN_ROW_WIDTH,
         }
     }
@@ -158,6 +162,7 @@ impl Figure {
             Body::Heatmap(heatmap) => heatmap.layout(room)?,
             Body::Bars(bars) => bars.layout(room)?,
             Body::Plot(plot) => plot::layout(plot, room)?,
+            Body::Ledger(ledger) => ledger.layout(room)?,
             Body::Row(figures) => row(figures, room, theme)?,
         };
         let text_width = body.width.max(MIN_TEXT_WIDTH.min(room));

@@ -3,6 +3,7 @@
 mod activations;
 mod attribution;
 mod captioned;
+mod channel_shares;
 mod classification;
 mod filters;
 mod image;
@@ -10,12 +11,14 @@ mod list;
 mod measure;
 mod model;
 mod naming;
+mod neuron_groups;
 mod page;
 mod plot;
 mod scene;
 mod segmentation;
 mod superpixels;
 mod table;
+mod why;
 
 use std::any::TypeId;
 
