@@ -123,30 +123,32 @@ impl Model {
     }
 }
 
-/// What is asked of an edited network has to say so: the calls that would make its edits, in order of execution, such as
-/// `.without("features.3", [12, 40])`; nothing for a network without any.
-pub(super) fn calls(graph: &Graph) -> String {
-    let mut calls = String::new();
-    for node in graph.nodes().iter().filter(|node| node.op.is_edit()) {
-        let mut layer = node;
-        while let ([input], true) = (layer.inputs.as_slice(), layer.op.is_edit()) {
-            layer = graph.node(*input);
-        }
-        let name = &layer.name;
-        calls += &match &node.op {
-            Op::ScaleChannels(factors) => {
-                let changed = (0..factors.len()).filter(|channel| factors[*channel] != 1.0).collect::<Vec<_>>();
-                match changed.first().map(|first| factors[*first]) {
-                    Some(0.0) => format!(".without({name:?}, {changed:?})"),
-                    factor => format!(".scaled({name:?}, {changed:?}, {})", factor.unwrap_or(1.0)),
-                }
+impl Graph {
+    /// The calls that would make its edits, in order of execution, such as `.without("features.3", [12, 40])`; nothing for a
+    /// network without any. What stands for an edited network in a record names them.
+    pub(super) fn edit_calls(&self) -> String {
+        let mut calls = String::new();
+        for node in self.nodes().iter().filter(|node| node.op.is_edit()) {
+            let mut layer = node;
+            while let ([input], true) = (layer.inputs.as_slice(), layer.op.is_edit()) {
+                layer = self.node(*input);
             }
-            Op::Patch(patch) if patch.channels.len() == patch.of => format!(".patched({name:?}, from=…)"),
-            Op::Patch(patch) => format!(".patched({name:?}, from=…, channels={:?})", patch.channels),
-            _ => String::new(),
-        };
+            let name = &layer.name;
+            calls += &match &node.op {
+                Op::ScaleChannels(factors) => {
+                    let changed = (0..factors.len()).filter(|channel| factors[*channel] != 1.0).collect::<Vec<_>>();
+                    match changed.first().map(|first| factors[*first]) {
+                        Some(0.0) => format!(".without({name:?}, {changed:?})"),
+                        factor => format!(".scaled({name:?}, {changed:?}, {})", factor.unwrap_or(1.0)),
+                    }
+                }
+                Op::Patch(patch) if patch.channels.len() == patch.of => format!(".patched({name:?}, from=…)"),
+                Op::Patch(patch) => format!(".patched({name:?}, from=…, channels={:?})", patch.channels),
+                _ => String::new(),
+            };
+        }
+        calls
     }
-    calls
 }
 
 impl Patch {

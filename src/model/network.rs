@@ -92,7 +92,7 @@ impl Model {
     /// Its name with the start of the hash of its weights: `squeezenet1_1@1a2b3c4d`. An edited network names its edits
     /// behind that: `squeezenet1_1@1a2b3c4d.without("features.3", [12])`.
     pub fn fingerprint(&self) -> String {
-        let edits = super::edit::calls(self.graph());
+        let edits = self.graph().edit_calls();
         format!("{}@{}{edits}", self.name(), self.weights().hash().get(..8).unwrap_or_default())
     }
 

@@ -268,7 +268,7 @@ mod tests {
     use super::*;
     use crate::image::photo;
     use crate::render::style::Rgb;
-    use crate::render::{Bar, Range, Tile};
+    use crate::render::{Bar, Planes, Range, Term, Tile};
 
     const WHITE: Rgb = [255; 3];
     const LONG: &str = "a very long title of a figure, which says at length what can be seen in it and what cannot";
@@ -282,6 +282,14 @@ mod tests {
         let labelled = || tiles(5, 13).into_iter().map(|tile| tile.label("channel with a long name"));
         let map = || Heatmap::new(7, 5, plane(35, 1)).unwrap().label(LONG);
         let bar = |name: &str, value| Bar { name: name.into(), value };
+        let ledger = |side: usize, thumbnail: Option<Image>| {
+            let term =
+                |planes: Option<Planes>, value: f64| Term { name: LONG.into(), detail: LONG.into(), planes, value };
+            let values = plane(side * side, 3);
+            let planes = Some(([side, side], values.clone(), values));
+            let terms = vec![term(planes, -1234.5), term(None, 1e9), term(None, 0.0)];
+            Ledger { terms, total: LONG.into(), units: ["activation", "weight"], thumbnail }
+        };
         let bars = || Bars::new(vec![bar(LONG, 1.0), bar("b", 0.0), bar("c", f32::NAN), bar("d", -2.0), bar("e", 7.0)]);
         vec![
             ("picture", Body::Picture(image.clone())),
@@ -305,6 +313,9 @@ mod tests {
                 "pictures",
                 Body::Grid(Grid::new(vec![Tile::image(image.clone()).label(LONG), Tile::image(image.clone())])),
             ),
+            ("ledger", Body::Ledger(ledger(3, Some(image.clone())))),
+            ("ledger of numbers", Body::Ledger(ledger(1, None))),
+            ("ledger of large planes", Body::Ledger(ledger(70, Some(image.clone())))),
             ("bars", Body::Bars(bars().thumbnail(image.clone()))),
             ("no bars", Body::Bars(Bars::new(vec![]))),
             ("no row", Body::Row(Row::default())),

@@ -175,7 +175,7 @@ pub fn why(
 /// ```rhai
 /// why("fire3/expand3x3", 12, 20, 30, photo("chelsea")).deeper(2).deeper(1)
 /// ```
-#[function]
+#[function(source = "as for `why`")]
 pub fn deeper(
     job: &Job,
     /// The sum.
@@ -404,7 +404,7 @@ fn table_property(
 /// let sum = why("conv1", 3, 50, 60, photo("chelsea"));
 /// (sum.patch(1) * sum.kernel(1)).sum()
 /// ```
-#[function]
+#[function(source = "as for `why`")]
 fn patch(
     /// The sum.
     sum: &Why,
@@ -420,7 +420,7 @@ fn patch(
 /// ```rhai
 /// why("fire2", 12, 20, 30, photo("chelsea"), depth="pixels").kernel(1)
 /// ```
-#[function]
+#[function(source = "as for `why`")]
 fn kernel(
     /// The sum.
     sum: &Why,
