@@ -97,7 +97,8 @@ impl Ledger {
         let total = measure(&self.total, LABEL, Weight::SemiBold);
         let names = names.max(total).min(NAMES).ceil() + 20.0;
         let bars_left = names + tiles + number;
-        let bars = (room - bars_left).clamp(80.0, BARS);
+        // the number below an end reaches a little beyond it
+        let bars = (room - bars_left - 8.0).clamp(80.0, BARS);
 
         let scales = scales(&planes)?;
         let span = self.running();
