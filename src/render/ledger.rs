@@ -156,7 +156,7 @@ impl Ledger {
             0.0,
             middle + LABEL * 0.36,
             Align::Left,
-            bold(shorten(&self.total, LABEL, Weight::SemiBold, names + tiles)),
+            bold(shorten(&self.total, LABEL, Weight::SemiBold, names - 20.0)),
         );
         scene.text(bars_left - 14.0, middle + LABEL * 0.36, Align::Right, bold(signed(so_far)));
         let (from, to) = (at(0.0), at(so_far));
@@ -171,6 +171,11 @@ impl Ledger {
         scene.fill(at(0.0).round(), 0.0, 1.0, middle + BAR, TRACK);
         scene.text(at(0.0), middle + BAR + TICK, Align::Center, Line::new("0", TICK, QUIET));
         let bottom = middle + BAR + TICK + 18.0;
+        if largest.is_none() && tiles > 0.0 {
+            for (unit, x) in self.units.into_iter().zip([0.5 * tile, 1.5 * tile + SIGN]) {
+                scene.text(names + x, middle + LABEL * 0.36, Align::Center, Line::new(unit, TICK, QUIET));
+            }
+        }
         if largest.is_some() {
             let labels =
                 [self.units[0].to_owned(), self.units[1].to_owned(), format!("{} × {}", self.units[0], self.units[1])];

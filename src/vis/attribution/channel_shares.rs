@@ -91,15 +91,18 @@ impl ChannelShares {
     /// What there is to say in a sentence or two.
     pub fn summary(&self) -> String {
         let (idle, all) = (self.idle(), self.values.len());
-        let mut text =
-            format!("{idle} of {all} channels {}.", if self.adds_up { "carry nothing" } else { "change nothing" });
+        let mut text = match (idle, self.adds_up) {
+            (0, _) => String::new(),
+            (_, true) => format!("{idle} of {all} channels carry nothing."),
+            (_, false) => format!("{idle} of {all} channels change nothing."),
+        };
         if self.adds_up {
-            text += &format!(" All together carry {:.4}.", self.values.iter().sum::<f64>());
+            text += &format!(" All {all} together carry {:.4}.", self.values.iter().sum::<f64>());
         }
         if let Some(note) = &self.note {
             text += &format!(" {note}");
         }
-        text
+        text.trim_start().to_owned()
     }
 
     /// Bars of the strongest channels of either sign, from the largest number to the least.
