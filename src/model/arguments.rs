@@ -88,6 +88,33 @@ impl ClassName {
     }
 }
 
+/// A channel of a layer, or several.
+#[derive(Clone, Debug)]
+pub struct ChannelNumbers(pub Vec<usize>);
+
+impl FromValue for ChannelNumbers {
+    const EXPECTED: &'static str = "a channel, or a list of channels";
+    const TYPES: &'static [&'static str] = &["integer", "list"];
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        if value.is_array() {
+            Vec::from_value(value).map(Self)
+        } else {
+            usize::from_value(value).map(|one| Self(vec![one]))
+        }
+    }
+}
+
+impl ChannelNumbers {
+    /// The channels, if a layer has them all.
+    ///
+    /// # Errors
+    /// There is none, the layer has no such channel, or one is named twice.
+    pub fn of(&self, layer: &Layer) -> Result<&[usize]> {
+        layer.model().check_channels(layer.id(), &self.0)?;
+        Ok(&self.0)
+    }
+}
+
 /// A layer, by itself or by name.
 #[derive(Clone, Debug)]
 pub enum LayerName {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 
-use super::{Model, NodeId, Op, Patch, Weights};
+use super::{Graph, Model, NodeId, Op, Patch, Weights};
 use crate::error::{Error, Kind, Result};
 use crate::tensor::check_finite;
 
@@ -74,7 +74,7 @@ impl Model {
     }
 
     /// How many channels a layer has, all of `channels` among them.
-    fn check_channels(&self, layer: NodeId, channels: &[usize]) -> Result<usize> {
+    pub(super) fn check_channels(&self, layer: NodeId, channels: &[usize]) -> Result<usize> {
         if !self.graph().contains(layer) {
             return Err(Error::new(Kind::Internal, format!("node {} is not of this model", layer.index())));
         }
@@ -116,11 +116,38 @@ impl Model {
         self.edited(edited, weights)
     }
 
-    /// The edits it has, in words, in order of execution: `features.3: 2 of 128 channels set to 0`. What stands for a model
-    /// in a record must name them, as its name and the hash of its weights do not.
+    /// The edits it has, in words, in order of execution: `features.3.without: channel 12 of 128 set to 0`.
     pub fn edits(&self) -> Vec<String> {
         let edits = self.graph().nodes().iter().filter(|node| node.op.is_edit());
         edits.map(|node| format!("{}: {}", node.name, node.op)).collect()
+    }
+}
+
+impl Graph {
+    /// The calls that would make its edits, in order of execution, such as `.without("features.3", [12, 40])`; nothing for a
+    /// network without any. What stands for an edited network in a record names them.
+    pub(super) fn edit_calls(&self) -> String {
+        let mut calls = String::new();
+        for node in self.nodes().iter().filter(|node| node.op.is_edit()) {
+            let mut layer = node;
+            while let ([input], true) = (layer.inputs.as_slice(), layer.op.is_edit()) {
+                layer = self.node(*input);
+            }
+            let name = &layer.name;
+            calls += &match &node.op {
+                Op::ScaleChannels(factors) => {
+                    let changed = (0..factors.len()).filter(|channel| factors[*channel] != 1.0).collect::<Vec<_>>();
+                    match changed.first().map(|first| factors[*first]) {
+                        Some(0.0) => format!(".without({name:?}, {changed:?})"),
+                        factor => format!(".scaled({name:?}, {changed:?}, {})", factor.unwrap_or(1.0)),
+                    }
+                }
+                Op::Patch(patch) if patch.channels.len() == patch.of => format!(".patched({name:?}, from=…)"),
+                Op::Patch(patch) => format!(".patched({name:?}, from=…, channels={:?})", patch.channels),
+                _ => String::new(),
+            };
+        }
+        calls
     }
 }
 
@@ -185,7 +212,10 @@ mod tests {
         assert_eq!(edited.output().shape(), [1000]);
         assert_eq!(
             edited.edits(),
-            ["features.3.without: 2 of 128 channels set to 0", "features.3.scaled: 2 of 128 channels scaled"]
+            [
+                "features.3.without: channels 5 and 17 of 128 set to 0",
+                "features.3.scaled: channels 6 and 17 of 128 times -2"
+            ]
         );
         assert!(model.edits().is_empty());
     }

@@ -134,6 +134,13 @@ impl Layer {
         values.pop().ok_or_else(|| Error::new(Kind::Internal, "a run returned nothing"))
     }
 
+    /// The one name that says most: the architecture's own, or else its framework's, unless that is but a number.
+    pub fn known_as(&self) -> &str {
+        let node = self.node();
+        let numbered = node.name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+        node.aliases.first().unwrap_or(if numbered { &node.ordinal } else { &node.name })
+    }
+
     /// The names a reader knows it by: `conv4, fire2/expand3x3`.
     pub fn label(&self) -> String {
         let node = self.node();

@@ -37,7 +37,7 @@ mod weights;
 pub mod zoo;
 
 pub use answer::{Answer, AnswerKind, AnswerOf, Scored};
-pub use arguments::{ClassName, Input, LayerName};
+pub use arguments::{ChannelNumbers, ClassName, Input, LayerName};
 pub use classes::Classes;
 use executor::Scope;
 pub use executor::{Executor, Pullback, Reference, Run};

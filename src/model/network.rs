@@ -89,9 +89,11 @@ impl Model {
         &self.0.name
     }
 
-    /// Its name with the start of the hash of its weights: `squeezenet1_1@1a2b3c4d`.
+    /// Its name with the start of the hash of its weights: `squeezenet1_1@1a2b3c4d`. An edited network names its edits
+    /// behind that: `squeezenet1_1@1a2b3c4d.without("features.3", [12])`.
     pub fn fingerprint(&self) -> String {
-        format!("{}@{}", self.name(), self.weights().hash().get(..8).unwrap_or_default())
+        let edits = self.graph().edit_calls();
+        format!("{}@{}{edits}", self.name(), self.weights().hash().get(..8).unwrap_or_default())
     }
 
     /// Whether it is the same network with the same weights.
@@ -261,7 +263,8 @@ impl fmt::Display for Model {
         let name = self.name();
         writeln!(f, "model {name}: {layers} layers, {count} parameters, {width}×{height}{grey} pixels to {answers}")?;
         writeln!(f, "input: {recipe}")?;
-        write!(f, "output: {}", self.answer())
+        write!(f, "output: {}", self.answer())?;
+        self.edits().iter().try_for_each(|edit| write!(f, "\nedited: {edit}"))
     }
 }
 

@@ -316,11 +316,17 @@ impl fmt::Display for Op {
             Self::Linear(linear) => write!(f, "linear {} → {}", linear.in_features, linear.out_features),
             Self::BatchNorm(_) => f.write_str("batch norm"),
             Self::ScaleChannels(factors) => {
-                let changed = factors.iter().filter(|factor| **factor != 1.0).count();
-                let zero = changed > 0 && factors.iter().all(|factor| [0.0, 1.0].contains(factor));
-                write!(f, "{changed} of {} channels {}", factors.len(), if zero { "set to 0" } else { "scaled" })
+                let changed: Vec<usize> = (0..factors.len()).filter(|channel| factors[*channel] != 1.0).collect();
+                let mut values = changed.iter().map(|channel| factors[*channel]);
+                let first = values.next().unwrap_or(1.0);
+                let how = match first {
+                    _ if values.any(|factor| factor != first) => "scaled".to_owned(),
+                    0.0 => "set to 0".to_owned(),
+                    factor => format!("times {factor}"),
+                };
+                write!(f, "{} {how}", some_channels(&changed, factors.len()))
             }
-            Self::Patch(patch) => write!(f, "{} of {} channels replaced", patch.channels.len(), patch.of),
+            Self::Patch(patch) => write!(f, "{} replaced", some_channels(&patch.channels, patch.of)),
             Self::LocalResponseNorm(norm) => write!(f, "local response norm over {} channels", norm.size),
             Self::Activation(function) => match function {
                 Activation::Clip(0.0, 6.0) => f.write_str("relu6"),
@@ -343,6 +349,21 @@ impl fmt::Display for Op {
             Self::ChannelShuffle { groups } => write!(f, "shuffle {groups} groups of channels"),
             other => f.write_str(other.kind()),
         }
+    }
+}
+
+/// `channels 12 and 40 of 512`, or how many they are.
+fn some_channels(channels: &[usize], of: usize) -> String {
+    const NAMED: usize = 5;
+    match channels {
+        [] => format!("none of {of} channels"),
+        [one] => format!("channel {one} of {of}"),
+        many if many.len() == of => format!("all {of} channels"),
+        [first @ .., last] if channels.len() <= NAMED => {
+            let first: Vec<String> = first.iter().map(ToString::to_string).collect();
+            format!("channels {} and {last} of {of}", first.join(", "))
+        }
+        many => format!("{} of {of} channels", many.len()),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::bars::Bars;
 use super::grid::Grid;
 use super::heatmap::Heatmap;
+use super::ledger::Ledger;
 use super::picture::show_picture;
 use super::plot;
 use super::raster::Raster;
@@ -48,6 +49,8 @@ pub enum Body {
     Bars(Bars),
     /// Lines, points, bars, a histogram or a matrix of numbers.
     Plot(Plot),
+    /// Terms that add up to a number.
+    Ledger(Ledger),
     /// Figures side by side, to be compared.
     Row(Row),
 }
@@ -113,7 +116,7 @@ impl Figure {
         match &self.body {
             Body::Bars(_) | Body::Plot(_) => true,
             Body::Row(row) => !row.figures.is_empty() && row.figures.iter().all(Self::is_drawn),
-            Body::Picture(_) | Body::Grid(_) | Body::Heatmap(_) => false,
+            Body::Picture(_) | Body::Grid(_) | Body::Heatmap(_) | Body::Ledger(_) => false,
         }
     }
 
@@ -146,6 +149,7 @@ impl Figure {
             Body::Bars(_) => 520.0,
             Body::Grid(_) | Body::Row(_) => 400.0,
             Body::Plot(_) => plot::LEAST_WIDTH,
+            Body::Ledger(_) => 900.0,
             Body::Picture(_) => MIN_ROW_WIDTH,
         }
     }
@@ -158,6 +162,7 @@ impl Figure {
             Body::Heatmap(heatmap) => heatmap.layout(room)?,
             Body::Bars(bars) => bars.layout(room)?,
             Body::Plot(plot) => plot::layout(plot, room)?,
+            Body::Ledger(ledger) => ledger.layout(room)?,
             Body::Row(figures) => row(figures, room, theme)?,
         };
         let text_width = body.width.max(MIN_TEXT_WIDTH.min(room));
@@ -263,7 +268,7 @@ mod tests {
     use super::*;
     use crate::image::photo;
     use crate::render::style::Rgb;
-    use crate::render::{Bar, Range, Tile};
+    use crate::render::{Bar, Planes, Range, Term, Tile};
 
     const WHITE: Rgb = [255; 3];
     const LONG: &str = "a very long title of a figure, which says at length what can be seen in it and what cannot";
@@ -277,6 +282,14 @@ mod tests {
         let labelled = || tiles(5, 13).into_iter().map(|tile| tile.label("channel with a long name"));
         let map = || Heatmap::new(7, 5, plane(35, 1)).unwrap().label(LONG);
         let bar = |name: &str, value| Bar { name: name.into(), value };
+        let ledger = |side: usize, thumbnail: Option<Image>| {
+            let term =
+                |planes: Option<Planes>, value: f64| Term { name: LONG.into(), detail: LONG.into(), planes, value };
+            let values = plane(side * side, 3);
+            let planes = Some(([side, side], values.clone(), values));
+            let terms = vec![term(planes, -1234.5), term(None, 1e9), term(None, 0.0)];
+            Ledger { terms, total: LONG.into(), units: ["activation", "weight"], thumbnail }
+        };
         let bars = || Bars::new(vec![bar(LONG, 1.0), bar("b", 0.0), bar("c", f32::NAN), bar("d", -2.0), bar("e", 7.0)]);
         vec![
             ("picture", Body::Picture(image.clone())),
@@ -300,6 +313,9 @@ mod tests {
                 "pictures",
                 Body::Grid(Grid::new(vec![Tile::image(image.clone()).label(LONG), Tile::image(image.clone())])),
             ),
+            ("ledger", Body::Ledger(ledger(3, Some(image.clone())))),
+            ("ledger of numbers", Body::Ledger(ledger(1, None))),
+            ("ledger of large planes", Body::Ledger(ledger(70, Some(image.clone())))),
             ("bars", Body::Bars(bars().thumbnail(image.clone()))),
             ("no bars", Body::Bars(Bars::new(vec![]))),
             ("no row", Body::Row(Row::default())),

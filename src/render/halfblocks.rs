@@ -63,6 +63,12 @@ impl Canvas {
                 self.picture(&heatmap.paint(ROOM)?)?;
                 self.colorbar(|t| heatmap.colors().at(t), heatmap.span()?, heatmap.measures());
             }
+            // of a sum, its text says as much
+            Body::Ledger(ledger) => {
+                if let Some(image) = &ledger.thumbnail {
+                    self.picture(&show_picture(image, ROOM)?)?;
+                }
+            }
             Body::Bars(bars) => self.bars(bars)?,
             Body::Plot(plot) => self.plot(plot)?,
             Body::Row(row) => {

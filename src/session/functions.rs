@@ -44,6 +44,7 @@ pub(super) const FIGURE_TYPES: &[&str] = &[
     "figure",
     "plot",
     "attribution",
+    "channel shares",
     "segmentation",
     "superpixels",
     "scene",
@@ -53,6 +54,8 @@ pub(super) const FIGURE_TYPES: &[&str] = &[
     "measure",
     "trust",
     "ranking",
+    "decomposition",
+    "neuron groups",
     "list",
 ];
 

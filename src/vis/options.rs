@@ -63,6 +63,15 @@ impl Explain {
         Ok((Prediction::of(job, layer.model().clone(), image, goal)?, layer))
     }
 
+    /// A layer that a method is asked about by name, without running anything yet.
+    ///
+    /// # Errors
+    /// There is no such layer, or it is another network's.
+    pub fn layer(&self, job: &Job, layer: &LayerName) -> Result<Layer> {
+        let decided = self.goal()?.as_ref().and_then(|goal| goal.model()).cloned();
+        resolve_layer(job, Some(layer), self.model.as_ref().or(decided.as_ref()), Model::default_cam_layer)
+    }
+
     /// What is explained, if it is said.
     fn goal(&self) -> Result<Option<Goal>> {
         match (&self.class, &self.target) {

@@ -208,10 +208,11 @@ impl Prediction {
     }
 
     /// The scores of `count` variants of a layer's activations `[1, channels, h, w]`, made as for [`scores`](Self::scores);
-    /// only what stands behind the layer runs.
+    /// only what stands behind the layer runs. What reaches the score past it, such as the other side of a residual sum, has
+    /// the values that it has for the image.
     ///
     /// # Errors
-    /// Something reaches the score past the layer, `make` failed, or the run was interrupted.
+    /// The score does not depend on the layer, `make` failed, or the run was interrupted.
     pub fn scores_from(
         &self,
         job: &Job,
@@ -221,15 +222,47 @@ impl Prediction {
         count: usize,
         make: impl FnMut(usize, &mut [f32]) -> Result<()>,
     ) -> Result<Vec<f32>> {
-        let (from, rules) = ([layer.id()], Rules::default());
+        let beside = self.beside(layer)?;
+        let (from, rules) = ([&[layer.id()], beside.as_slice()].concat(), Rules::default());
+        let others = if beside.is_empty() {
+            Vec::new()
+        } else {
+            self.model.run(&self.input, &beside, &rules, job.interrupt())?
+        };
         let run = Run { from: &from, ..Run::new(&self.taps, &rules, job.interrupt()) };
         let mut scores = Vec::with_capacity(count);
-        each_batch(job, label, activations, count, &mut (), make, |(), _, variants| {
-            let outputs = self.model.run_with(std::slice::from_ref(variants), &run)?;
+        each_batch(job, label, activations, count, &mut (), make, |(), chunk, variants| {
+            let mut starts = vec![variants.clone()];
+            for other in &others {
+                starts.push(Tensor::cat(&vec![other; chunk.len()], 0)?);
+            }
+            let outputs = self.model.run_with(&starts, &run)?;
             scores.extend(self.goal.values(job, &self.model, &outputs)?.to_vec1::<f32>()?);
             Ok(())
         })?;
         Ok(scores)
+    }
+
+    /// The layers whose values the score needs besides those of one layer.
+    fn beside(&self, layer: &Layer) -> Result<Vec<NodeId>> {
+        self.check_depends_on(layer)?;
+        let (graph, depends) = (self.model.graph(), self.dependents(layer));
+        let mut needed = vec![false; depends.len()];
+        let mut beside: Vec<NodeId> = self.taps.iter().copied().filter(|tap| !depends[tap.index()]).collect();
+        self.taps.iter().for_each(|tap| needed[tap.index()] = true);
+        for id in graph.ids().rev().filter(|id| depends[id.index()] && *id != layer.id()) {
+            if needed[id.index()] {
+                for input in &graph.node(id).inputs {
+                    needed[input.index()] = true;
+                    if !depends[input.index()] {
+                        beside.push(*input);
+                    }
+                }
+            }
+        }
+        beside.sort_unstable();
+        beside.dedup();
+        Ok(beside)
     }
 
     /// The same, with the probability of the class for each variant; of a target that is no class, with its number.
@@ -296,19 +329,25 @@ impl Prediction {
     }
 
     /// A gradient at a layer needs a score that depends on it.
-    fn check_depends_on(&self, layer: &Layer) -> Result<()> {
-        let graph = self.model.graph();
-        let mut reached = vec![false; graph.nodes().len()];
-        for (place, id) in graph.ids().enumerate() {
-            let reads = graph.node(id).inputs.iter().any(|input| reached.get(input.index()).copied().unwrap_or(false));
-            reached[place] = id == layer.id() || reads;
-        }
-        if self.taps.iter().any(|tap| reached.get(tap.index()).copied().unwrap_or(false)) {
+    pub(in crate::vis) fn check_depends_on(&self, layer: &Layer) -> Result<()> {
+        let depends = self.dependents(layer);
+        if self.taps.iter().any(|tap| depends.get(tap.index()).copied().unwrap_or(false)) {
             return Ok(());
         }
         let message = format!("{} does not depend on layer {}", self.score_name(), layer.name());
         let error = Error::new(Kind::Argument, message).at_argument("layer");
         Err(error.with_hint("choose a layer before what is explained"))
+    }
+
+    /// Which nodes depend on a layer, by index; it is one of them.
+    fn dependents(&self, layer: &Layer) -> Vec<bool> {
+        let graph = self.model.graph();
+        let mut depends = vec![false; graph.nodes().len()];
+        for (place, id) in graph.ids().enumerate() {
+            let reads = graph.node(id).inputs.iter().any(|input| depends.get(input.index()).copied().unwrap_or(false));
+            depends[place] = id == layer.id() || reads;
+        }
+        depends
     }
 
     /// The score of each input, `[N]`.
@@ -400,7 +439,7 @@ pub struct Pass {
 
 /// An image as the network sees it, and as its input. Of a tensor that is no picture, each place is as bright as the mean
 /// of its channels.
-fn shown(model: &Model, image: &Input) -> Result<(Image, Tensor)> {
+pub(super) fn shown(model: &Model, image: &Input) -> Result<(Image, Tensor)> {
     let tensor = match image {
         Input::Image(image) => {
             let view = model.view(image)?;

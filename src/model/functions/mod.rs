@@ -1,5 +1,6 @@
 //! The functions of the language about models and layers, one file for each group.
 
+mod edit;
 mod forward;
 mod layers;
 mod model;

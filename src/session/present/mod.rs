@@ -3,6 +3,7 @@
 mod activations;
 mod attribution;
 mod captioned;
+mod channel_shares;
 mod classification;
 mod filters;
 mod image;
@@ -10,6 +11,7 @@ mod list;
 mod measure;
 mod model;
 mod naming;
+mod neuron_groups;
 mod page;
 mod planted;
 mod plot;
@@ -17,6 +19,7 @@ mod scene;
 mod segmentation;
 mod superpixels;
 mod table;
+mod why;
 
 use std::any::TypeId;
 

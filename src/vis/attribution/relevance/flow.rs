@@ -10,7 +10,7 @@ use super::product::product;
 use super::{Composite, Folded, Share, Weighted};
 use crate::error::{Error, Kind, Result};
 use crate::job::Job;
-use crate::model::{BackwardRule, Graph, NodeId, Op, Operation, Rule, Rules};
+use crate::model::{BackwardRule, Graph, Layer, NodeId, Op, Operation, Rule, Rules, Run};
 use crate::tensor::{sum_of, with_values};
 use crate::vis::Prediction;
 
@@ -71,6 +71,69 @@ impl Flow {
         };
         let steps = books.iter().rev().map(step).collect();
         Ok(Self { relevance, arrived, steps })
+    }
+}
+
+/// Relevance that passes through one layer.
+#[derive(Debug)]
+pub(in crate::vis::attribution) struct Passage {
+    rules: Rules,
+    layer: Layer,
+    /// That of the layer's value, of its shape.
+    pub(in crate::vis::attribution) relevance: Tensor,
+}
+
+impl Passage {
+    /// Hands the score of a prediction back as far as a layer.
+    ///
+    /// # Errors
+    /// As [`Flow::of`]; and the score does not depend on the layer.
+    pub(in crate::vis::attribution) fn of(
+        job: &Job,
+        prediction: &Prediction,
+        composite: &Composite,
+        layer: &Layer,
+    ) -> Result<Self> {
+        prediction.check_depends_on(layer)?;
+        let (rules, _) = rules(prediction, composite, &Books::default())?;
+        let (model, at) = (&prediction.model, [layer.id()]);
+        let run = Run { gradients_at: &at, ..Run::new(prediction.reads(), &rules, job.interrupt()) };
+        let (outputs, pullback) = model.pullback_with(std::slice::from_ref(&prediction.input), &run)?;
+        let gradients = prediction.goal.gradients(job, model, &outputs)?;
+        let above = gradients.iter().zip(&outputs).map(|(gradient, output)| Ok((gradient * output)?));
+        let relevance = pullback.gradients(&above.collect::<Result<Vec<_>>>()?, &at)?.swap_remove(0);
+        Ok(Self { rules, layer: layer.clone(), relevance })
+    }
+
+    /// The relevance of some channels of the layer; that of all others is left out.
+    ///
+    /// # Errors
+    /// The layer has other channels.
+    pub(in crate::vis::attribution) fn only(&self, channels: &[usize]) -> Result<Tensor> {
+        let mut shape = vec![1; self.relevance.rank()];
+        let count = self.relevance.dim(1)?;
+        shape[1] = count;
+        let mut kept = vec![0f32; count];
+        channels.iter().filter(|channel| **channel < count).for_each(|channel| kept[*channel] = 1.0);
+        Ok(self.relevance.broadcast_mul(&Tensor::from_vec(kept, shape, self.relevance.device())?)?)
+    }
+
+    /// What arrives of that at an earlier layer, or else at the input.
+    ///
+    /// # Errors
+    /// The layer does not depend on the earlier one, or the run was interrupted.
+    pub(in crate::vis::attribution) fn down(
+        &self,
+        job: &Job,
+        prediction: &Prediction,
+        given: Tensor,
+        to: Option<&Layer>,
+    ) -> Result<Tensor> {
+        let (taps, to) = ([self.layer.id()], [to.map_or(NodeId::INPUT, Layer::id)]);
+        let inside = if to == [NodeId::INPUT] { &[][..] } else { &to[..] };
+        let run = Run { gradients_at: inside, ..Run::new(&taps, &self.rules, job.interrupt()) };
+        let (_, pullback) = prediction.model.pullback_with(std::slice::from_ref(&prediction.input), &run)?;
+        Ok(pullback.gradients(&[given], &to)?.swap_remove(0))
     }
 }
 

@@ -18,7 +18,7 @@ mod tests;
 mod z_box;
 
 pub use composite::{Composite, RelevanceRule};
-pub(super) use flow::{Flow, ancestors, readers, scales_behind};
+pub(super) use flow::{Flow, Passage, ancestors, readers, scales_behind};
 pub(super) use layer::{Folded, Weighted, scale_and_shift};
 
 use candle_core::Tensor;
