@@ -10,12 +10,12 @@ use percept::model::{Area, Model, Rules, Run};
 use crate::made_up::{made_up, uniform};
 
 /// How far scores may be apart, relative to the largest.
-const TOLERANCE: f32 = 1e-5;
+const TOLERANCE: f32 = 1e-6;
 
 /// Small rectangles at the corners, at the borders and inside.
 fn areas(size: usize) -> Vec<Area> {
     let side = size / 8;
-    let places = [0, size / 3, size / 2 + 1, size - side];
+    let places = [0, size / 2 + 1, size - side];
     let area =
         |top: usize, left: usize| Area { top, left, height: side, width: side + (left % 3).min(size - side - left) };
     places.iter().flat_map(|top| places.iter().map(move |left| area(*top, *left))).collect()
@@ -85,7 +85,7 @@ fn compare(name: &str, model: &Model, size: usize) -> bool {
     }
     let spread = truth.iter().map(|row| (row[chosen[0]] - truth[0][chosen[0]]).abs()).fold(0f32, f32::max) / scale;
     println!("{name}: off by {worst:.1e}, the images by {spread:.1e}");
-    assert!(spread > 1e-3, "{name}: the changes change nothing");
+    assert!(spread > 100.0 * TOLERANCE, "{name}: the changes change nothing");
     assert!(worst <= TOLERANCE, "{name}: off by {worst:.1e} of {scale}");
     true
 }
@@ -93,15 +93,15 @@ fn compare(name: &str, model: &Model, size: usize) -> bool {
 #[test]
 fn every_family_gives_the_scores_of_whole_images() {
     let sizes = [
-        ("squeezenet1_1", 227),
-        ("alexnet", 224),
-        ("vgg11_bn", 224),
-        ("resnet18", 224),
-        ("googlenet", 224),
-        ("inception_v3", 299),
-        ("densenet121", 224),
-        ("mobilenet_v2", 224),
-        ("efficientnet_lite0", 224),
+        ("squeezenet1_1", 160),
+        ("alexnet", 160),
+        ("vgg11_bn", 128),
+        ("resnet18", 160),
+        ("googlenet", 160),
+        ("inception_v3", 187),
+        ("densenet121", 160),
+        ("mobilenet_v2", 160),
+        ("efficientnet_lite0", 160),
     ];
     for (name, size) in sizes {
         let model = if name == Model::EMBEDDED { Model::embedded().unwrap() } else { made_up(name) };

@@ -101,8 +101,12 @@ impl Planned {
         let rules = Rules::default();
         let run = Run { exact: true, ..Run::new(taps, &rules, interrupt) };
         let plan = Arc::new(Plan::new(&inner.graph, &run, &start, false)?);
+        if 4 * plan.len() > budget::memory() / 3 {
+            // the values of the clean image stay
+            return Ok(None);
+        }
         let cones = Cones::new(&inner.graph, &plan)?;
-        let (cost, batches) = cones.batches(&plan, areas, TOGETHER.min(budget::memory() / 4) / 4);
+        let (cost, batches) = cones.batches(&plan, areas, TOGETHER.min(budget::memory() / 8) / 4);
         if cost > worthwhile {
             return Ok(None);
         }
