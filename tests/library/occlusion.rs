@@ -98,14 +98,15 @@ fn incremental_scores_are_those_of_whole_images() {
         "class_score(\"tabby\")",
         "class_score(\"tabby\") - 0.5 * class_score(\"tiger cat\")",
         "class_score(\"tabby\", of=\"probability\")",
-        "neuron(\"fire5\", 12, y=9, x=9)",
-        "channel(\"fire8\", 3) + channel(\"fire9\", 3)",
+        "neuron(\"classifier.1\", 281, y=6, x=6)",
+        "channel(\"classifier.1\", 281) + class_score(\"tabby\")",
     ] {
         let (incremental, whole) = both_ways(target, 227, 32, 39);
         let scale = whole.iter().fold(0f32, |scale, v| scale.max(v.abs()));
         let worst = incremental.iter().zip(&whole).map(|(a, b)| (a - b).abs()).fold(0f32, f32::max) / scale;
         println!("{target}: off by {worst:.1e} of {scale}");
-        assert!(worst <= 1e-5, "{target}: off by {worst:.1e} of {scale}");
+        // whole images are convolved with other roundings
+        assert!(scale > 0.0 && worst <= 2e-5, "{target}: off by {worst:.1e} of {scale}");
     }
 }
 
