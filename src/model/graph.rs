@@ -102,6 +102,14 @@ impl Graph {
         Ok((builder.finish()?, new))
     }
 
+    /// The graph with another operation, under a name of its own, in place of a node's. What reads it may not fit any more.
+    pub(super) fn replaced(&self, node: NodeId, name: &str, op: Op) -> Result<Self> {
+        let mut nodes = self.nodes.clone();
+        let old = nodes[node.0].clone();
+        nodes[node.0] = Node { name: name.to_owned(), op, ..old };
+        Builder { nodes }.finish()
+    }
+
     /// All nodes in order of execution, the input first.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes

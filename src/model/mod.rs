@@ -6,6 +6,7 @@
 //! start at any layer from given values, and a [`Pullback`] has gradients at any layer.
 
 mod answer;
+mod area;
 mod arguments;
 mod bounds;
 pub mod budget;
@@ -37,6 +38,7 @@ mod weights;
 pub mod zoo;
 
 pub use answer::{Answer, AnswerKind, AnswerOf, Scored};
+pub use area::Area;
 pub use arguments::{ChannelNumbers, ClassName, Input, LayerName};
 pub use classes::Classes;
 use executor::Scope;
@@ -47,7 +49,7 @@ pub use layer::{Layer, LayerRow};
 pub use network::Model;
 pub use op::{BatchNorm, Conv2d, Linear, Op, Parameter, Patch, Scale};
 pub use options::{ModelOptions, Resize};
-pub use planned::Planned;
+pub use planned::{Patches, Planned};
 pub use receptive_field::ReceptiveField;
 pub use recipe::{Channels, FileLayout, InputRecipe, LUMINANCE, Numbers, ResizeRule};
 pub use rules::{BackwardRule, Operation, RULE_SETS, Rule, Rules};

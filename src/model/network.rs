@@ -6,8 +6,8 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 
 use super::{
-    Answer, AnswerKind, AnswerOf, Channels, Classes, Executor, Graph, InputRecipe, NodeId, Planned, Pullback,
-    ReceptiveField, Reference, Rules, Run, Scope, Weights,
+    Answer, AnswerKind, AnswerOf, Area, Channels, Classes, Executor, Graph, InputRecipe, NodeId, Patches, Planned,
+    Pullback, ReceptiveField, Reference, Rules, Run, Scope, Weights,
 };
 use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;
@@ -192,6 +192,29 @@ impl Model {
     /// Those of [`run_with`](Self::run_with), and all that [`Executor::pullback`] refuses.
     pub fn pullback_with(&self, x: &[Tensor], run: &Run<'_>) -> Result<(Vec<Tensor>, Pullback)> {
         self.executor(x, run)?.pullback(&floats(x)?, run)
+    }
+
+    /// Runs over many images that differ from `x`, `[1, channels, H, W]`, in one area each: of each layer only what can have
+    /// changed is computed, and the taps are those of a run that is [`exact`](Run::exact). `channels` are those of the taps
+    /// that will be looked at, if not all. None where whole images are as fast, as when the areas are large, or where the
+    /// network does not run on the CPU.
+    ///
+    /// # Errors
+    /// All that [`run`](Self::run) refuses, and an area that is no part of the image.
+    pub fn patches<'a>(
+        &self,
+        x: &Tensor,
+        taps: &[NodeId],
+        channels: Option<&[usize]>,
+        areas: &'a [Area],
+        interrupt: &Interrupt,
+    ) -> Result<Option<Patches<'a>>> {
+        let (rules, x) = (Rules::default(), [x.to_dtype(DType::F32)?]);
+        self.executor(&x, &Run::new(taps, &rules, interrupt))?;
+        match &x {
+            [x] if x.device().is_cpu() && x.dim(0)? == 1 => self.0.planned.patches(x, taps, channels, areas, interrupt),
+            _ => Ok(None),
+        }
     }
 
     /// What computes a run, if that is possible.

@@ -7,6 +7,7 @@ mod common;
 mod attribution;
 mod cases;
 mod hooks;
+mod incremental;
 mod made_up;
 mod network_ops;
 mod onnx;

@@ -15,6 +15,17 @@ use crate::tensor::{Activation, Pool2dParams, pooling_windows, with_values};
 use percept_kernels::pool::Windows;
 use percept_kernels::{Epilogue, Maps, Target, View, Window, elementwise, linear, pool};
 
+/// What a step reads, and the maps that it makes.
+pub(super) struct Reading<'a> {
+    /// The values of each input, with the maps they are rows of.
+    pub(super) inputs: Vec<(View<'a>, Maps)>,
+    /// What is added to the result.
+    pub(super) residual: Option<View<'a>>,
+    pub(super) output: Maps,
+    /// Whether what lies around an image, zeros as a rule, is part of the inputs already.
+    pub(super) padded: bool,
+}
+
 /// What a reference operation has recorded: its inputs on a tape of their own, and its value.
 #[derive(Debug)]
 pub(super) struct Recorded {
@@ -43,13 +54,15 @@ pub(super) fn average_windows(op: &Op, input: Maps, output: Maps) -> Result<(Win
 }
 
 impl Inner {
-    /// Runs all steps for `batch` images, given the values of each start for them, `[batch, C, H, W]`.
+    /// Runs all steps for `batch` images, given the values of each start for them, `[batch, C, H, W]`. Buffers are given
+    /// back after their [`last_use`].
     pub(super) fn forward(
         &self,
         plan: &Arc<Plan>,
         values: &[&[f32]],
         batch: usize,
         tracked: bool,
+        last_use: &[Option<usize>],
         run: &Run<'_>,
     ) -> Result<Group> {
         let buffers = plan.buffers.iter().map(|_| None).collect();
@@ -62,7 +75,6 @@ impl Inner {
             group.buffers[place.buffer] = Some(loan);
         }
 
-        let last_use = last_use(plan, tracked);
         for (i, step) in plan.steps.iter().enumerate() {
             run.interrupt.check()?;
             let buffer = step.output.buffer;
@@ -71,7 +83,14 @@ impl Inner {
                 None => fresh(&self.arena, &plan.buffers[buffer], batch),
             };
             let out = target(&mut loan, plan, step.output, batch);
-            let recorded = self.step(step, &group, out, tracked, run).map_err(|error| self.at(step, error))?;
+            let maps = |place: &Place| group.buffer(*place).maps(batch);
+            let reading = Reading {
+                inputs: step.inputs.iter().map(|place| (group.view(*place), maps(place))).collect(),
+                residual: step.residual.map(|place| group.view(place)),
+                output: maps(&step.output),
+                padded: false,
+            };
+            let recorded = self.step(step, &reading, out, tracked, run).map_err(|error| self.at(step, error))?;
             group.recorded[i] = recorded;
             group.buffers[buffer] = Some(loan);
             group.release(|buffer| last_use[buffer] == Some(i));
@@ -85,17 +104,17 @@ impl Inner {
         if error.kind() == Kind::Interrupted { error } else { error.context(&self.graph.node(step.node).name) }
     }
 
-    fn step(
+    /// One step over whole maps, or over parts of them that hold all it reads.
+    pub(super) fn step(
         &self,
         step: &Step,
-        group: &Group,
+        reading: &Reading<'_>,
         out: Target<'_>,
         tracked: bool,
         run: &Run<'_>,
     ) -> Result<Option<Recorded>> {
         let stop = || run.interrupt.is_raised();
-        let maps = |place: Place| group.buffer(place).maps(group.batch);
-        let (output, channels) = (maps(step.output), step.output.channels);
+        let (output, channels) = (reading.output, step.output.channels);
         let Target { data, stride, offset } = out;
         // every kernel gets the same target
         macro_rules! out {
@@ -104,22 +123,24 @@ impl Inner {
             };
         }
         let first = *step.inputs.first().ok_or_else(lost)?;
-        let (x, input) = (group.view(first), maps(first));
+        let (x, input) = *reading.inputs.first().ok_or_else(lost)?;
+        let bare = |window: Window| if reading.padded { Window { before: [0, 0], ..window } } else { window };
         let clip = match step.activation {
             Some(Activation::Relu) => Some((0.0, f32::INFINITY)),
             Some(Activation::Clip(low, high)) => Some((low, high)),
             _ => None,
         };
-        let residual = step.residual.map(|place| group.view(place));
-        let epilogue = Epilogue { residual, clip, ..Epilogue::default() };
+        let epilogue = Epilogue { residual: reading.residual, clip, ..Epilogue::default() };
         match &step.work {
             Work::Convolution { node, scales } => {
                 let mut conv = Convolution::new(&self.graph, &self.weights, *node, scales, input, output)?;
+                conv.window = bare(conv.window);
                 let bias = conv.bias.take();
                 let epilogue = Epilogue { bias: bias.as_deref(), ..epilogue };
                 // a rule may divide by what is computed here
                 conv.exact = run.exact || matches!(step.rule, StepRule::Custom { .. });
-                conv.forward(&self.kernels, &self.weights, budget::memory() / 2, x, out!(), &epilogue, &stop)?;
+                let budget = if self.fleeting == Some(*node) { 0 } else { budget::memory() / 2 };
+                conv.forward(&self.kernels, &self.weights, budget, x, out!(), &epilogue, &stop)?;
             }
             Work::Linear(node) => {
                 let Op::Linear(fc) = &self.graph.node(*node).op else { return Err(lost()) };
@@ -128,7 +149,7 @@ impl Inner {
                 let epilogue = Epilogue { bias: bias.as_deref(), ..epilogue };
                 with_values(self.weights.get(&fc.weight)?, |data| {
                     let weight = linear::Weight { data, inputs: fc.in_features, outputs: fc.out_features };
-                    linear::linear(x, group.batch, weight, out!(), &epilogue);
+                    linear::linear(x, output.batch, weight, out!(), &epilogue);
                 })?;
             }
             Work::Scale(nodes) => {
@@ -139,21 +160,20 @@ impl Inner {
             Work::Sum => {
                 let plain = Epilogue::default();
                 elementwise::scale(Some(x), None, channels, out!(), &plain, &stop);
-                for (i, place) in step.inputs.iter().enumerate().skip(1) {
+                for (i, (other, _)) in reading.inputs.iter().enumerate().skip(1) {
                     let last = i + 1 == step.inputs.len();
                     let epilogue = Epilogue { accumulate: true, ..if last { epilogue } else { plain } };
-                    elementwise::scale(Some(group.view(*place)), None, channels, out!(), &epilogue, &stop);
+                    elementwise::scale(Some(*other), None, channels, out!(), &epilogue, &stop);
                 }
             }
             Work::Product => {
-                let [a, b] = step.inputs[..] else { return Err(lost()) };
-                let (a, b) = if maps(a) == output { (a, b) } else { (b, a) };
-                let per_image = maps(b) != output;
-                elementwise::multiply(&output, group.view(a), group.view(b), per_image, channels, false, out!(), &stop);
+                let [a, b] = reading.inputs[..] else { return Err(lost()) };
+                let ((a, _), (b, gate)) = if a.1 == output { (a, b) } else { (b, a) };
+                elementwise::multiply(&output, a, b, gate != output, channels, false, out!(), &stop);
             }
             Work::MaxPool(node) => {
                 let Op::MaxPool2d(params) = &self.graph.node(*node).op else { return Err(lost()) };
-                pool::max(&pool_window(params, input, output), x, channels, out!(), &stop);
+                pool::max(&bare(pool_window(params, input, output)), x, channels, out!(), &stop);
             }
             Work::AveragePool(node) => {
                 let (rows, columns) = average_windows(&self.graph.node(*node).op, input, output)?;
@@ -161,7 +181,7 @@ impl Inner {
             }
             Work::Flatten => {
                 let plane = input.height * input.width;
-                for image in 0..group.batch {
+                for image in 0..output.batch {
                     let one = Maps { batch: 1, ..input };
                     let row = &mut data[image * stride + offset..][..channels];
                     let x = View { data: &x.data[image * plane * x.stride..], ..x };
@@ -169,7 +189,7 @@ impl Inner {
                 }
             }
             Work::Other { node, shapes } => {
-                let (recorded, value) = self.other(*node, shapes, step, group, tracked, run)?;
+                let (recorded, value) = self.other(*node, shapes, step, reading, tracked, run)?;
                 with_values(&value, |values| {
                     elementwise::from_planes(&output, values, channels, false, out!());
                 })?;
@@ -188,15 +208,19 @@ impl Inner {
         node: NodeId,
         shapes: &[Vec<usize>],
         step: &Step,
-        group: &Group,
+        reading: &Reading<'_>,
         tracked: bool,
         run: &Run<'_>,
     ) -> Result<(Option<Recorded>, Tensor)> {
-        let tensors = step.inputs.iter().zip(shapes).map(|(place, shape)| {
-            let maps = group.buffer(*place).maps(group.batch);
+        let tensors = reading.inputs.iter().zip(&step.inputs).zip(shapes).map(|(((x, maps), place), shape)| {
             let mut planes = vec![0f32; maps.rows() * place.channels];
-            elementwise::to_planes(&maps, group.view(*place), place.channels, &mut planes);
-            Ok(Tensor::from_vec(planes, [&[group.batch], shape.as_slice()].concat(), &Device::Cpu)?)
+            elementwise::to_planes(maps, *x, place.channels, &mut planes);
+            // of a part of an image the sides are other ones
+            let shape = match shape[..] {
+                [channels, _, _] => vec![maps.batch, channels, maps.height, maps.width],
+                _ => [&[maps.batch], shape.as_slice()].concat(),
+            };
+            Ok(Tensor::from_vec(planes, shape, &Device::Cpu)?)
         });
         let tensors = tensors.collect::<Result<Vec<Tensor>>>()?;
         let (op, rule) = (&self.graph.node(node).op, run.rules.of(node));
@@ -211,7 +235,7 @@ impl Inner {
 }
 
 /// After which step each buffer is read for the last time; none for those that must stay.
-fn last_use(plan: &Plan, tracked: bool) -> Vec<Option<usize>> {
+pub(super) fn last_use(plan: &Plan, tracked: bool) -> Vec<Option<usize>> {
     let mut last = vec![None; plan.buffers.len()];
     for (i, step) in plan.steps.iter().enumerate() {
         let read = step.inputs.iter().chain(&step.residual).chain([&step.output]);

@@ -10,6 +10,7 @@ mod arena;
 mod backward;
 mod forward;
 mod fusion;
+mod incremental;
 mod kernels;
 mod layout;
 mod linear_map;
@@ -23,6 +24,8 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use self::arena::{Arena, Loan};
+use self::forward::last_use;
+pub use self::incremental::Patches;
 use self::kernels::Kernels;
 use self::plan::Plan;
 use self::step::{Buffer, Place};
@@ -46,6 +49,8 @@ struct Inner {
     weights: Arc<Weights>,
     kernels: Arc<Kernels>,
     arena: Arena,
+    /// A convolution whose prepared weights are not worth keeping.
+    fleeting: Option<NodeId>,
 }
 
 /// Some images on their way through a plan.
@@ -61,14 +66,16 @@ struct Group {
 impl Planned {
     /// An executor of `graph` with `weights` that were checked against it.
     pub fn new(graph: Arc<Graph>, weights: Arc<Weights>) -> Self {
-        Self(Arc::new(Inner { graph, weights, kernels: Arc::default(), arena: Arena::default() }))
+        let (kernels, arena) = (Arc::default(), Arena::default());
+        Self(Arc::new(Inner { graph, weights, kernels, arena, fleeting: None }))
     }
 
     /// An executor of an edited graph, which shares prepared weights with this one: nodes of the same name must have the
     /// same operation and parameters in both.
     pub(super) fn edited(&self, graph: Arc<Graph>, weights: Arc<Weights>) -> Self {
         let Inner { kernels, arena, .. } = &*self.0;
-        Self(Arc::new(Inner { graph, weights, kernels: kernels.clone(), arena: arena.clone() }))
+        let (kernels, arena) = (kernels.clone(), arena.clone());
+        Self(Arc::new(Inner { graph, weights, kernels, arena, fleeting: None }))
     }
 
     /// Bytes of the weights it has prepared, with those of networks that share them.
@@ -147,6 +154,7 @@ impl Planned {
         let lengths: Vec<usize> = plan.taps.iter().map(|(_, shape)| batch * shape.iter().product::<usize>()).collect();
         let mut flat = vec![0f32; lengths.iter().sum()];
         let mut groups = Vec::new();
+        let last_use = last_use(&plan, tracked);
         let x: Vec<Tensor> = x.iter().map(Tensor::detach).collect();
         with_all_values(&x, &[], &mut |values| {
             for first in (0..batch).step_by(together) {
@@ -155,7 +163,7 @@ impl Planned {
                     let image = values.len() / batch;
                     &values[first * image..][..count * image]
                 });
-                let mut group = self.0.forward(&plan, &part.collect::<Vec<_>>(), count, tracked, run)?;
+                let mut group = self.0.forward(&plan, &part.collect::<Vec<_>>(), count, tracked, &last_use, run)?;
                 self.0.read_taps(&group, &lengths, batch, first, &mut flat);
                 if tracked {
                     group.release(|buffer| !plan.kept[buffer]);

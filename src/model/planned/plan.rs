@@ -11,7 +11,7 @@ use crate::model::{Graph, NodeId, Run, Scope};
 use crate::tensor::ReluRule;
 
 /// A gradient that is read on the backward pass.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Capture {
     pub(super) node: NodeId,
     pub(super) value: Value,
@@ -20,7 +20,7 @@ pub(super) struct Capture {
 }
 
 /// Steps in order, for images of one size.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) steps: Vec<Step>,
     pub(super) buffers: Vec<Buffer>,

@@ -6,7 +6,7 @@ use super::{Attribution, Baseline, Sign};
 use crate::error::{Error, Kind, Result};
 use crate::job::Job;
 use crate::lang::{Dynamic, FromValue, Options, Reject, function};
-use crate::model::Input;
+use crate::model::{Area, Input};
 use crate::vis::Explain;
 
 /// A length or a pair [height, width], in pixels of the network's input.
@@ -70,19 +70,16 @@ pub fn occlusion(
     let cover: Vec<f32> = baseline.input(job, &prediction, None)?.flatten_all()?.to_vec1()?;
     let rows = window_offsets(height, window.height, stride.height);
     let columns = window_offsets(width, window.width, stride.width);
-    let offsets: Vec<(usize, usize)> =
-        rows.iter().flat_map(|top| columns.iter().map(move |left| (*top, *left))).collect();
+    let HeightWidth { height: tall, width: wide } = *window;
+    let area = |top: usize, left: usize| Area { top, left, height: tall, width: wide };
+    let areas: Vec<Area> = rows.iter().flat_map(|top| columns.iter().map(move |left| area(*top, *left))).collect();
 
-    let scores = prediction.scores(job, "occlusion", offsets.len(), |index, pixels| {
-        let (top, left) = offsets[index];
-        let rows = pixels.chunks_exact_mut(width).zip(cover.chunks_exact(width)).enumerate();
-        for (_, (row, cover)) in rows.filter(|(row, _)| (top..top + window.height).contains(&(row % height))) {
-            row[left..left + window.width].copy_from_slice(&cover[left..left + window.width]);
-        }
+    let scores = prediction.scores_of_patches(job, "occlusion", &areas, |index, pixels| {
+        pixels.copy_from_slice(&areas[index].cut(&cover, [height, width]));
         Ok(())
     })?;
     let score_drops: Vec<f32> = scores.iter().map(|score| prediction.score - score).collect();
-    let values = average_windows(&score_drops, &offsets, window, width, height);
+    let values = average_windows(&score_drops, &areas, width, height);
     let values = Tensor::from_vec(values, (1, height, width), prediction.input.device())?;
     let unit = format!("drop of the {}", prediction.score_name());
     Ok(Attribution::new("occlusion", &prediction, values, Sign::Signed, unit))
@@ -117,18 +114,12 @@ fn window_offsets(length: usize, window: usize, stride: usize) -> Vec<usize> {
 }
 
 /// The mean drop over the windows that covered each pixel.
-fn average_windows(
-    score_drops: &[f32],
-    offsets: &[(usize, usize)],
-    window: &HeightWidth,
-    width: usize,
-    height: usize,
-) -> Vec<f32> {
+fn average_windows(score_drops: &[f32], areas: &[Area], width: usize, height: usize) -> Vec<f32> {
     let mut sums = vec![0f64; width * height];
     let mut counts = vec![0u32; width * height];
-    for (drop, (top, left)) in score_drops.iter().zip(offsets) {
-        for row in *top..top + window.height {
-            let line = row * width + left..row * width + left + window.width;
+    for (drop, area) in score_drops.iter().zip(areas) {
+        for row in area.top..area.top + area.height {
+            let line = row * width + area.left..row * width + area.left + area.width;
             for (sum, count) in sums[line.clone()].iter_mut().zip(&mut counts[line]) {
                 *sum += f64::from(*drop);
                 *count += 1;
@@ -152,8 +143,8 @@ mod tests {
 
     #[test]
     fn overlapping_windows_are_averaged() {
-        let window = HeightWidth { height: 2, width: 2 };
-        let values = average_windows(&[1.0, 3.0], &[(0, 0), (0, 1)], &window, 3, 2);
+        let areas = [0, 1].map(|left| Area { top: 0, left, height: 2, width: 2 });
+        let values = average_windows(&[1.0, 3.0], &areas, 3, 2);
         assert_eq!(values, [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
     }
 }

@@ -26,6 +26,10 @@ impl Objective for Channel {
         Ok(vec![channel_of(&self.layer, self.channel, model)?.id()])
     }
 
+    fn channels(&self, _: &Model) -> Result<Option<Vec<usize>>> {
+        Ok(Some(vec![self.channel]))
+    }
+
     fn values(&self, _: &Job, _: &Model, activations: &[Tensor]) -> Result<Tensor> {
         let map = only(activations)?.narrow(1, self.channel, 1)?;
         Ok(map.flatten_from(1)?.mean(D::Minus1)?)

@@ -54,6 +54,12 @@ impl Objective for ClassScore {
         Ok(vec![model.graph().output()])
     }
 
+    fn channels(&self, model: &Model) -> Result<Option<Vec<usize>>> {
+        // probabilities depend on all classes, and of two classes one output decides
+        let alone = self.measure == Measure::Score && !model.answer().is_binary();
+        if alone { Ok(Some(vec![self.class.resolve(model)?])) } else { Ok(None) }
+    }
+
     fn values(&self, _: &Job, model: &Model, activations: &[Tensor]) -> Result<Tensor> {
         let (output, answer, class) = (only(activations)?, model.answer(), self.class.resolve(model)?);
         let all = match self.measure {

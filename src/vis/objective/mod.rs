@@ -52,6 +52,14 @@ pub trait Objective: fmt::Debug {
         1
     }
 
+    /// The channels of the layers it reads that its [`values`](Self::values) depend on, where these are not all.
+    ///
+    /// # Errors
+    /// The network has no such class.
+    fn channels(&self, _model: &Model) -> Result<Option<Vec<usize>>> {
+        Ok(None)
+    }
+
     /// One number for each input, `[N]`, on the tape of `activations`.
     ///
     /// # Errors

@@ -48,6 +48,10 @@ impl Objective for Neuron {
         Ok(vec![layer.id()])
     }
 
+    fn channels(&self, _: &Model) -> Result<Option<Vec<usize>>> {
+        Ok(Some(vec![self.channel]))
+    }
+
     fn values(&self, _: &Job, _: &Model, activations: &[Tensor]) -> Result<Tensor> {
         let unit = only(activations)?.narrow(1, self.channel, 1)?.squeeze(1)?;
         if unit.rank() == 1 {

@@ -41,6 +41,17 @@ impl Objective for Sum {
         self.0.iter().map(|(_, term)| term.reads()).sum()
     }
 
+    fn channels(&self, model: &Model) -> Result<Option<Vec<usize>>> {
+        let mut all = Vec::new();
+        for (_, term) in &self.0 {
+            let Some(channels) = term.channels(model)? else { return Ok(None) };
+            all.extend(channels);
+        }
+        all.sort_unstable();
+        all.dedup();
+        Ok(Some(all))
+    }
+
     fn values(&self, job: &Job, model: &Model, activations: &[Tensor]) -> Result<Tensor> {
         let mut rest = activations;
         let mut sum: Option<Tensor> = None;
