@@ -17,7 +17,7 @@ const LARGE_TILE: f32 = 120.0;
 const LARGE: usize = 24;
 const ROW_GAP: f32 = 14.0;
 /// What stands between two tiles: × or =.
-const SIGN: f32 = 40.0;
+const SIGN: f32 = 52.0;
 const NAMES: f32 = 250.0;
 const BARS: f32 = 260.0;
 const BAR: f32 = 14.0;
@@ -90,8 +90,10 @@ impl Ledger {
         let tile = if largest.is_some_and(|side| side >= LARGE) { LARGE_TILE } else { TILE };
         let tiles =
             if self.terms.iter().any(|term| term.planes.is_some()) { 3.0 * tile + 2.0 * SIGN + 24.0 } else { 0.0 };
+        let digits = digits(self.terms.iter().fold(0f64, |most, term| most.max(term.value.abs())));
         let number = self.terms.iter().map(|term| term.value).chain([self.sum()]);
-        let number = number.map(|value| measure(&signed(value), LABEL, Weight::SemiBold)).fold(0.0, f32::max) + 16.0;
+        let number =
+            number.map(|value| measure(&signed(value, digits), LABEL, Weight::SemiBold)).fold(0.0, f32::max) + 16.0;
         let names = self.terms.iter().flat_map(|term| [(&term.name, LABEL), (&term.detail, TICK)]);
         let names = names.map(|(text, size)| measure(text, size, Weight::Regular)).fold(0.0, f32::max);
         let total = measure(&self.total, LABEL, Weight::SemiBold);
@@ -139,7 +141,7 @@ impl Ledger {
                     x += tile + SIGN;
                 }
             }
-            let line = Line::new(signed(term.value), LABEL, INK);
+            let line = Line::new(signed(term.value, digits), LABEL, INK);
             scene.text(bars_left - 14.0, middle + LABEL * 0.36, Align::Right, line);
             let (from, to) = (at(so_far), at(so_far + term.value));
             so_far += term.value;
@@ -158,7 +160,7 @@ impl Ledger {
             Align::Left,
             bold(shorten(&self.total, LABEL, Weight::SemiBold, names - 20.0)),
         );
-        scene.text(bars_left - 14.0, middle + LABEL * 0.36, Align::Right, bold(signed(so_far)));
+        scene.text(bars_left - 14.0, middle + LABEL * 0.36, Align::Right, bold(signed(so_far, digits)));
         let (from, to) = (at(0.0), at(so_far));
         scene.fill(
             from.min(to),
@@ -261,7 +263,12 @@ fn short(value: f32) -> String {
         .replace('-', "−")
 }
 
-/// A number with its sign, four digits behind the point.
-fn signed(value: f64) -> String {
-    format!("{value:+.4}").replace('-', "−")
+/// How many digits behind the point tell something about numbers of which this is the largest.
+fn digits(largest: f64) -> usize {
+    if largest > 0.0 && largest < 1.0 { 4 + ((-largest.log10()) as usize).min(8) } else { 4 }
+}
+
+/// A number with its sign.
+fn signed(value: f64, digits: usize) -> String {
+    format!("{value:+.digits$}").replace('-', "−")
 }

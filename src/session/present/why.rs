@@ -53,7 +53,7 @@ fn figure(value: &Why) -> Result<Option<Figure>> {
     };
     let clipped = ledger.is_clipped();
     let held_back = value.parts.iter().any(|part| part.kernel.contains(&0.0));
-    let title = format!("Why {} is {:.4}", value.name(), value.value);
+    let title = format!("Why {} is {:.*}", value.name(), value.digits(), value.value);
     let depth = match value.depth {
         1 => "One layer with weights is taken apart.".to_owned(),
         usize::MAX => {
@@ -74,9 +74,11 @@ fn figure(value: &Why) -> Result<Option<Figure>> {
         caption += " A weight is 0 where a rectifier or pooling on the way holds that place back.";
     }
     caption += &format!(
-        " {depth} Parts add up to {:.6}, the network computed {:.6}: difference {:.1e}. Each bar begins where the one above \
+        " {depth} Parts add up to {:.*}, the network computed {:.*}: difference {:.1e}. Each bar begins where the one above \
          it ends; orange adds, blue takes away. The frame is what the unit sees.",
+        value.digits() + 2,
         value.sum(),
+        value.digits() + 2,
         value.value,
         value.sum() - value.value
     );
@@ -116,7 +118,7 @@ fn framed(value: &Why) -> Result<Image> {
 
 fn extend(value: &Why, output: &mut Output) -> Result<()> {
     let story: String = value.story().iter().map(|line| format!("<p>{}</p>", escape(line))).collect();
-    output.html =
-        Some(format!("<p>{} = {:.6}</p>{story}{}", escape(&value.name()), value.value, html(&value.table(SHOWN))));
+    let (name, number, digits) = (escape(&value.name()), value.value, value.digits() + 2);
+    output.html = Some(format!("<p>{name} = {number:.digits$}</p>{story}{}", html(&value.table(SHOWN))));
     Ok(())
 }

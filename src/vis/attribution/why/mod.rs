@@ -224,6 +224,16 @@ impl Why {
         })
     }
 
+    /// How many digits behind the point tell something about its parts.
+    pub fn digits(&self) -> usize {
+        let constants = self.constants.iter().map(|constant| constant.value);
+        let all = self.parts.iter().map(|part| part.value).chain(constants);
+        match all.fold(0f64, |most, value| most.max(value.abs())) {
+            most if most > 0.0 && most < 1.0 => 4 + ((-most.log10()) as usize).min(8),
+            _ => 4,
+        }
+    }
+
     /// What all parts add up to.
     pub fn sum(&self) -> f64 {
         let parts: f64 = self.parts.iter().map(|part| part.value).sum();
@@ -282,10 +292,17 @@ impl Why {
     /// number itself, and what is off. `most` bounds the parts that get a row of their own.
     pub fn table(&self, most: usize) -> Table {
         let mut table = Table::new(&["rank", "part", "where", "value", "so_far"]);
+        let digits = self.digits();
         let mut so_far = 0.0;
         let mut row = |rank: Dynamic, name: String, place: String, value: f64| {
             so_far += value;
-            table.rows.push(vec![rank, name.into_value(), place.into_value(), written(value), written(so_far)]);
+            table.rows.push(vec![
+                rank,
+                name.into_value(),
+                place.into_value(),
+                written(value, digits),
+                written(so_far, digits),
+            ]);
         };
         for (index, part) in self.parts.iter().take(most).enumerate() {
             row((index + 1).into_value(), self.part_name(part), self.part_place(part), part.value);
@@ -300,8 +317,8 @@ impl Why {
         let mut end = |name: &str, value: String| {
             table.rows.push(vec![text(""), text(name), text(""), value.into_value(), text("")]);
         };
-        end("sum of the parts", format!("{:.6}", self.sum()));
-        end("the number itself", format!("{:.6}", self.value));
+        end("sum of the parts", format!("{:.*}", digits + 2, self.sum()));
+        end("the number itself", format!("{:.*}", digits + 2, self.value));
         end("difference", format!("{:.1e}", self.sum() - self.value));
         table
     }
@@ -325,8 +342,8 @@ impl Part {
     }
 }
 
-fn written(value: f64) -> Dynamic {
-    format!("{value:+.4}").into_value()
+fn written(value: f64, digits: usize) -> Dynamic {
+    format!("{value:+.digits$}").into_value()
 }
 
 fn text(text: &str) -> Dynamic {
@@ -335,7 +352,7 @@ fn text(text: &str) -> Dynamic {
 
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} = {:.6}", self.name(), self.value)?;
+        writeln!(f, "{} = {:.*}", self.name(), self.digits() + 2, self.value)?;
         self.story().iter().try_for_each(|line| writeln!(f, "{line}"))?;
         write!(f, "{}", self.table(SHOWN))
     }
