@@ -1,40 +1,88 @@
-"""Makes tests/golden/attribution/deep_lift.safetensors with Captum's DeepLift; see common.py.
+"""Makes tests/golden/attribution/deep_lift.safetensors by the paper's rescale rule; see common.py.
 
-Where windows of a max-pooling overlap, several of them can have their maximum at one pixel. Captum hands back what only one
-of them contributes (max_unpool2d writes, it does not add up), so that its contributions do not sum to the difference of the
-scores; here they are added up. The baseline is the image itself, moved to the side: on one color all pixels of a window are
-equal, and where their maximum is hangs on rounding. ReLU6 is no function Captum knows, so it is added to those it does.
+Image and baseline run together; on the backward pass each ReLU and each max-pooling puts the quotient of both differences in
+place of its derivative. Where windows of a pooling overlap, several can have their maximum at one pixel, and what they
+contribute adds up. Captum's DeepLift is the reference where its contributions sum to the difference of the scores, as on
+MobileNet-V2: there both must agree. Of a max-pooling behind a ReLU the ReLU's hook gets the plain gradient instead of the
+pooling's multipliers (and overlapping windows overwrite each other), so its sum is off, as its convergence delta says.
+
+The baseline is the image itself, moved to the side: on one color all pixels of a window are equal, and where their maximum is
+hangs on rounding.
 """
 
-import captum.attr._core.deep_lift as captum_deep_lift
 import torch
 from captum.attr import DeepLift
 from common import PART_CODE, golden, of_part
 from explicit import explicit
 from torch import nn
 
-
-def unpool(values, indices, _kernel, _stride, _padding, size):
-    flat = torch.zeros(size[0], size[1], size[2] * size[3], dtype=values.dtype)
-    flat.scatter_add_(2, indices.flatten(2), values.flatten(2))
-    return flat.view(size)
+NONE = 1e-10
 
 
-def max_pool(module, inputs, outputs, grad_input, grad_output, eps=1e-10):
-    pool = torch.nn.functional.max_pool2d
-    return captum_deep_lift.maxpool(module, pool, unpool, inputs, outputs, grad_input, grad_output, eps)
+class Rescaled(torch.autograd.Function):
+    """A function of a batch of two, image and baseline, whose multipliers come from both."""
+
+    @staticmethod
+    def forward(ctx, x, function):
+        ctx.function = function
+        y = function(x)
+        ctx.save_for_backward(x, y)
+        return y
+
+    @staticmethod
+    def backward(ctx, above):
+        x, y = ctx.saved_tensors
+        (image, start), (seen, nothing), above = x.chunk(2), y.chunk(2), above[:1]
+        difference = image - start
+        if image.shape == seen.shape:
+            risen = (seen - nothing) * above
+        else:
+            # to the larger maximum by way of its place in the image, from there to the baseline's by way of its place there
+            larger = torch.maximum(seen, nothing)
+            risen = gradient(ctx.function, image, (larger - nothing) * above)
+            risen = risen + gradient(ctx.function, start, (seen - larger) * above)
+        none = difference.abs() < NONE
+        plain = gradient(ctx.function, image, above)
+        multipliers = torch.where(none, plain, risen / torch.where(none, torch.ones_like(difference), difference))
+        return torch.cat([multipliers, torch.zeros_like(multipliers)]), None
 
 
-captum_deep_lift.SUPPORTED_NON_LINEAR[nn.MaxPool2d] = max_pool
-captum_deep_lift.SUPPORTED_NON_LINEAR[nn.ReLU6] = captum_deep_lift.nonlinear
+def gradient(function, x, above):
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        return torch.autograd.grad(function(x), x, above)[0]
+
+
+def rescaled(model):
+    for module in model.modules():
+        if isinstance(module, (nn.ReLU, nn.ReLU6, nn.MaxPool2d)):
+            plain = module.forward
+            module.forward = lambda x, plain=plain: Rescaled.apply(x, plain)
+    return model
 
 
 def deep_lift(model, x, target):
     model = explicit(model)
     start = torch.roll(x, 7, dims=3)
+    captums, delta = captum(model, x, start, target)
+    model = rescaled(model)
+    both = torch.cat([x, start]).detach().requires_grad_()
+    scores = model(both)[:, target]
+    values = torch.autograd.grad(scores[0], both)[0][0] * (x - start)[0].detach()
+    off = float(values.double().sum() - (scores[0] - scores[1]))
+    distance = float((captums - values).abs().max() / values.abs().max())
+    print(f"{type(model).__name__}: sums to {values.sum():.6g}, off by {off:.2g}; Captum by {delta:.2g}, {distance:.2g} apart")
+    assert abs(off) < 1e-3 * abs(float(scores[0] - scores[1])), "the contributions do not sum to the difference"
+    assert distance < 1e-4 or abs(delta) > 0.01 * abs(float(scores[0] - scores[1])), "Captum is complete, and differs"
+    return values
+
+
+def captum(model, x, start, target):
+    import captum.attr._core.deep_lift as module
+
+    module.SUPPORTED_NON_LINEAR[nn.ReLU6] = module.nonlinear
     values, delta = DeepLift(model).attribute(x, start, target=target, return_convergence_delta=True)
-    print(f"{type(model).__name__}: sums to {values.sum():.6g}, off by {delta.item():.2g}")
-    return values[0]
+    return values[0].detach(), delta.item()
 
 
 def rolled(crop=""):
