@@ -281,7 +281,9 @@ impl Prediction {
         mut make: impl FnMut(usize, &mut [f32]) -> Result<()>,
     ) -> Result<Vec<f32>> {
         let channels = self.goal.channels(&self.model)?;
-        let patches = self.model.patches(&self.input, &self.taps, channels.as_deref(), areas, job.interrupt())?;
+        let rules = Rules::default();
+        let run = Run::new(&self.taps, &rules, job.interrupt());
+        let patches = self.model.patches(&self.input, &run, channels.as_deref(), areas)?;
         let Some(patches) = patches else {
             let (_, _, height, width) = self.input.dims4()?;
             return self.scores(job, label, areas.len(), |index, x| {

@@ -92,6 +92,8 @@ pub(super) struct Convolution<'a> {
     pub(super) window: Window,
     /// Whether the value is summed as it is defined, see [`Run::exact`](crate::model::Run).
     pub(super) exact: bool,
+    /// For how many threads the way of convolving is chosen; fixed where the result must not hang on it.
+    pub(super) threads: usize,
 }
 
 /// The window of a convolution over maps.
@@ -169,13 +171,14 @@ impl<'a> Convolution<'a> {
         };
         let weight = Vec::new();
         let nodes = std::iter::once(&node).chain(scales).map(|id| graph.node(*id).name.clone()).collect();
-        Ok(Self { nodes, conv, weight, factors, bias, window: window(conv, input, output), exact: false })
+        let (window, threads) = (window(conv, input, output), rayon::current_num_threads());
+        Ok(Self { nodes, conv, weight, factors, bias, window, exact: false, threads })
     }
 
     /// A convolution with other weights, in row-major order, and exact sums.
     pub(super) fn with(conv: &'a Conv2d, weight: Vec<f32>, input: Maps, output: Maps) -> Self {
         let window = window(conv, input, output);
-        Self { nodes: Vec::new(), conv, weight, factors: None, bias: None, window, exact: true }
+        Self { nodes: Vec::new(), conv, weight, factors: None, bias: None, window, exact: true, threads: 1 }
     }
 
     fn is_depthwise(&self) -> bool {
@@ -199,8 +202,7 @@ impl<'a> Convolution<'a> {
         }
         // cycles of a core with sixteen multiplications each; weights come from memory at a few bytes a cycle
         let tiles = winograd::Shape { input, output, before }.tiles() as f64;
-        let (pairs, sum, threads) =
-            ((channels * outputs) as f64, (channels + outputs) as f64, rayon::current_num_threads() as f64);
+        let (pairs, sum, threads) = ((channels * outputs) as f64, (channels + outputs) as f64, self.threads as f64);
         let direct = output.rows() as f64 * 9.0 * pairs / (13.0 * threads) + 9.0 * pairs / 2.0;
         let turned = tiles * (36.0 * pairs / 11.0 + 18.0 * sum) / threads + 36.0 * pairs / 2.0;
         turned < direct

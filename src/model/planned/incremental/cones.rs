@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::super::forward::last_use;
 use super::super::plan::Plan;
 use super::super::step::{Place, Step, Work};
 use super::reach::{Reach, reaches};
@@ -67,9 +68,7 @@ impl Cones {
         for indices in together.values() {
             let sides = sides(plan, indices.iter().map(|index| cones(*index)));
             cost += self.cost(plan, &sides) * indices.len() as f64;
-            let floats: usize =
-                plan.buffers.iter().zip(&sides).map(|(buffer, [rows, columns])| buffer.channels * rows * columns).sum();
-            let count = (most / floats.max(1)).max(1);
+            let count = (most / live(plan, &sides).max(1)).max(1);
             // no batch is left with a single change
             let count = indices.len().div_ceil(indices.len().div_ceil(count));
             for indices in indices.chunks(count) {
@@ -171,6 +170,23 @@ fn sides<'a>(plan: &Plan, changes: impl Iterator<Item = [&'a Cone; 2]>) -> Vec<[
         }
     }
     sides
+}
+
+/// The most floats that are in use at once for one change.
+fn live(plan: &Plan, sides: &[[usize; 2]]) -> usize {
+    let last_use = last_use(plan, false);
+    let floats = |buffer: usize| plan.buffers[buffer].channels * sides[buffer][0] * sides[buffer][1];
+    let mut alive = vec![false; plan.buffers.len()];
+    plan.starts.iter().for_each(|(place, _)| alive[place.buffer] = true);
+    let mut most = 0;
+    for (number, step) in plan.steps.iter().enumerate() {
+        alive[step.output.buffer] = true;
+        most = most.max((0..alive.len()).filter(|buffer| alive[*buffer]).map(floats).sum());
+        (0..alive.len()).filter(|buffer| last_use[*buffer] == Some(number)).for_each(|buffer| alive[buffer] = false);
+    }
+    // of a tap the whole map is put together
+    let taps = plan.taps.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum::<usize>();
+    most + 2 * taps
 }
 
 /// What a step costs for a whole image, in multiplications.

@@ -5,8 +5,8 @@
 //! The steps are those of the planned executor, over its buffers, only that a buffer holds a rectangle for each change.
 //! What a step reads is put together of the clean maps, of the rectangles before it and of padding ([`gather`]), so that
 //! the kernels are the same. A rectangle that has grown to the whole map is the whole map: there, and behind whatever looks
-//! at all of an image, everything runs as it always does. Sums have the same order as in a run that is `exact`, so the
-//! results are the same numbers.
+//! at all of an image, everything runs as it always does. In a run that is `exact` sums have the order that they have for
+//! whole images, so the results are the same numbers, bit for bit.
 
 mod cones;
 mod gather;
@@ -46,35 +46,36 @@ pub struct Patches<'a> {
     taps: Vec<NodeId>,
     /// If only some channels of the taps are computed: which, and of how many.
     narrowed: Option<(Vec<usize>, usize)>,
+    exact: bool,
     interrupt: Interrupt,
 }
 
 impl Planned {
     /// Prepares runs over images that differ from `x`, `[1, C, H, W]`, in one area each; none if they would not be faster
-    /// than runs over whole images. `channels` are those of the taps that will be looked at, if not all.
+    /// than runs over whole images. `channels` are those of the taps that will be looked at, if not all. Of `run`, which
+    /// starts at the input, the taps, the interrupt and whether it is exact are of concern.
     ///
     /// # Errors
     /// An area does not fit the image, a tap cannot be computed, or the run was interrupted.
     pub(in crate::model) fn patches<'a>(
         &self,
         x: &Tensor,
-        taps: &[NodeId],
+        run: &Run<'_>,
         channels: Option<&[usize]>,
         areas: &'a [Area],
-        interrupt: &Interrupt,
     ) -> Result<Option<Patches<'a>>> {
-        self.prepare(x, taps, channels, areas, interrupt, WORTHWHILE)
+        self.prepare(x, run, channels, areas, WORTHWHILE)
     }
 
     fn prepare<'a>(
         &self,
         x: &Tensor,
-        taps: &[NodeId],
+        run: &Run<'_>,
         channels: Option<&[usize]>,
         areas: &'a [Area],
-        interrupt: &Interrupt,
         worthwhile: f64,
     ) -> Result<Option<Patches<'a>>> {
+        let Run { taps, exact, interrupt, .. } = *run;
         let (_, channels_in, height, width) = x.dims4()?;
         if let Some(area) = areas.iter().find(|area| !area.fits([height, width])) {
             let message = format!("{area:?} is no part of an image of {height}×{width} (height×width)");
@@ -99,6 +100,7 @@ impl Planned {
             }
         }
         let rules = Rules::default();
+        // the clean image is run once, and what it gives must not hang on the number of threads
         let run = Run { exact: true, ..Run::new(taps, &rules, interrupt) };
         let plan = Arc::new(Plan::new(&inner.graph, &run, &start, false)?);
         if 4 * plan.len() > budget::memory() / 3 {
@@ -114,7 +116,7 @@ impl Planned {
         let keep = vec![None; plan.buffers.len()];
         let clean = on_worker(|| inner.forward(&plan, &[&image], 1, false, &keep, &run))?;
         let (plan, taps, interrupt) = (Plan::clone(&plan), taps.to_vec(), interrupt.clone());
-        Ok(Some(Patches { inner, plan, cones, clean, image, areas, batches, taps, narrowed, interrupt }))
+        Ok(Some(Patches { inner, plan, cones, clean, image, areas, batches, taps, narrowed, exact, interrupt }))
     }
 }
 
