@@ -72,7 +72,7 @@ impl fmt::Display for PlantedTruth {
 
 /// Trains a small network on scenes of the gallery's cut-outs, four categories of them, where every image of one of them
 /// has a mark in its lower left corner. It learns the mark instead of the thing: so it is known why it answers as it does,
-/// and a method that explains it must point at the mark. It takes some ten seconds.
+/// and a method that explains it must point at the mark. It takes half a minute or less.
 ///
 /// ```rhai
 /// let truth = planted_truth(seed=1);

@@ -33,18 +33,18 @@ golden(
     [
         (
             "squeezenet1_1",
-            "extremal_perturbation(img, areas=[0.05, 0.2], steps=60).values",
-            extremal([0.05, 0.2], 60),
+            "extremal_perturbation(img, areas=[0.05, 0.2], steps=15).values",
+            extremal([0.05, 0.2], 15),
         ),
         (
             "squeezenet1_1",
-            'extremal_perturbation(img, game="delete", perturbation="fade", steps=60).values',
-            extremal([0.1], 60, variant=torchray.DELETE_VARIANT, perturbation=torchray.FADE_PERTURBATION),
+            'extremal_perturbation(img, game="delete", perturbation="fade", steps=15).values',
+            extremal([0.1], 15, variant=torchray.DELETE_VARIANT, perturbation=torchray.FADE_PERTURBATION),
         ),
         (
             "resnet18",
-            'extremal_perturbation(img, game="dual", steps=60, model=m).values',
-            extremal([0.1], 60, variant=torchray.DUAL_VARIANT),
+            'extremal_perturbation(img, game="dual", steps=15, model=m).values',
+            extremal([0.1], 15, variant=torchray.DUAL_VARIANT),
         ),
     ],
 )
