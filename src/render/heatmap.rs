@@ -108,6 +108,18 @@ impl Heatmap {
         Ok(scene)
     }
 
+    /// The map over its picture, without a bar, of the size of either.
+    ///
+    /// # Errors
+    /// It is too large for an image.
+    pub fn picture(&self) -> Result<Image> {
+        let width = self.base.as_ref().map_or(self.width, Image::width);
+        let raster = self.paint(width as f32)?;
+        let channel = |at: usize| raster.pixels().iter().skip(at).step_by(3).map(|value| f32::from(*value) / 255.0);
+        let planes = (0..3).flat_map(channel).collect();
+        Image::from_planes(raster.width(), raster.height(), planes, None)
+    }
+
     /// The map over its picture, without a bar, as wide as it is looked at within `room` pixels.
     pub(super) fn paint(&self, room: f32) -> Result<Raster> {
         let span = self.span()?;

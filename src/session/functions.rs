@@ -28,6 +28,10 @@ fn figure(
     #[default]
     #[range(1..)]
     columns: Option<usize>,
+    /// Names beneath the items of a list, which become a sheet of small pictures: images, and the maps of attributions over
+    /// their images, each on its own scale.
+    #[default]
+    labels: Option<Vec<String>>,
     /// The page it is drawn for: "light", "dark", or "auto", in SVG as the reader's system asks for.
     #[default]
     theme: Option<Theme>,
@@ -36,7 +40,17 @@ fn figure(
         let message = format!("figure: `columns` is for a list, not for {}", describe(&value));
         return Err(Error::new(Kind::Argument, message).at_argument("columns"));
     }
-    Ok(Captioned { value, title, caption, columns, theme })
+    if let Some(labels) = &labels {
+        let items = value.read_lock::<rhai::Array>().map(|items| items.len());
+        if items != Some(labels.len()) {
+            let message = match items {
+                Some(items) => format!("figure: there are {} labels for {items} pictures", labels.len()),
+                None => format!("figure: `labels` is for a list, not for {}", describe(&value)),
+            };
+            return Err(Error::new(Kind::Argument, message).at_argument("labels"));
+        }
+    }
+    Ok(Captioned { value, title, caption, columns, labels, theme })
 }
 
 /// The types of values that have a figure and no file format of their own.

@@ -16,6 +16,8 @@ pub struct Captioned {
     pub caption: Option<String>,
     /// How many of a list stand side by side.
     pub columns: Option<usize>,
+    /// Names beneath the pictures of a list, which make it a sheet of small ones.
+    pub labels: Option<Vec<String>>,
     /// For which page it is drawn.
     pub theme: Option<Theme>,
 }
