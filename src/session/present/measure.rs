@@ -1,7 +1,7 @@
 //! Measures of attributions: their curves, and reports of several.
 
 use super::table::html;
-use super::{Presenter, on_type};
+use super::{Presenter, capital, on_type};
 use crate::error::Result;
 use crate::render::{Body, Figure, Row, escape};
 use crate::session::Output;
@@ -51,7 +51,8 @@ fn curve(value: &Measure) -> Result<Option<Figure>> {
     let Some(plot) = value.plot()? else { return Ok(None) };
     let title = plot.title.as_ref().map(ToString::to_string);
     let figure = Figure { title, ..Figure::new(Body::Plot(plot)) };
-    Ok(Some(figure.captioned(format!("{:.4}: {} ({}).", value.value, value.meaning, value.better.words()))))
+    let note = value.note.as_ref().map_or_else(String::new, |note| format!(" {}.", capital(note)));
+    Ok(Some(figure.captioned(format!("{:.4}: {} ({}).{note}", value.value, value.meaning, value.better.words()))))
 }
 
 /// The curves of a report side by side, with all its numbers beneath them.
