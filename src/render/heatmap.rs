@@ -6,6 +6,8 @@ use super::picture::{show_picture, shown_size, smooth};
 use super::raster::Raster;
 use super::scale::{Range, Span, check_plane};
 use super::scene::Scene;
+use super::shape::{Outline, Paint, Pen, Shape};
+use super::style::{BACKGROUND, INK};
 use crate::error::Result;
 use crate::image::Image;
 use crate::tensor::sum_of;
@@ -25,6 +27,7 @@ pub struct Heatmap {
     label: String,
     opacity: f32,
     show_input: bool,
+    boxes: Vec<[f32; 4]>,
 }
 
 impl Heatmap {
@@ -41,6 +44,7 @@ impl Heatmap {
             label: String::new(),
             opacity: 0.4,
             show_input: false,
+            boxes: Vec::new(),
         })
     }
 
@@ -80,6 +84,12 @@ impl Heatmap {
         Self { show_input, ..self }
     }
 
+    /// Rectangles drawn over the map: left, top, width and height, each as a part of the map's side.
+    #[must_use]
+    pub fn boxes(self, boxes: Vec<[f32; 4]>) -> Self {
+        Self { boxes, ..self }
+    }
+
     /// The numbers at the ends of the bar.
     pub fn span(&self) -> Result<Span> {
         self.range.span(self.values.iter().copied())
@@ -103,6 +113,15 @@ impl Heatmap {
         let map = self.paint(room)?;
         let (width, height) = (map.width() as f32, map.height() as f32);
         scene.picture(left, 0.0, map);
+        for [x, y, wide, tall] in &self.boxes {
+            let [x0, y0] = [left + x * width, y * height];
+            let [x1, y1] = [x0 + wide * width, y0 + tall * height];
+            // a light line inside a dark one is seen on any colour
+            for (color, thick) in [(INK, 4.0), (BACKGROUND, 2.0)] {
+                let outline = Outline::Polygon(vec![[x0, y0], [x1, y0], [x1, y1], [x0, y1]]);
+                scene.shape(Shape { outline, fill: None, pen: Some(Pen { paint: Paint::solid(color), width: thick }) });
+            }
+        }
         let bar = colorbar(width.max(160.0), |t| self.colormap.at(t), self.span()?, &self.label);
         scene.place(left, height + GAP, bar);
         Ok(scene)

@@ -48,7 +48,13 @@ fn figure(value: &Attribution) -> Result<Option<Figure>> {
         Body::Picture(masked(view, &map, range)?)
     } else {
         let heatmap = Heatmap::new(view.width(), view.height(), map)?.colormap(colormap).range(range);
-        let heatmap = heatmap.label(value.unit.clone());
+        let (wide, tall) = (view.width() as f32, view.height() as f32);
+        let boxed = value.spots.iter().map(|spot| {
+            let [left, top, width, height] =
+                [spot.area.left, spot.area.top, spot.area.width, spot.area.height].map(|pixels| pixels as f32);
+            [left / wide, top / tall, width / wide, height / tall]
+        });
+        let heatmap = heatmap.label(value.unit.clone()).boxes(boxed.collect());
         Body::Heatmap(match value.look.style {
             Style::Heat => heatmap,
             _ => heatmap.over(view.clone()).show_input(!value.look.beside),
@@ -125,6 +131,11 @@ fn caption(value: &Attribution) -> Result<String> {
     }
     if let Some(error) = value.completeness_error {
         caption += &format!(" Sum off by {error:.2e}.");
+    }
+    if !value.spots.is_empty() && value.look.style != Style::Masked {
+        let drops: Vec<String> = value.spots.iter().map(|spot| format!("{:.2}", spot.drop)).collect();
+        let boxes = if drops.len() == 1 { "The box costs" } else { "The boxes cost" };
+        caption += &format!(" {boxes} {} when covered.", drops.join(", "));
     }
     if let Some(sampled) = &value.sampled {
         caption += &format!(" {}", rests_on(sampled, value.standard_error.as_ref())?);

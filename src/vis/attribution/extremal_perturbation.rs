@@ -176,8 +176,8 @@ impl<'a> Search<'a> {
         mirror(&mut gradients, width, mirrored);
 
         let count = self.grids.len();
-        for number in 0..count {
-            let mut above = self.of_area(&masks[number], self.options.areas[number]);
+        for (number, mask) in masks.iter().enumerate() {
+            let mut above = self.of_area(mask, self.options.areas[number]);
             for which in (number..shown.len()).step_by(count) {
                 // where the mask grows, what is shown of a deleted part shrinks, whose score counts against: both signs cancel
                 let range = which * channels * area..(which + 1) * channels * area;

@@ -92,7 +92,7 @@ pub use low_pass::low_pass;
 pub use lrp::{lrp, lrp_layers};
 pub use method::{Method, Methods};
 pub use neuron_groups::{NeuronGroups, neuron_groups};
-pub use occlusion::{HeightWidth, Windows, occlusion};
+pub use occlusion::{HeightWidth, Spot, Windows, occlusion};
 pub use quadrature::Quadrature;
 pub use refine_cam::refine_cam;
 pub use relevance::{Composite, RelevanceRule};
@@ -171,6 +171,8 @@ pub struct Attribution {
     pub standard_error: Option<Tensor>,
     /// How it was sampled, if it was.
     pub sampled: Option<Sampled>,
+    /// The windows whose covering cost most, the first one most; of occlusion.
+    pub spots: Vec<Spot>,
     /// What else is to be said about it.
     pub note: Option<String>,
     /// How it is shown.
@@ -200,6 +202,7 @@ impl Attribution {
             completeness_error: None,
             standard_error: None,
             sampled: None,
+            spots: Vec::new(),
             note: None,
             look: Look::default(),
             provenance: None,

@@ -46,10 +46,23 @@ pub struct Windows {
     pub baseline: Baseline,
 }
 
+/// Windows that are named, at most.
+const MOST_SPOTS: usize = 3;
+
+/// A window, and how much the score drops when it is covered.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spot {
+    /// Where it is in the image as the network sees it.
+    pub area: Area,
+    /// The drop, above zero.
+    pub drop: f32,
+}
+
 /// How much the score of a class drops when a window slides over the image and covers it.
 ///
 /// Each pixel gets the mean drop over the windows that covered it: positive where the network found what speaks for
-/// the class, negative where covering helped.
+/// the class, negative where covering helped. Boxes show the windows that cost most, up to three that do not overlap and cost
+/// at least half as much as the first: `.spots`.
 ///
 /// ```rhai
 /// occlusion(gallery("mammal/koala"), class="koala", window=64, stride=32)
@@ -82,7 +95,50 @@ pub fn occlusion(
     let values = average_windows(&score_drops, &areas, width, height);
     let values = Tensor::from_vec(values, (1, height, width), prediction.input.device())?;
     let unit = format!("drop of the {}", prediction.score_name());
-    Ok(Attribution::new("occlusion", &prediction, values, Sign::Signed, unit))
+    let attribution = Attribution::new("occlusion", &prediction, values, Sign::Signed, unit);
+    Ok(Attribution { spots: best_spots(&score_drops, &areas), ..attribution })
+}
+
+/// The windows that cost most, none of which overlaps another.
+fn best_spots(score_drops: &[f32], areas: &[Area]) -> Vec<Spot> {
+    let mut spots: Vec<Spot> = Vec::with_capacity(MOST_SPOTS);
+    let all = areas.iter().zip(score_drops).map(|(area, drop)| Spot { area: *area, drop: *drop });
+    let mut all: Vec<Spot> = all.filter(|spot| spot.drop > 0.0).collect();
+    all.sort_by(|a, b| b.drop.total_cmp(&a.drop));
+    let least = all.first().map_or(0.0, |first| 0.5 * first.drop);
+    for spot in all.into_iter().filter(|spot| spot.drop >= least) {
+        if spots.len() < MOST_SPOTS && spots.iter().all(|other| !overlap(&other.area, &spot.area)) {
+            spots.push(spot);
+        }
+    }
+    spots
+}
+
+fn overlap(a: &Area, b: &Area) -> bool {
+    let apart = |a: usize, length: usize, b: usize, other: usize| a + length <= b || b + other <= a;
+    !apart(a.top, a.height, b.top, b.height) && !apart(a.left, a.width, b.left, b.width)
+}
+
+/// The windows that cost most when covered, of an attribution by occlusion: a list of maps with `top`, `left`, `height` and
+/// `width` in pixels of the image as the network sees it, and `drop`, the largest first.
+///
+/// ```rhai
+/// occlusion(gallery("mammal/koala"), class="koala", window=64, stride=32).spots[0].drop
+/// ```
+#[function(property)]
+fn spots(
+    /// The attribution.
+    attribution: &Attribution,
+) -> Result<Vec<Dynamic>> {
+    let number = |value: usize| Dynamic::from(value as i64);
+    let map = |spot: &Spot| {
+        let Area { top, left, height, width } = spot.area;
+        let sides = [("top", top), ("left", left), ("height", height), ("width", width)];
+        let mut map: rhai::Map = sides.into_iter().map(|(name, value)| (name.into(), number(value))).collect();
+        map.insert("drop".into(), Dynamic::from(f64::from(spot.drop)));
+        Dynamic::from(map)
+    };
+    Ok(attribution.spots.iter().map(map).collect())
 }
 
 /// Windows that fit into the image and leave no pixel uncovered.
@@ -139,6 +195,15 @@ mod tests {
         assert_eq!(window_offsets(227, 32, 8).len(), 26);
         assert_eq!(window_offsets(10, 10, 3), [0]);
         assert_eq!(window_offsets(10, 4, 3), [0, 3, 6]);
+    }
+
+    #[test]
+    fn the_best_spots_do_not_overlap() {
+        let area = |left: usize| Area { top: 0, left, height: 2, width: 2 };
+        let areas = [area(0), area(1), area(2), area(6), area(9)];
+        let spots = best_spots(&[3.0, 4.0, 2.5, 2.0, 1.9], &areas);
+        assert_eq!(spots.iter().map(|spot| (spot.area.left, spot.drop)).collect::<Vec<_>>(), [(1, 4.0), (6, 2.0)]);
+        assert!(best_spots(&[-1.0, 0.0], &areas[..2]).is_empty());
     }
 
     #[test]

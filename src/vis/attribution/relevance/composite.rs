@@ -69,7 +69,7 @@ impl Composite {
         Self::find(name).ok_or_else(|| {
             let message = format!("no composite is called {name:?}; there are {}", names().join(", "));
             let error = Error::new(Kind::Argument, message).at_argument("composite");
-            match did_you_mean(name, names().into_iter()) {
+            match did_you_mean(name, names()) {
                 Some(hint) => error.with_hint(hint),
                 None => error,
             }
@@ -116,7 +116,7 @@ impl FromValue for Composite {
         if value.is_string() {
             let name = value.to_string();
             return Self::find(&name).ok_or_else(|| {
-                let hint = did_you_mean(&name, names().into_iter());
+                let hint = did_you_mean(&name, names());
                 Reject::Because(format!("must be {}, or a map of rules, not {name:?}", names().join(", ")), hint)
             });
         }
