@@ -14,8 +14,7 @@ use crate::render::{Body, Figure, Heatmap};
 use crate::session::Output;
 use crate::tensor::TensorValue;
 use crate::vis::Classification;
-use crate::vis::attribution::Attribution;
-use crate::vis::attribution::Method;
+use crate::vis::attribution::{Attribution, ChannelShares, Method, NeuronGroups, Why};
 use crate::vis::evaluation::{Measure, PlantedTruth, Ranking, Trust};
 use crate::vis::objective::Goal;
 use crate::vis::representation::{Activations, Filters};
@@ -83,6 +82,7 @@ display! {
     Classification Attribution
     Activations Filters
     Goal Method Superpixels Scene Segmentation Measure Trust Ranking PlantedTruth
+    ChannelShares NeuronGroups Why
 }
 
 impl Figure {

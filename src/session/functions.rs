@@ -70,6 +70,7 @@ pub(super) const FIGURE_TYPES: &[&str] = &[
     "ranking",
     "decomposition",
     "neuron groups",
+    "planted truth",
     "list",
 ];
 
