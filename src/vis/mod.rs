@@ -11,6 +11,7 @@ pub mod objective;
 pub mod optimizer;
 pub mod options;
 pub mod param;
+mod patches;
 mod prediction;
 pub mod representation;
 pub mod segmentation;

@@ -8,7 +8,7 @@ use super::objective::{ClassScore, Goal, Measure};
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
 use crate::job::{Job, Progress};
-use crate::model::{Area, Input, Layer, Model, NodeId, Rules, Run, Scored, budget};
+use crate::model::{Input, Layer, Model, NodeId, Rules, Run, Scored, budget};
 
 /// Variants of an input that are shown to the network at once, if the memory allows.
 const MAX_BATCH: usize = 25;
@@ -264,43 +264,6 @@ impl Prediction {
         beside.sort_unstable();
         beside.dedup();
         Ok(beside)
-    }
-
-    /// The scores of variants that differ from the input in one area each, in order: `make(i, pixels)` turns `pixels`, what
-    /// lies in the i-th area of the input `[C, height, width]` in row-major order, into that of the variant `i`. Of each
-    /// layer only what can have changed is computed, which gives the same scores as [`scores`](Self::scores) sooner; that is
-    /// what runs where it would not.
-    ///
-    /// # Errors
-    /// An area is no part of the input, `make` failed, or the run was interrupted.
-    pub fn scores_of_patches(
-        &self,
-        job: &Job,
-        label: &str,
-        areas: &[Area],
-        mut make: impl FnMut(usize, &mut [f32]) -> Result<()>,
-    ) -> Result<Vec<f32>> {
-        let channels = self.goal.channels(&self.model)?;
-        let rules = Rules::default();
-        let run = Run::new(&self.taps, &rules, job.interrupt());
-        let patches = self.model.patches(&self.input, &run, channels.as_deref(), areas)?;
-        let Some(patches) = patches else {
-            let (_, _, height, width) = self.input.dims4()?;
-            return self.scores(job, label, areas.len(), |index, x| {
-                let mut pixels = areas[index].cut(x, [height, width]);
-                make(index, &mut pixels)?;
-                areas[index].paste(&pixels, x, [height, width]);
-                Ok(())
-            });
-        };
-        let progress = job.progress(label, areas.len());
-        let mut scores = vec![0f32; areas.len()];
-        patches.each(make, |indices, activations| {
-            let values: Vec<f32> = self.goal.values(job, &self.model, activations)?.to_vec1()?;
-            indices.iter().zip(values).for_each(|(index, value)| scores[*index] = value);
-            progress.advance(indices.len())
-        })?;
-        Ok(scores)
     }
 
     /// The probability of the class for each of `count` variants made as for [`scores`](Self::scores); of a target that is no

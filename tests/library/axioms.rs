@@ -44,7 +44,7 @@ const METHODS: [&str; 40] = [
     "x_grad_cam(x, o + #{layer: \"relu2\"})",
     "hires_cam(x, o + #{layer: \"relu2\"})",
     "layer_cam(x, o + #{layer: \"relu2\"})",
-    "score_cam(x, o + #{layer: \"relu2\", baseline: \"black\"})",
+    "score_cam(x, o + #{layer: \"relu2\"})",
     "ablation_cam(x, o + #{layer: \"relu2\"})",
     "eigen_cam(x, o + #{layer: \"relu2\"})",
     "refine_cam(x, o)",
@@ -55,7 +55,7 @@ const METHODS: [&str; 40] = [
     "lime(x, o + #{samples: 8, seed: 1, baseline: \"black\"})",
     "kernel_shap(x, o + #{samples: 8, seed: 1, baseline: \"black\"})",
     "xrai(x, o + #{steps: 4})",
-    "extremal_perturbation(x, o + #{steps: 3, seed: 1})",
+    "extremal_perturbation(x, o + #{steps: 3})",
 ];
 
 /// Words that return an attribution and are no methods.

@@ -77,7 +77,7 @@ impl fmt::Display for PlantedTruth {
 /// ```rhai
 /// let truth = planted_truth(seed=1);
 /// print(truth);
-/// truth.find_plant(#{saliency: saliency, "Grad-CAM": grad_cam})
+/// truth.find_plant(methods=#{saliency: saliency, "Grad-CAM": grad_cam})
 /// ```
 #[function(
     source = "Adebayo et al., Debugging Tests for Model Explanations, 2020, arXiv:2011.05429; Lapuschkin et al., 2019, \
@@ -180,7 +180,7 @@ fn marked(image: &Image) -> Result<Image> {
 ///
 /// ```rhai
 /// let truth = planted_truth(seed=1);
-/// truth.find_plant(#{"gradient": saliency, "integrated gradients": integrated_gradients}, images=4)
+/// truth.find_plant(methods=#{"gradient": saliency, "integrated gradients": integrated_gradients}, images=4)
 /// ```
 #[function(source = "as for `planted_truth`; the measures of CLEVR-XAI, arXiv:2003.07258")]
 pub fn find_plant(
