@@ -53,7 +53,7 @@ const METHODS: [&str; 40] = [
     "sobol(x, o + #{cells: 2, samples: 2, seed: 1, baseline: \"black\"})",
     "hsic(x, o + #{cells: 2, samples: 8, seed: 1, baseline: \"black\"})",
     "lime(x, o + #{samples: 8, seed: 1, baseline: \"black\"})",
-    "kernel_shap(x, o + #{samples: 8, seed: 1, baseline: \"black\"})",
+    "kernel_shap(x, o + #{samples: 64, seed: 1, baseline: \"black\"})",
     "xrai(x, o + #{steps: 4})",
     "extremal_perturbation(x, o + #{steps: 3})",
 ];

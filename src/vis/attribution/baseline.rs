@@ -62,7 +62,7 @@ impl FromValue for Baseline {
 
 impl Baseline {
     /// It as an input of the network, of the size of the explained one: `[1, C, h, w]`; `seed` is that of noise. An input that is no picture has no
-    /// colours: there "black" is zeros, and the others are made of its own numbers, channel by channel.
+    /// colours: there "black" is zeros, "white" the greatest number of each channel, and the others are made of its own numbers.
     ///
     /// # Errors
     /// It is an image or a colour, and the network's input is no picture.
@@ -93,6 +93,9 @@ impl Baseline {
     fn plain_input(&self, job: &Job, input: &Tensor, seed: Option<u64>) -> Result<Tensor> {
         Ok(match self {
             Self::Color([red, green, blue]) if red == green && green == blue && *red == 0.0 => input.zeros_like()?,
+            Self::Color([1.0, 1.0, 1.0]) => {
+                input.max_keepdim(3)?.max_keepdim(2)?.broadcast_as(input.shape())?.contiguous()?
+            }
             Self::Mean => input.mean_keepdim((2, 3))?.broadcast_as(input.shape())?.contiguous()?,
             Self::Blur => blurred(input)?,
             Self::Noise => {
@@ -106,7 +109,8 @@ impl Baseline {
             Self::Color(_) | Self::Image(_) => {
                 let message = "the network's input is no picture, so no colour and no image can be its baseline";
                 let error = Error::new(Kind::Argument, message).at_argument("baseline");
-                return Err(error.with_hint("\"black\" (zeros), \"mean\", \"blur\" and \"noise\" can"));
+                return Err(error
+                    .with_hint("\"black\" (zeros), \"white\" (the greatest), \"mean\", \"blur\" and \"noise\" can"));
             }
         })
     }

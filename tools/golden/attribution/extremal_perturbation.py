@@ -33,18 +33,18 @@ golden(
     [
         (
             "squeezenet1_1",
-            "extremal_perturbation(img, areas=[0.05, 0.2], steps=15).values",
-            extremal([0.05, 0.2], 15),
+            "extremal_perturbation(img, areas=[0.05, 0.2], steps=8).values",
+            extremal([0.05, 0.2], 8),
         ),
         (
             "squeezenet1_1",
-            'extremal_perturbation(img, game="delete", perturbation="fade", steps=15).values',
-            extremal([0.1], 15, variant=torchray.DELETE_VARIANT, perturbation=torchray.FADE_PERTURBATION),
+            'extremal_perturbation(img, game="delete", perturbation="fade", steps=8).values',
+            extremal([0.1], 8, variant=torchray.DELETE_VARIANT, perturbation=torchray.FADE_PERTURBATION),
         ),
         (
             "resnet18",
-            'extremal_perturbation(img, game="dual", steps=15, model=m).values',
-            extremal([0.1], 15, variant=torchray.DUAL_VARIANT),
+            'extremal_perturbation(img, game="dual", steps=8, model=m).values',
+            extremal([0.1], 8, variant=torchray.DUAL_VARIANT),
         ),
     ],
 )

@@ -73,7 +73,5 @@ golden(
         ("vgg16_bn", 'lrp(img, model=m, composite="EpsilonGammaBox").values', named("EpsilonGammaBox")),
         ("mobilenet_v2", "lrp(img, model=m).values", named("EpsilonPlusFlat")),
         ("mobilenet_v2", 'lrp(img, model=m, composite="EpsilonAlpha2Beta1").values', named("EpsilonAlpha2Beta1")),
-        ("densenet121", "lrp(img, model=m).values", named("EpsilonPlusFlat")),
-        ("densenet121", 'lrp(img, model=m, composite="EpsilonGammaBox").values', named("EpsilonGammaBox")),
     ],
 )
