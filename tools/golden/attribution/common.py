@@ -166,14 +166,16 @@ ROUNDING = 1e-6
 
 
 def conditioning(model, x, best, compute):
-    """The result in double precision, and how far rounding the input moves it, as a part of its largest value.
+    """The result in double precision, and how far rounding moves it, as a part of its largest value: that of the input, or
+    that of the reference itself in single precision.
 
     Gradients jump where a ReLU passes its kink, and large networks always have units that near to one.
     """
+    single = compute(copy.deepcopy(model), x.clone(), best).detach()
     model, x = model.double(), x.double()
     exact = compute(model, x.clone(), best).detach()
     generator = torch.Generator().manual_seed(1)
-    moved = 0.0
+    moved = float((single - exact).abs().max() / exact.abs().max())
     for _ in range(2):
         noise = torch.randn(x.shape, generator=generator, dtype=torch.float64)
         other = compute(model, x * (1 + ROUNDING * noise), best).detach()

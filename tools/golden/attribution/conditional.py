@@ -6,8 +6,7 @@
 import torch
 from common import golden
 from crp.attribution import CondAttribution
-from explicit import explicit, merged_pairs
-from zennit.canonizers import NamedMergeBatchNorm
+from explicit import explicit, merge
 from zennit.composites import COMPOSITES
 
 
@@ -16,7 +15,7 @@ def conditional(layer, channels, name="EpsilonPlusFlat".lower()):
         torch.set_flush_denormal(True)
         model = explicit(model)
         names = {"epsilonplusflat": "epsilon_plus_flat", "epsilonalpha2beta1": "epsilon_alpha2_beta1"}
-        canonizer = NamedMergeBatchNorm([([conv], norm) for conv, norm in merged_pairs(model)])
+        canonizer = merge(model)
         composite = COMPOSITES[names[name]](canonizers=[canonizer])
         attribution = CondAttribution(model)
         result = attribution(x.clone().requires_grad_(), [{layer: channels, "y": [target]}], composite)

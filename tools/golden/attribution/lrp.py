@@ -9,8 +9,7 @@ DenseNet's next batch-norm for the one behind a convolution.
 
 import torch
 from common import golden
-from explicit import explicit, merged_pairs
-from zennit.canonizers import NamedMergeBatchNorm
+from explicit import explicit, merge
 from zennit.composites import COMPOSITES, NameMapComposite
 from zennit.rules import Epsilon, WSquare
 
@@ -45,7 +44,7 @@ def named(name):
     def compute(model, x, target):
         model = explicit(model)
         options = dict(zip(("low", "high"), bounds(model))) if name == "EpsilonGammaBox" else {}
-        canonizer = NamedMergeBatchNorm([([conv], norm) for conv, norm in merged_pairs(model)])
+        canonizer = merge(model)
         relevance = run(model, x, target, COMPOSITES[NAMES[name]](canonizers=[canonizer], **options))
         print(f"{type(model).__name__} {name}: {relevance.sum():.6g}")
         return relevance
@@ -73,5 +72,9 @@ golden(
         ("vgg16_bn", 'lrp(img, model=m, composite="EpsilonGammaBox").values', named("EpsilonGammaBox")),
         ("mobilenet_v2", "lrp(img, model=m).values", named("EpsilonPlusFlat")),
         ("mobilenet_v2", 'lrp(img, model=m, composite="EpsilonAlpha2Beta1").values', named("EpsilonAlpha2Beta1")),
+        ("densenet121", "lrp(img, model=m).values", named("EpsilonPlusFlat")),
+        ("densenet121", 'lrp(img, model=m, composite="EpsilonGammaBox").values', named("EpsilonGammaBox")),
     ],
+    # where a pool averages to nearly nothing, it shares out by dividing by that
+    conditioned=["densenet121"],
 )
