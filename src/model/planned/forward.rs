@@ -24,8 +24,6 @@ pub(super) struct Reading<'a> {
     pub(super) output: Maps,
     /// Whether what lies around an image, zeros as a rule, is part of the inputs already.
     pub(super) padded: bool,
-    /// For how many threads convolutions are chosen, if not for those there are.
-    pub(super) threads: Option<usize>,
 }
 
 /// What a reference operation has recorded: its inputs on a tape of their own, and its value.
@@ -91,7 +89,6 @@ impl Inner {
                 residual: step.residual.map(|place| group.view(place)),
                 output: maps(&step.output),
                 padded: false,
-                threads: None,
             };
             let recorded = self.step(step, &reading, out, tracked, run).map_err(|error| self.at(step, error))?;
             group.recorded[i] = recorded;
@@ -138,7 +135,6 @@ impl Inner {
             Work::Convolution { node, scales } => {
                 let mut conv = Convolution::new(&self.graph, &self.weights, *node, scales, input, output)?;
                 conv.window = bare(conv.window);
-                conv.threads = reading.threads.unwrap_or(conv.threads);
                 let bias = conv.bias.take();
                 let epilogue = Epilogue { bias: bias.as_deref(), ..epilogue };
                 // a rule may divide by what is computed here

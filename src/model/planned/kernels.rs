@@ -11,6 +11,9 @@ use crate::model::{Conv2d, Graph, NodeId, Op, Scale, Weights};
 use crate::tensor::batch_norm_scale;
 use percept_kernels::{Epilogue, Maps, Stop, Target, View, Window, depthwise, direct, winograd};
 
+/// For how many threads the way of convolving is chosen, however many there are: no result hangs on their number.
+const THREADS: f64 = 2.0;
+
 /// How a convolution is computed in one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Method {
@@ -92,8 +95,6 @@ pub(super) struct Convolution<'a> {
     pub(super) window: Window,
     /// Whether the value is summed as it is defined, see [`Run::exact`](crate::model::Run).
     pub(super) exact: bool,
-    /// For how many threads the way of convolving is chosen; fixed where the result must not hang on it.
-    pub(super) threads: usize,
 }
 
 /// The window of a convolution over maps.
@@ -171,14 +172,13 @@ impl<'a> Convolution<'a> {
         };
         let weight = Vec::new();
         let nodes = std::iter::once(&node).chain(scales).map(|id| graph.node(*id).name.clone()).collect();
-        let (window, threads) = (window(conv, input, output), rayon::current_num_threads());
-        Ok(Self { nodes, conv, weight, factors, bias, window, exact: false, threads })
+        Ok(Self { nodes, conv, weight, factors, bias, window: window(conv, input, output), exact: false })
     }
 
     /// A convolution with other weights, in row-major order, and exact sums.
     pub(super) fn with(conv: &'a Conv2d, weight: Vec<f32>, input: Maps, output: Maps) -> Self {
         let window = window(conv, input, output);
-        Self { nodes: Vec::new(), conv, weight, factors: None, bias: None, window, exact: true, threads: 1 }
+        Self { nodes: Vec::new(), conv, weight, factors: None, bias: None, window, exact: true }
     }
 
     fn is_depthwise(&self) -> bool {
@@ -202,9 +202,9 @@ impl<'a> Convolution<'a> {
         }
         // cycles of a core with sixteen multiplications each; weights come from memory at a few bytes a cycle
         let tiles = winograd::Shape { input, output, before }.tiles() as f64;
-        let (pairs, sum, threads) = ((channels * outputs) as f64, (channels + outputs) as f64, self.threads as f64);
-        let direct = output.rows() as f64 * 9.0 * pairs / (13.0 * threads) + 9.0 * pairs / 2.0;
-        let turned = tiles * (36.0 * pairs / 11.0 + 18.0 * sum) / threads + 36.0 * pairs / 2.0;
+        let (pairs, sum) = ((channels * outputs) as f64, (channels + outputs) as f64);
+        let direct = output.rows() as f64 * 9.0 * pairs / (13.0 * THREADS) + 9.0 * pairs / 2.0;
+        let turned = tiles * (36.0 * pairs / 11.0 + 18.0 * sum) / THREADS + 36.0 * pairs / 2.0;
         turned < direct
     }
 

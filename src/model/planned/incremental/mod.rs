@@ -100,7 +100,7 @@ impl Planned {
             }
         }
         let rules = Rules::default();
-        // the clean image is run once, and what it gives must not hang on the number of threads
+        // the clean image is run once, so what its values cost is no matter
         let run = Run { exact: true, ..Run::new(taps, &rules, interrupt) };
         let plan = Arc::new(Plan::new(&inner.graph, &run, &start, false)?);
         if 4 * plan.len() > budget::memory() / 3 {

@@ -124,8 +124,6 @@ impl Patches<'_> {
     }
 
     fn step(&self, number: usize, batch: &Batch, group: &Group, out: Target<'_>, run: &Run<'_>) -> Result<()> {
-        // a score is the same on every machine's threads
-        let threads = Some(2);
         let step = &group.plan.steps[number];
         let [height, width] = batch.sides[step.output.buffer];
         let output = Maps { batch: group.batch, height, width };
@@ -136,7 +134,7 @@ impl Patches<'_> {
             let maps = |place: &Place| group.buffer(*place).maps(group.batch);
             let inputs = step.inputs.iter().map(|place| (group.view(*place), maps(place))).collect();
             let residual = step.residual.map(|place| group.view(place));
-            let reading = Reading { inputs, residual, output, padded: false, threads };
+            let reading = Reading { inputs, residual, output, padded: false };
             return self.inner.step(step, &reading, out, false, run).map(drop);
         }
         let around = if matches!(step.work, Work::MaxPool(_)) { f32::NEG_INFINITY } else { 0.0 };
@@ -155,7 +153,7 @@ impl Patches<'_> {
         });
         let inputs = sources.iter().map(|source| (source.view(group), source.maps)).collect();
         let residual = residual.as_ref().map(|source| source.view(group));
-        let reading = Reading { inputs, residual, output, padded: true, threads };
+        let reading = Reading { inputs, residual, output, padded: true };
         match (&step.work, sources.first()) {
             (Work::AveragePool(node), Some(source)) => {
                 self.average(&self.inner.graph.node(*node).op, step, batch, source, &reading, out)
