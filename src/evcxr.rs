@@ -37,14 +37,15 @@ fn contents(output: &Output) -> Result<String> {
         text.push_str(&format!("EVCXR_BEGIN_CONTENT {kind}\n{content}\nEVCXR_END_CONTENT\n"));
     };
     add("text/plain", &output.text);
-    if let Some(png) = output.png()? {
+    let png = output.png()?;
+    if let Some(png) = &png {
         add("image/png", &BASE64.encode(png));
     }
     if let Some(svg) = output.svg()? {
         add("image/svg+xml", &svg);
     }
-    if let Some(html) = &output.html {
-        add("text/html", html);
+    if let Some(html) = output.page(png.as_deref()) {
+        add("text/html", &html);
     }
     if let Some(markdown) = &output.markdown {
         add("text/markdown", markdown);

@@ -176,14 +176,15 @@ fn ended_bundle(report: &Report, took: Duration, line: &Line) -> MimeBundle {
 /// An output in the forms that a notebook shows.
 fn bundle(output: &Output) -> Result<MimeBundle> {
     let mut bundle = MimeBundle::text(output.text.as_str());
-    if let Some(png) = output.png()? {
-        bundle = bundle.with_bytes("image/png", &png);
+    let png = output.png()?;
+    if let Some(png) = &png {
+        bundle = bundle.with_bytes("image/png", png);
     }
     if let Some(svg) = output.svg()? {
         bundle = bundle.with("image/svg+xml", svg);
     }
-    if let Some(html) = &output.html {
-        bundle = bundle.with("text/html", html.as_str());
+    if let Some(html) = output.page(png.as_deref()) {
+        bundle = bundle.with("text/html", html);
     }
     if let Some(markdown) = &output.markdown {
         // front ends do not know Rhai, and would print the name of the language

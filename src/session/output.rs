@@ -1,5 +1,8 @@
 //! A value ready to be shown, in several forms at once.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
 use crate::error::Result;
 use crate::render::{Figure, to_png};
 
@@ -43,6 +46,19 @@ impl Output {
     /// The figure is too large to draw.
     pub fn svg(&self) -> Result<Option<String>> {
         self.figure.as_ref().map_or(Ok(None), Figure::svg)
+    }
+
+    /// The HTML, with the figure above it: notebooks show HTML instead of a picture, not beside it. `png` is the figure as
+    /// [`Output::png`] draws it.
+    pub fn page(&self, png: Option<&[u8]>) -> Option<String> {
+        let html = self.html.as_ref()?;
+        Some(match png {
+            // some draw the picture as HTML themselves
+            Some(png) if !html.contains("<img") => {
+                format!("<img style=\"display:block;max-width:100%\" src=\"data:image/png;base64,{}\">{html}", BASE64.encode(png))
+            }
+            _ => html.clone(),
+        })
     }
 
     /// The figure as a PNG file, with its provenance as text inside.

@@ -1,4 +1,5 @@
-"""Executes Percept's notebooks with nbconvert, nbclient, papermill and nbval, and looks at what came out.
+"""Executes Percept's notebooks and looks at what came out: the tour with nbconvert, nbclient, papermill and nbval, those
+made from scripts, which compute for longer, with nbclient.
 
     execute.py FOLDER      writes the executed notebooks, and those of nbconvert also as HTML, to FOLDER
 """
@@ -85,11 +86,12 @@ def parameters(folder: Path) -> None:
 
 def main() -> int:
     folder = Path(sys.argv[1]).absolute()
-    notebooks = []
+    notebooks, experiments = [], []
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        kernel = json.loads(path.read_text())["metadata"]["kernelspec"]["name"]
+        metadata = json.loads(path.read_text())["metadata"]
+        kernel = metadata["kernelspec"]["name"]
         if kernel == "percept":
-            notebooks.append(path)
+            (experiments if "from_script" in metadata else notebooks).append(path)
         else:
             print(f"        {path.name} is for another kernel: {kernel}")
     if not notebooks:
@@ -97,6 +99,15 @@ def main() -> int:
     for name in ("nbconvert", "nbclient", "papermill"):
         (folder / name).mkdir(parents=True, exist_ok=True)
 
+    def nbclient(path: Path) -> None:
+        with timed(f"nbclient, {path.name}"):
+            # it adds the ending
+            output = folder / "nbclient" / path.stem
+            run("jupyter", "execute", f"--timeout={PATIENCE}", f"--output={output}", path)
+        look_at(folder / "nbclient" / path.name)
+
+    for path in experiments:
+        nbclient(path)
     for path in notebooks:
         with timed(f"nbconvert, {path.name}"):
             run(
@@ -108,11 +119,7 @@ def main() -> int:
         if executed.exists():
             run("jupyter", "nbconvert", "--log-level=ERROR", "--to=html", executed)
             look_at_page(executed.with_suffix(".html"))
-        with timed(f"nbclient, {path.name}"):
-            # it adds the ending
-            output = folder / "nbclient" / path.stem
-            run("jupyter", "execute", f"--timeout={PATIENCE}", f"--output={output}", path)
-        look_at(folder / "nbclient" / path.name)
+        nbclient(path)
         with timed(f"papermill, {path.name}"):
             output = folder / "papermill" / path.name
             run("papermill", "--no-progress-bar", f"--execution-timeout={PATIENCE}", path, output)
@@ -120,7 +127,7 @@ def main() -> int:
     with timed("papermill, parameters"):
         parameters(folder)
     # pictures and durations are never the same twice: only cells with the tag nbval-check-output are compared
-    with timed("nbval, all"):
+    with timed("nbval"):
         said = run(
             "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", f"--rootdir={ROOT}",
             "--nbval-lax", f"--nbval-cell-timeout={PATIENCE}", TOOLS / "parameters.ipynb", *notebooks,
