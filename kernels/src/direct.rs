@@ -93,9 +93,10 @@ pub fn convolve(
             targets.clear();
             targets.extend(above..above + data.len() / stride);
             starts.clear();
-            gather(window, x, targets, starts);
             if copied {
-                copy_columns(x, starts, channels, columns);
+                copy_columns(window, x, targets, channels, columns);
+            } else {
+                gather(window, x, targets, starts);
             }
             for (group, right) in kernel.groups.iter().enumerate() {
                 let left = if copied {
@@ -144,14 +145,31 @@ fn gather(window: &Window, x: View<'_>, pixels: &[usize], starts: &mut Vec<usize
     }
 }
 
-/// Copies `channels` floats from each start, one after the other.
-fn copy_columns(x: View<'_>, starts: &[usize], channels: usize, columns: &mut Vec<f32>) {
+/// Copies what lies under the kernel at each output pixel, one after the other: `channels` floats for each tap.
+fn copy_columns(window: &Window, x: View<'_>, pixels: &[usize], channels: usize, columns: &mut Vec<f32>) {
+    let Maps { height, width, .. } = window.output;
+    let length = window.kernel[1] * channels;
     columns.clear();
-    match channels {
-        // fixed lengths become plain moves
-        1 => columns.extend(starts.iter().map(|start| x.data[*start])),
-        3 => starts.iter().for_each(|start| columns.extend(x.data[*start..].first_chunk::<3>().unwrap_or(&[0.0; 3]))),
-        _ => starts.iter().for_each(|start| columns.extend_from_slice(&x.data[*start..*start + channels])),
+    for &pixel in pixels {
+        let (image, row, column) = (pixel / (height * width), pixel / width % height, pixel % width);
+        let under = window.under(column).filter(|_| x.stride == channels);
+        for ky in 0..window.kernel[0] {
+            let Some(y) = window.source(0, row, ky) else {
+                columns.resize(columns.len() + length, 0.0);
+                continue;
+            };
+            let line = (image * window.input.height + y) * window.input.width;
+            if let Some(under) = &under {
+                columns.extend_from_slice(&x.data[(line + under.start) * channels..][..length]);
+                continue;
+            }
+            for kx in 0..window.kernel[1] {
+                match window.source(1, column, kx) {
+                    Some(at) => columns.extend_from_slice(&x.data[(line + at) * x.stride + x.offset..][..channels]),
+                    None => columns.resize(columns.len() + channels, 0.0),
+                }
+            }
+        }
     }
 }
 
@@ -229,7 +247,9 @@ pub fn backward(
 ) {
     let Target { data, stride, offset } = out;
     let Maps { height, width, .. } = window.input;
-    let lines = rows_per_part(window.input.rows(), 4 * ROWS).div_ceil(width).max(window.stride[0]);
+    // what is scattered is computed again for each part that it reaches
+    let least = if matches!(kernel.form, Form::Scattered(_)) { 8 * window.stride[0] } else { window.stride[0] };
+    let lines = rows_per_part(window.input.rows(), 4 * ROWS).div_ceil(width).max(least);
     data.par_chunks_mut(height * width * stride).enumerate().for_each(|(image, data)| {
         data.par_chunks_mut(lines * width * stride).enumerate().for_each(|(i, data)| {
             if stop() {
@@ -355,12 +375,21 @@ fn scattered(
                     continue;
                 };
                 let line = &mut rows[(line - part.first) * width * all..][..width * all];
+                let taps = ky * window.kernel[1] * sizes.channels;
                 for (x, column) in columns.chunks_exact(stride).take(window.output.width).enumerate() {
-                    for kx in 0..window.kernel[1] {
+                    let column = &column[taps..][..window.kernel[1] * sizes.channels];
+                    // one group's pixels lie side by side, as the taps of a line do
+                    if sizes.groups == 1
+                        && let Some(under) = window.under(x)
+                    {
+                        let pixels = &mut line[under.start * all..under.end * all];
+                        pixels.iter_mut().zip(column).for_each(|(sum, v)| *sum += v);
+                        continue;
+                    }
+                    for (kx, column) in column.chunks_exact(sizes.channels).enumerate() {
                         let Some(at) = window.source(1, x, kx) else { continue };
-                        let from = (ky * window.kernel[1] + kx) * sizes.channels;
                         let pixel = &mut line[at * all + group * sizes.channels..][..sizes.channels];
-                        pixel.iter_mut().zip(&column[from..]).for_each(|(sum, v)| *sum += v);
+                        pixel.iter_mut().zip(column).for_each(|(sum, v)| *sum += v);
                     }
                 }
             }

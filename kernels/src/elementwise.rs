@@ -88,16 +88,21 @@ impl WithSimd for StoreRows<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { x, channels, out, above, epilogue } = self;
+        if epilogue.is_plain() && out.stride == channels {
+            return out.data.copy_from_slice(&x[..out.data.len()]);
+        }
         let lanes = S::F32_LANES;
         let rows = out.data.chunks_exact_mut(out.stride).zip(x.chunks_exact(channels));
         for (i, (row, x)) in rows.enumerate() {
             let row = &mut row[out.offset..][..channels];
             let mut c = 0;
-            while c < channels {
-                let count = lanes.min(channels - c);
-                let v = load::<S, false>(simd, &x[c..][..count]);
-                epilogue.store::<S, false>(simd, v, &mut row[c..][..count], above + i, c);
-                c += count;
+            while c + lanes <= channels {
+                let v = load::<S, true>(simd, &x[c..][..lanes]);
+                epilogue.store::<S, true>(simd, v, &mut row[c..][..lanes], above + i, c);
+                c += lanes;
+            }
+            if c < channels {
+                epilogue.store::<S, false>(simd, load::<S, false>(simd, &x[c..]), &mut row[c..], above + i, c);
             }
         }
     }

@@ -15,6 +15,8 @@ pub mod direct;
 pub mod elementwise;
 pub mod linear;
 pub mod pool;
+use std::ops::Range;
+
 mod product;
 pub mod winograd;
 
@@ -96,6 +98,14 @@ impl Window {
     pub fn source(&self, axis: usize, place: usize, tap: usize) -> Option<usize> {
         let size = if axis == 0 { self.input.height } else { self.input.width };
         (place * self.stride[axis] + tap * self.dilation[axis]).checked_sub(self.before[axis]).filter(|at| *at < size)
+    }
+
+    /// The input columns under the kernel at an output column, if all of its taps lie in the image side by side.
+    #[inline(always)]
+    pub fn under(&self, column: usize) -> Option<Range<usize>> {
+        let start = (column * self.stride[1]).checked_sub(self.before[1]).filter(|_| self.dilation[1] == 1)?;
+        let end = start + self.kernel[1];
+        (end <= self.input.width).then_some(start..end)
     }
 
     /// The output pixel whose kernel lies with a tap over an input pixel, along one axis; none if there is none.

@@ -1,5 +1,6 @@
 //! Pooling and its gradients.
 
+use std::array::from_fn;
 use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
@@ -11,6 +12,8 @@ use crate::{Maps, Stop, Target, View, Window, rows_per_part};
 
 /// Rows of one part of the work at most.
 const ROWS: usize = 384;
+/// Vectors of channels that the gradient of a maximum takes at once, so that places are computed once for all of them.
+const BLOCK: usize = 4;
 
 /// The largest value of each window. Every window must hold a pixel.
 pub fn max(window: &Window, x: View<'_>, channels: usize, out: Target<'_>, stop: Stop<'_>) {
@@ -159,11 +162,10 @@ struct MaxBackward<'a> {
 impl WithSimd for MaxBackward<'_> {
     type Output = ();
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { window, x, y, gradient, channels, image, lines: [first, last], sums } = self;
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let Self { window, channels, image, lines: [first, last], .. } = self;
         let Maps { height, width, .. } = window.output;
         let lanes = S::F32_LANES;
-        let (zero, across) = (simd.splat_f32s(0.0), window.input.width);
         for row in 0..height {
             let lines = Under::new(window, row, 0).rows;
             if lines.end <= first || lines.start >= last {
@@ -173,31 +175,47 @@ impl WithSimd for MaxBackward<'_> {
                 let pixel = (image * height + row) * width + column;
                 let under = Under::new(window, row, column);
                 let mut c = 0;
+                while c + BLOCK * lanes <= channels {
+                    self.window_at::<S, BLOCK>(simd, pixel, &under, c, lanes);
+                    c += BLOCK * lanes;
+                }
                 while c < channels {
                     let count = lanes.min(channels - c);
-                    let value = load::<S, false>(simd, &y.row(pixel, c + count)[c..]);
-                    // what no pixel has taken so far
-                    let mut left = load::<S, false>(simd, &gradient.row(pixel, c + count)[c..]);
-                    for line in under.rows.clone() {
-                        let start = ((image * window.input.height + line) * across + under.columns.start) * x.stride
-                            + x.offset
-                            + c;
-                        let inside = line >= first && line < last;
-                        let at = (line.saturating_sub(first) * across + under.columns.start) * channels + c;
-                        for i in 0..under.columns.len() {
-                            let v = load::<S, false>(simd, &x.data[start + i * x.stride..][..count]);
-                            let here = simd.equal_f32s(v, value);
-                            if inside {
-                                let sum = &mut sums[at + i * channels..][..count];
-                                let share = simd.select_f32s(here, left, zero);
-                                let more = simd.add_f32s(load::<S, false>(simd, sum), share);
-                                store::<S, false>(simd, sum, more);
-                            }
-                            left = simd.select_f32s(here, zero, left);
-                        }
-                    }
+                    self.window_at::<S, 1>(simd, pixel, &under, c, count);
                     c += count;
                 }
+            }
+        }
+    }
+}
+
+impl MaxBackward<'_> {
+    /// One window and `N` vectors of channels from `c` on; the last is of `count` channels.
+    #[inline(always)]
+    fn window_at<S: Simd, const N: usize>(&mut self, simd: S, pixel: usize, under: &Under, c: usize, count: usize) {
+        let Self { window, x, y, gradient, channels, image, lines: [first, last], .. } = *self;
+        let (zero, across, lanes) = (simd.splat_f32s(0.0), window.input.width, S::F32_LANES);
+        let length = (N - 1) * lanes + count;
+        let part = |i: usize| i * lanes..(i * lanes + lanes).min(length);
+        let value: [S::f32s; N] = from_fn(|i| load::<S, false>(simd, &y.row(pixel, c + length)[c..][part(i)]));
+        // what no pixel has taken so far
+        let mut left: [S::f32s; N] =
+            from_fn(|i| load::<S, false>(simd, &gradient.row(pixel, c + length)[c..][part(i)]));
+        for line in under.rows.clone() {
+            let inside = line >= first && line < last;
+            for column in under.columns.clone() {
+                let start = ((image * window.input.height + line) * across + column) * x.stride + x.offset + c;
+                let x = &x.data[start..][..length];
+                let here: [_; N] = from_fn(|i| simd.equal_f32s(load::<S, false>(simd, &x[part(i)]), value[i]));
+                if inside {
+                    let sums = &mut self.sums[((line - first) * across + column) * channels + c..][..length];
+                    for i in 0..N {
+                        let sum = &mut sums[part(i)];
+                        let share = simd.select_f32s(here[i], left[i], zero);
+                        store::<S, false>(simd, sum, simd.add_f32s(load::<S, false>(simd, sum), share));
+                    }
+                }
+                left = from_fn(|i| simd.select_f32s(here[i], zero, left[i]));
             }
         }
     }

@@ -231,8 +231,12 @@ impl<V: Copy> Tiles<'_, V> {
         for (i, sums) in sums.iter().enumerate() {
             let row = self.targets[row + i];
             let out = &mut out[(row - self.above) * self.stride + self.first..][..self.columns];
-            if self.plain && self.columns == N * lanes {
-                S::as_mut_simd_f32s(out).0.copy_from_slice(sums);
+            if self.columns == N * lanes {
+                let mut sums = *sums;
+                if !self.plain {
+                    sums = self.epilogue.finish::<S, N, true>(simd, sums, out, row, self.column);
+                }
+                S::as_mut_simd_f32s(out).0.copy_from_slice(&sums);
                 continue;
             }
             for (j, sum) in sums.iter().enumerate() {
@@ -283,8 +287,64 @@ impl<'a> Epilogue<'a> {
     }
 
     /// Whether sums are stored as they are.
-    fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         self.bias.is_none() && !self.accumulate && self.residual.is_none() && self.clip.is_none() && self.gate.is_none()
+    }
+
+    /// What becomes of some vectors side by side, part of `row` from `column` on, where `there` is so far. Unless `FULL`,
+    /// it is one vector, and there may be fewer numbers than it holds.
+    #[inline(always)]
+    fn finish<S: Simd, const N: usize, const FULL: bool>(
+        &self,
+        simd: S,
+        mut v: [S::f32s; N],
+        there: &[f32],
+        row: usize,
+        column: usize,
+    ) -> [S::f32s; N] {
+        let count = if FULL { N * S::F32_LANES } else { there.len() };
+        let vectors = |values: &[f32]| -> [S::f32s; N] {
+            if FULL {
+                // one check for all of them
+                let vectors = S::as_simd_f32s(&values[..count]).0;
+                from_fn(|j| vectors[j])
+            } else {
+                from_fn(|_| load::<S, false>(simd, &values[..count]))
+            }
+        };
+        let add = |v: [S::f32s; N], more: [S::f32s; N]| from_fn(|j| simd.add_f32s(v[j], more[j]));
+        if let Some(bias) = self.bias {
+            v = add(v, vectors(&bias[column..]));
+        }
+        if self.accumulate {
+            v = add(v, vectors(there));
+        }
+        if let Some(residual) = self.residual {
+            v = add(v, vectors(&residual.row(row, column + count)[column..]));
+        }
+        if let Some((low, high)) = self.clip {
+            let low = simd.splat_f32s(low);
+            v = v.map(|v| simd.select_f32s(simd.less_than_f32s(v, low), low, v));
+            if high < f32::INFINITY {
+                let high = simd.splat_f32s(high);
+                v = v.map(|v| simd.select_f32s(simd.less_than_f32s(high, v), high, v));
+            }
+        }
+        if let Some(gate) = self.gate {
+            let zero = simd.splat_f32s(0.0);
+            if gate.positive {
+                v = v.map(|v| simd.max_f32s(v, zero));
+            }
+            if gate.by_value {
+                let y = vectors(&gate.values.row(row, column + count)[column..]);
+                let below = simd.splat_f32s(gate.below);
+                v = from_fn(|j| {
+                    let open = simd.and_m32s(simd.less_than_f32s(zero, y[j]), simd.less_than_f32s(y[j], below));
+                    simd.select_f32s(open, v[j], zero)
+                });
+            }
+        }
+        v
     }
 
     /// Stores a vector as part of `row`, from `column` on.
@@ -297,37 +357,7 @@ impl<'a> Epilogue<'a> {
         row: usize,
         column: usize,
     ) {
-        let count = out.len();
-        let mut v = sum;
-        if let Some(bias) = self.bias {
-            v = simd.add_f32s(v, load::<S, FULL>(simd, &bias[column..][..count]));
-        }
-        if self.accumulate {
-            v = simd.add_f32s(v, load::<S, FULL>(simd, out));
-        }
-        if let Some(residual) = self.residual {
-            v = simd.add_f32s(v, load::<S, FULL>(simd, &residual.row(row, column + count)[column..]));
-        }
-        if let Some((low, high)) = self.clip {
-            let low = simd.splat_f32s(low);
-            v = simd.select_f32s(simd.less_than_f32s(v, low), low, v);
-            if high < f32::INFINITY {
-                let high = simd.splat_f32s(high);
-                v = simd.select_f32s(simd.less_than_f32s(high, v), high, v);
-            }
-        }
-        if let Some(gate) = self.gate {
-            let zero = simd.splat_f32s(0.0);
-            if gate.positive {
-                v = simd.max_f32s(v, zero);
-            }
-            if gate.by_value {
-                let y = load::<S, FULL>(simd, &gate.values.row(row, column + count)[column..]);
-                let below = simd.splat_f32s(gate.below);
-                let open = simd.and_m32s(simd.less_than_f32s(zero, y), simd.less_than_f32s(y, below));
-                v = simd.select_f32s(open, v, zero);
-            }
-        }
+        let [v] = self.finish::<S, 1, FULL>(simd, [sum], out, row, column);
         store::<S, FULL>(simd, out, v);
     }
 }

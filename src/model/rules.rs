@@ -128,6 +128,11 @@ impl Rules {
         Err(Error::new(Kind::Name, format!("no backward rule is called `{name}`")).with_hint(hint).at_argument("rules"))
     }
 
+    /// Whether gradients are true derivatives everywhere.
+    pub fn is_plain(&self) -> bool {
+        matches!(self.default, Rule::Derivative) && self.by_node.is_empty()
+    }
+
     /// The rule of a node.
     pub fn of(&self, id: NodeId) -> &Rule {
         self.by_node.get(&id).unwrap_or(&self.default)

@@ -55,7 +55,10 @@ impl Output {
         Some(match png {
             // some draw the picture as HTML themselves
             Some(png) if !html.contains("<img") => {
-                format!("<img style=\"display:block;max-width:100%\" src=\"data:image/png;base64,{}\">{html}", BASE64.encode(png))
+                format!(
+                    "<img style=\"display:block;max-width:100%\" src=\"data:image/png;base64,{}\">{html}",
+                    BASE64.encode(png)
+                )
             }
             _ => html.clone(),
         })

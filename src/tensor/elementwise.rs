@@ -21,7 +21,12 @@ const PART: usize = 1 << 14;
 pub fn zip(a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f32 + Sync) -> Result<Tensor> {
     let values = with_values(&a.detach(), |a| {
         with_values(&b.detach(), |b| -> Vec<f32> {
-            a.par_iter().zip(b).with_min_len(PART).map(|(a, b)| f(*a, *b)).collect()
+            let mut values = vec![0f32; a.len().min(b.len())];
+            // plain loops over parts become vector instructions
+            values.par_chunks_mut(PART).zip(a.par_chunks(PART).zip(b.par_chunks(PART))).for_each(|(out, (a, b))| {
+                out.iter_mut().zip(a.iter().zip(b)).for_each(|(out, (a, b))| *out = f(*a, *b));
+            });
+            values
         })
     })??;
     Ok(Tensor::from_vec(values, a.shape(), &Device::Cpu)?.to_device(a.device())?)
@@ -32,8 +37,13 @@ pub fn zip(a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f32 + Sync) -> Result
 /// # Errors
 /// The tensor holds no float32 values.
 pub fn map(x: &Tensor, f: impl Fn(f32) -> f32 + Sync) -> Result<Tensor> {
-    let values =
-        with_values(&x.detach(), |x| -> Vec<f32> { x.par_iter().with_min_len(PART).map(|x| f(*x)).collect() })?;
+    let values = with_values(&x.detach(), |x| {
+        let mut values = vec![0f32; x.len()];
+        values.par_chunks_mut(PART).zip(x.par_chunks(PART)).for_each(|(out, x)| {
+            out.iter_mut().zip(x).for_each(|(out, x)| *out = f(*x));
+        });
+        values
+    })?;
     Ok(Tensor::from_vec(values, x.shape(), &Device::Cpu)?.to_device(x.device())?)
 }
 

@@ -29,6 +29,21 @@ impl Explain {
     /// # Errors
     /// There is no such class or layer, the image cannot become the network's input, or the run was interrupted.
     pub fn prediction(&self, job: &Job, image: &Input) -> Result<Prediction> {
+        let (model, goal) = self.explained(job)?;
+        Prediction::of(job, model, image, goal)
+    }
+
+    /// The same where the gradient at the input will be wanted next.
+    ///
+    /// # Errors
+    /// As [`prediction`](Self::prediction).
+    pub fn before_gradient(&self, job: &Job, image: &Input) -> Result<Prediction> {
+        let (model, goal) = self.explained(job)?;
+        Prediction::before_gradient(job, model, image, goal, None)
+    }
+
+    /// The network, and what of it is explained, if that is said.
+    fn explained(&self, job: &Job) -> Result<(Model, Option<Goal>)> {
         let goal = self.goal()?;
         let decided = goal.as_ref().and_then(|goal| goal.model()).cloned();
         if let (Some(decided), Some(model)) = (&decided, &self.model)
@@ -36,8 +51,7 @@ impl Explain {
         {
             return Err(two_networks(decided, model));
         }
-        let model = Network { model: self.model.clone().or(decided) }.get(job)?;
-        Prediction::of(job, model, image, goal)
+        Ok((Network { model: self.model.clone().or(decided) }.get(job)?, goal))
     }
 
     /// The same, with the layer that a method looks at: the one given, or the network's default for `purpose`. A layer's
@@ -60,7 +74,7 @@ impl Explain {
         {
             return Err(two_networks(&decided, layer.model()));
         }
-        Ok((Prediction::of(job, layer.model().clone(), image, goal)?, layer))
+        Ok((Prediction::before_gradient(job, layer.model().clone(), image, goal, Some(&layer))?, layer))
     }
 
     /// A layer that a method is asked about by name, without running anything yet.

@@ -18,7 +18,7 @@ impl Prediction {
         job: &Job,
         label: &str,
         areas: &[Area],
-        mut make: impl FnMut(usize, &mut [f32]) -> Result<()>,
+        make: impl Fn(usize, &mut [f32]) -> Result<()> + Sync,
     ) -> Result<Vec<f32>> {
         let channels = self.goal.channels(&self.model)?;
         let rules = Rules::default();

@@ -8,11 +8,14 @@ use candle_core::Tensor;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{Conv2d, Graph, NodeId, Op, Scale, Weights};
-use crate::tensor::batch_norm_scale;
+use crate::tensor::{batch_norm_scale, with_values};
 use percept_kernels::{Epilogue, Maps, Stop, Target, View, Window, depthwise, direct, winograd};
 
 /// For how many threads the way of convolving is chosen, however many there are: no result hangs on their number.
 const THREADS: f64 = 2.0;
+
+/// A gradient in one of so many channels or fewer is computed with the weights of those alone.
+const PART: usize = 8;
 
 /// How a convolution is computed in one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,6 +98,24 @@ pub(super) struct Convolution<'a> {
     pub(super) window: Window,
     /// Whether the value is summed as it is defined, see [`Run::exact`](crate::model::Run).
     pub(super) exact: bool,
+}
+
+/// The channels in which a gradient is anything but zero, if they are a small part of all.
+fn few_channels(gradient: View<'_>, rows: usize, channels: usize) -> Option<Vec<usize>> {
+    let mut seen = vec![false; channels];
+    let mut found = 0;
+    for row in 0..rows {
+        for (seen, value) in seen.iter_mut().zip(gradient.row(row, channels)) {
+            if *value != 0.0 && !*seen {
+                *seen = true;
+                found += 1;
+            }
+        }
+        if found * PART > channels {
+            return None;
+        }
+    }
+    (found > 0).then(|| (0..channels).filter(|channel| seen[*channel]).collect())
 }
 
 /// The window of a convolution over maps.
@@ -216,10 +237,14 @@ impl<'a> Convolution<'a> {
     }
 
     /// `weight[output, channel, ky, kx]`, scaled.
-    fn at(&self, output: usize, channel: usize, [ky, kx]: [usize; 2]) -> f32 {
+    fn at(&self, output: usize, channel: usize, tap: [usize; 2]) -> f32 {
+        self.scaled(&self.weight, output, channel, tap)
+    }
+
+    fn scaled(&self, weight: &[f32], output: usize, channel: usize, [ky, kx]: [usize; 2]) -> f32 {
         let channels = self.conv.in_channels / self.conv.params.groups;
         let [height, width] = self.conv.kernel;
-        let weight = self.weight[((output * channels + channel) * height + ky) * width + kx];
+        let weight = weight[((output * channels + channel) * height + ky) * width + kx];
         self.factors.as_ref().map_or(weight, |factors| weight * factors[output])
     }
 
@@ -284,6 +309,11 @@ impl<'a> Convolution<'a> {
     ) -> Result<()> {
         let Window { input, output, before, kernel: [height, width], .. } = self.window;
         let (channels, outputs) = (self.conv.in_channels, self.conv.out_channels);
+        if self.conv.params.groups == 1
+            && let Some(alone) = few_channels(gradient, output.rows(), outputs)
+        {
+            return self.backward_of(&alone, weights, gradient, out, epilogue, stop);
+        }
         let method = if self.is_depthwise() {
             Method::Depthwise
         } else if self.winograd(output, input, [outputs, channels]) {
@@ -314,6 +344,37 @@ impl<'a> Convolution<'a> {
             Kernel::Depthwise(kernel) => depthwise::backward(&self.window, gradient, kernel, out, epilogue, stop),
             Kernel::Direct(_) => return Err(Error::new(Kind::Internal, "a kernel of the other direction")),
         }
+        Ok(())
+    }
+
+    /// The gradient for the input where that of the value is zero but in these channels, as that of one class or one unit is.
+    fn backward_of(
+        &self,
+        alone: &[usize],
+        weights: &Weights,
+        gradient: View<'_>,
+        out: Target<'_>,
+        epilogue: &Epilogue<'_>,
+        stop: Stop<'_>,
+    ) -> Result<()> {
+        let sizes = direct::Sizes { groups: 1, channels: self.conv.in_channels, outputs: alone.len() };
+        let of = |weight: &[f32]| {
+            direct::Backward::new(sizes, &self.window, |o, c, tap| self.scaled(weight, alone[o], c, tap))
+        };
+        // they are only read out of the model to be kept, or come from elsewhere
+        let kernel = match self.weight.as_slice() {
+            [] => with_values(weights.get(&self.conv.weight)?, of)?,
+            weight => of(weight),
+        };
+        let rows = 0..=self.window.output.rows();
+        let data: Vec<f32> = rows
+            .flat_map(|row| {
+                let row = gradient.row(row, self.conv.out_channels);
+                alone.iter().map(move |channel| row[*channel])
+            })
+            .collect();
+        let gradient = View { data: &data, stride: alone.len(), offset: 0 };
+        direct::backward(&self.window, gradient, &kernel, out, epilogue, stop);
         Ok(())
     }
 

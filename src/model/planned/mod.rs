@@ -19,7 +19,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use candle_core::{Device, Tensor};
 
@@ -38,6 +38,8 @@ use percept_kernels::{Target, View, elementwise};
 
 /// Bytes of buffers up to which images are computed together: about what the caches hold.
 const TOGETHER: usize = 24 << 20;
+/// Groups that a batch is cut into at least: several are computed at once, without the waits between the loops of one.
+const SIDE_BY_SIDE: usize = 2;
 
 /// Runs a graph with its own kernels on the CPU.
 #[derive(Clone, Debug)]
@@ -147,9 +149,10 @@ impl Planned {
         let (batch, starts) = check_starts(x, run)?;
         let plan = Arc::new(Plan::new(&self.0.graph, run, &starts, tracked)?);
         let per_image = 4 * plan.len().max(1);
-        let together = (TOGETHER / per_image).max(1).min((budget::memory() / per_image).max(1));
+        // a fixed number, so that no result hangs on how many threads there are
+        let together = batch.div_ceil(SIDE_BY_SIDE).min(TOGETHER / per_image).min(budget::memory() / per_image / 2);
         // the last group is not left with a single image
-        let together = batch.div_ceil(batch.div_ceil(together));
+        let together = batch.div_ceil(batch.div_ceil(together.max(1)));
 
         let lengths: Vec<usize> = plan.taps.iter().map(|(_, shape)| batch * shape.iter().product::<usize>()).collect();
         let mut flat = vec![0f32; lengths.iter().sum()];
@@ -157,25 +160,71 @@ impl Planned {
         let last_use = last_use(&plan, tracked);
         let x: Vec<Tensor> = x.iter().map(Tensor::detach).collect();
         with_all_values(&x, &[], &mut |values| {
-            for first in (0..batch).step_by(together) {
-                let count = together.min(batch - first);
-                let part = values.iter().map(|values| {
+            let parts = by_group(flat_parts(&mut flat, &lengths), batch, together);
+            groups = side_by_side(parts.into_iter().enumerate().collect(), |(i, parts)| {
+                let (first, count) = (i * together, together.min(batch - i * together));
+                let images = values.iter().map(|values| {
                     let image = values.len() / batch;
                     &values[first * image..][..count * image]
                 });
-                let mut group = self.0.forward(&plan, &part.collect::<Vec<_>>(), count, tracked, &last_use, run)?;
-                self.0.read_taps(&group, &lengths, batch, first, &mut flat);
-                if tracked {
-                    group.release(|buffer| !plan.kept[buffer]);
-                    groups.push(group);
-                }
-            }
+                let images: Vec<&[f32]> = images.collect();
+                let mut group = self.0.forward(&plan, &images, count, tracked, &last_use, run)?;
+                self.0.read_taps(&group, parts);
+                group.release(|buffer| !tracked || !plan.kept[buffer]);
+                Ok(group)
+            })?;
             Ok(())
         })?;
         self.0.arena.shrink();
         let (inner, interrupt) = (self.0.clone(), run.interrupt.clone());
         Ok((flat, ForwardPass { inner, plan, groups, lengths, batch, interrupt }))
     }
+}
+
+/// An array as consecutive parts of these lengths.
+fn flat_parts<'a>(flat: &'a mut [f32], lengths: &[usize]) -> Vec<&'a mut [f32]> {
+    let mut rest = flat;
+    let part = |length: &usize| rest.split_off_mut(..*length).unwrap_or_default();
+    lengths.iter().map(part).collect()
+}
+
+/// Arrays that hold numbers for `batch` images each, cut into what belongs to each group of `together` images.
+fn by_group(arrays: Vec<&mut [f32]>, batch: usize, together: usize) -> Vec<Vec<&mut [f32]>> {
+    let mut groups: Vec<Vec<&mut [f32]>> = (0..batch.div_ceil(together)).map(|_| Vec::new()).collect();
+    for array in arrays {
+        let part = (array.len() / batch * together).max(1);
+        let mut parts = array.chunks_mut(part);
+        groups.iter_mut().for_each(|group| group.push(parts.next().unwrap_or_default()));
+    }
+    groups
+}
+
+/// Does `work` for each item, as many at once as there are threads; the results in order. Each thread carries one item
+/// through to its end: its own loops find the other threads busy, and it never waits for them.
+fn side_by_side<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> Result<R> + Sync) -> Result<Vec<R>> {
+    let threads = rayon::current_num_threads().min(items.len());
+    let queue = Mutex::new(items.into_iter().enumerate());
+    let done = Mutex::new(Vec::new());
+    let next = || queue.lock().ok().and_then(|mut queue| queue.next());
+    rayon::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|_| {
+                while let Some((place, item)) = next() {
+                    let result = work(item);
+                    let failed = result.is_err();
+                    if let Ok(mut done) = done.lock() {
+                        done.push((place, result));
+                    }
+                    if failed {
+                        while next().is_some() {}
+                    }
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().map_err(|_| Error::new(Kind::Internal, "a thread has failed"))?;
+    done.sort_by_key(|(place, _)| *place);
+    done.into_iter().map(|(_, result)| result).collect()
 }
 
 /// Calls `read` with the values of all tensors, after those `found` so far.
@@ -223,22 +272,25 @@ impl ForwardPass {
         }
         on_worker(|| {
             let mut first = 0;
-            for group in &self.groups {
+            let results = results.iter_mut().map(|result| result.as_deref_mut().unwrap_or_default());
+            let together = self.groups.first().map_or(1, |group| group.batch);
+            let parts = by_group(results.collect(), self.batch, together);
+            let work = self.groups.iter().zip(parts).map(|(group, parts)| {
                 let above = OutputGradients { gradient: above, lengths: &self.lengths, batch: self.batch, first };
-                let parts = results.iter_mut().map(|result| {
-                    let image = result.as_ref().map_or(0, |result| result.len() / self.batch);
-                    result.as_mut().map(|result| &mut result[first * image..][..group.batch * image])
-                });
-                self.inner.backward(group, &above, &self.interrupt, parts.collect())?;
                 first += group.batch;
-            }
-            Ok::<(), Error>(())
+                (group, above, parts)
+            });
+            side_by_side(work.collect(), |(group, above, parts)| {
+                let parts = parts.into_iter().map(|part| (!part.is_empty()).then_some(part));
+                self.inner.backward(group, &above, &self.interrupt, parts.collect())
+            })
         })?;
-        let tensor = |place: &usize| {
-            let shape = [&[self.batch], self.plan.captures[*place].value.1.as_slice()].concat();
-            Ok(Tensor::from_vec(results[*place].clone().ok_or_else(lost)?, shape, &Device::Cpu)?)
-        };
-        places.iter().map(tensor).collect()
+        let tensors = results.into_iter().zip(&self.plan.captures).map(|(result, capture)| {
+            let shape = [&[self.batch], capture.value.1.as_slice()].concat();
+            result.map(|result| Ok(Tensor::from_vec(result, shape, &Device::Cpu)?)).transpose()
+        });
+        let tensors = tensors.collect::<Result<Vec<Option<Tensor>>>>()?;
+        places.iter().map(|place| tensors[*place].clone().ok_or_else(lost)).collect()
     }
 }
 
@@ -262,13 +314,9 @@ impl OutputGradients<'_> {
 
 impl Inner {
     /// Copies the taps' values of a group to where they belong.
-    fn read_taps(&self, group: &Group, lengths: &[usize], batch: usize, first: usize, flat: &mut [f32]) {
-        let mut start = 0;
-        for ((place, _), length) in group.plan.taps.iter().zip(lengths) {
-            let image = length / batch;
-            let out = &mut flat[start + first * image..][..group.batch * image];
+    fn read_taps(&self, group: &Group, parts: Vec<&mut [f32]>) {
+        for ((place, _), out) in group.plan.taps.iter().zip(parts) {
             elementwise::to_planes(&group.buffer(*place).maps(group.batch), group.view(*place), place.channels, out);
-            start += length;
         }
     }
 }

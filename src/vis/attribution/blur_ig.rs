@@ -1,7 +1,7 @@
 //! Blur IG: integrated gradients along a path that blurs the image.
 
-use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::HashMap;
+use std::sync::Mutex;
 
 use candle_core::Tensor;
 
@@ -54,20 +54,22 @@ pub fn blur_ig(
         }
     };
     // what was made and waits for its gradient
-    let points = RefCell::new(VecDeque::new());
+    let points = Mutex::new(HashMap::new());
+    let lost = || Error::new(Kind::Internal, "a point of the path is missing");
     let make = |index: usize, x: &mut [f32]| {
         let point: Vec<f32> = blurred(index)?.flatten_all()?.to_vec1()?;
         x.copy_from_slice(&point);
-        points.borrow_mut().push_back(point);
+        points.lock().map_err(|_| lost())?.insert(index, point);
         Ok(())
     };
     let mut values = vec![0f64; prediction.input.elem_count()];
     let mut before: Option<(Vec<f32>, Vec<f32>)> = None;
     let mut end = 0.0;
     let at = Gradients { rules: &Rules::default(), layer: None };
-    prediction.each_gradient(job, "blur IG", steps + 1, &at, make, |_, pass| {
-        for (gradient, score) in pass.gradient.flatten_from(1)?.to_vec2::<f32>()?.into_iter().zip(pass.scores) {
-            let Some(point) = points.borrow_mut().pop_front() else { break };
+    prediction.each_gradient(job, "blur IG", steps + 1, &at, make, |range, pass| {
+        let gradients = pass.gradient.flatten_from(1)?.to_vec2::<f32>()?;
+        for ((index, gradient), score) in range.zip(gradients).zip(pass.scores) {
+            let point: Vec<f32> = points.lock().ok().and_then(|mut points| points.remove(&index)).ok_or_else(lost)?;
             if let Some((last, sharper)) = &before {
                 let gradients = last.iter().zip(&gradient);
                 for (value, ((a, b), (from, to))) in values.iter_mut().zip(gradients.zip(sharper.iter().zip(&point))) {

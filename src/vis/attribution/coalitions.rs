@@ -34,13 +34,13 @@ impl<'a> Pieces<'a> {
         job: &Job,
         label: &str,
         count: usize,
-        mut shown: impl FnMut(usize) -> Vec<bool>,
+        shown: impl Fn(usize) -> Vec<bool> + Sync,
     ) -> Result<Vec<f64>> {
-        let labels = self.superpixels.labels();
+        let (labels, cover) = (self.superpixels.labels(), &self.cover);
         let scores = self.prediction.scores(job, label, count, |index, pixels| {
             let shown = shown(index);
             let labels = labels.iter().cycle();
-            for ((pixel, cover), label) in pixels.iter_mut().zip(&self.cover).zip(labels) {
+            for ((pixel, cover), label) in pixels.iter_mut().zip(cover).zip(labels) {
                 if !shown[*label as usize] {
                     *pixel = *cover;
                 }

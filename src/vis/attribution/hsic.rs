@@ -54,8 +54,9 @@ pub fn hsic(
     let count = grid.cells * grid.cells;
     let unit = format!("dependence of the {} (HSIC)", prediction.score_name());
     let mut sampler = Anytime::new(grid.blank("HSIC", &prediction, unit)?, Dependence::new(count), sampling, USUAL);
-    let (mut mask, mut again) = (vec![0f32; count], vec![0f32; count]);
+    let mut again = vec![0f32; count];
     let make = |index: usize, x: &mut [f32]| {
+        let mut mask = vec![0f32; count];
         write(index, seed, &mut mask);
         cover.apply(&mask, x);
         Ok(())

@@ -21,7 +21,7 @@ pub fn input_x_gradient(
     image: &Input,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
-    let prediction = explain.prediction(job, image)?;
+    let prediction = explain.before_gradient(job, image)?;
     let gradient = prediction.gradient(job, &Rules::default())?;
     let values = (gradient * &prediction.input)?.squeeze(0)?;
     let unit = format!("part of the {}", prediction.score_name());

@@ -1,6 +1,7 @@
 //! Integrated gradients: the gradient along a straight line from a baseline to the image.
 
 use candle_core::Tensor;
+use rayon::prelude::*;
 
 use super::quadrature::Quadrature;
 use super::{Attribution, Baselines, Sign};
@@ -8,7 +9,11 @@ use crate::error::Result;
 use crate::job::Job;
 use crate::lang::{Options, function};
 use crate::model::{Input, Rules};
+use crate::tensor::with_values;
 use crate::vis::{Explain, Gradients, Prediction};
+
+/// Numbers that a thread takes at once.
+const PART: usize = 1 << 13;
 
 /// The steps are not doubled beyond this.
 const MOST_STEPS: usize = 1600;
@@ -102,14 +107,19 @@ pub(super) fn integrate(
     let mut values = vec![0f64; input.len()];
     let at = Gradients { rules: &Rules::default(), layer: None };
     prediction.each_gradient(job, "integrated gradients", steps * starts.len(), &at, make, |range, pass| {
-        for (index, gradient) in range.zip(pass.gradient.flatten_from(1)?.to_vec2::<f32>()?) {
-            let (start, (_, weight)) = (&starts[index / steps], places[index % steps]);
-            let weight = weight / starts.len() as f64;
-            let terms = values.iter_mut().zip(&gradient).zip(input.iter().zip(start));
-            terms
-                .for_each(|((sum, gradient), (x, start))| *sum += weight * f64::from(*gradient) * f64::from(x - start));
-        }
-        Ok(())
+        with_values(&pass.gradient, |gradients| {
+            values.par_chunks_mut(PART).enumerate().for_each(|(part, values)| {
+                let from = part * PART;
+                for (index, gradient) in range.clone().zip(gradients.chunks_exact(input.len())) {
+                    let (start, (_, weight)) = (&starts[index / steps][from..], places[index % steps]);
+                    let weight = weight / starts.len() as f64;
+                    let terms = values.iter_mut().zip(&gradient[from..]).zip(input[from..].iter().zip(start));
+                    terms.for_each(|((sum, gradient), (x, start))| {
+                        *sum += weight * f64::from(*gradient) * f64::from(x - start);
+                    });
+                }
+            });
+        })
     })?;
     Ok(values)
 }

@@ -53,8 +53,9 @@ pub fn rise(
     let values = Tensor::zeros((1, height, width), DType::F32, prediction.input.device())?;
     let blank = Attribution::new("RISE", &prediction, values, Sign::Positive, unit);
     let mut sampler = Anytime::new(blank, Means::new(height * width), sampling, USUAL);
-    let (mut mask, mut again) = (vec![0f32; height * width], vec![0f32; height * width]);
+    let mut again = vec![0f32; height * width];
     let make = |index: usize, pixels: &mut [f32]| {
+        let mut mask = vec![0f32; height * width];
         drawn.write(index, &mut mask);
         for plane in pixels.chunks_exact_mut(height * width) {
             plane.iter_mut().zip(&mask).for_each(|(pixel, open)| *pixel *= open);

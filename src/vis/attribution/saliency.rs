@@ -25,7 +25,7 @@ pub fn saliency(
     signed: bool,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
-    let prediction = explain.prediction(job, image)?;
+    let prediction = explain.before_gradient(job, image)?;
     let gradient = prediction.gradient(job, &Rules::default())?.squeeze(0)?;
     let (sign, unit) = if signed { (Sign::Signed, "gradient") } else { (Sign::Magnitude, "|gradient|") };
     let unit = format!("{unit} of the {}", prediction.score_name());

@@ -3,14 +3,18 @@
 use candle_core::Tensor;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 use super::{Attribution, Sign};
 use crate::error::Result;
 use crate::job::Job;
 use crate::lang::{Options, choices, function};
 use crate::model::{Input, Rules};
-use crate::tensor::normal;
+use crate::tensor::{normal, with_values};
 use crate::vis::{Explain, Gradients, Prediction};
+
+/// Numbers that a thread takes at once.
+const PART: usize = 1 << 13;
 
 /// What is made of the results for noisy copies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,12 +80,21 @@ impl Moments {
 
     /// Takes one sample.
     pub fn add(&mut self, sample: &[f32]) {
-        self.sums.resize(sample.len(), [0.0; 2]);
-        self.count += 1;
-        for ([sum, squares], value) in self.sums.iter_mut().zip(sample) {
-            *sum += f64::from(*value);
-            *squares += f64::from(*value).powi(2);
-        }
+        self.add_all(sample, sample.len());
+    }
+
+    /// Takes samples of `length` numbers, one after the other.
+    pub fn add_all(&mut self, samples: &[f32], length: usize) {
+        self.sums.resize(length, [0.0; 2]);
+        self.count += samples.len() / length.max(1);
+        self.sums.par_chunks_mut(PART).enumerate().for_each(|(i, sums)| {
+            for sample in samples.chunks_exact(length) {
+                for ([sum, squares], value) in sums.iter_mut().zip(&sample[i * PART..]) {
+                    *sum += f64::from(*value);
+                    *squares += f64::from(*value).powi(2);
+                }
+            }
+        });
     }
 
     /// The statistic, and the standard error of the mean where that is the statistic, both of a shape.
@@ -132,8 +145,7 @@ pub fn smooth_grad(
     };
     let at = Gradients { rules: &Rules::default(), layer: None };
     prediction.each_gradient(job, "SmoothGrad", noise.samples, &at, make, |_, pass| {
-        pass.gradient.flatten_from(1)?.to_vec2::<f32>()?.iter().for_each(|gradient| moments.add(gradient));
-        Ok(())
+        with_values(&pass.gradient, |gradients| moments.add_all(gradients, prediction.input.elem_count()))
     })?;
     let (_, channels, height, width) = prediction.input.dims4()?;
     let (values, error) = moments.finish(noise.statistic, &[channels, height, width])?;

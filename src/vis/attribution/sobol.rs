@@ -46,8 +46,8 @@ pub fn sobol(
     let unit = format!("share of the variance of the {} (total Sobol' index)", prediction.score_name());
     let blank = grid.blank("Sobol'", &prediction, unit)?;
     let mut sampler = Anytime::new(blank, Jansen::new(designs.cells), sampling, USUAL);
-    let mut mask = vec![0f32; designs.cells];
     let make = |index: usize, x: &mut [f32]| {
+        let mut mask = vec![0f32; designs.cells];
         designs.write(index, &mut mask);
         cover.apply(&mask, x);
         Ok(())

@@ -1,5 +1,7 @@
 //! Infidelity: how far the map is from predicting what small noise does to the score.
 
+use std::sync::Mutex;
+
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -51,16 +53,21 @@ pub fn infidelity(
     let low = input.iter().copied().fold(f32::INFINITY, f32::min);
     let high = input.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let deviation = (high - low) * noise as f32;
-    let mut predicted = vec![0f64; samples];
+    let predicted = Mutex::new(vec![0f64; samples]);
     let scores = prediction.scores(job, "infidelity", samples, |index, x| {
         let mut random = ChaCha8Rng::seed_from_u64(seed.wrapping_add(index as u64));
+        let mut sum = 0.0;
         for ((x, value), noise) in x.iter_mut().zip(&values).zip(normal(&mut random)) {
             let change = deviation * noise;
             *x -= change;
-            predicted[index] += f64::from(change) * f64::from(*value);
+            sum += f64::from(change) * f64::from(*value);
+        }
+        if let Ok(mut predicted) = predicted.lock() {
+            predicted[index] = sum;
         }
         Ok(())
     })?;
+    let predicted = predicted.into_inner().unwrap_or_default();
     let changes: Vec<f64> = scores.iter().map(|score| f64::from(prediction.score) - f64::from(*score)).collect();
     let mean = |of: &dyn Fn(f64, f64) -> f64| {
         predicted.iter().zip(&changes).map(|(predicted, change)| of(*predicted, *change)).sum::<f64>() / samples as f64

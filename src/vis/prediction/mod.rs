@@ -1,17 +1,20 @@
 //! What a network predicts for an image, and the number of it that a method explains: every attribution starts here.
 
+mod ahead;
+mod batches;
+
 use std::ops::Range;
 
 use candle_core::{IndexOp, Tensor};
 
+use self::ahead::{Ahead, dependents};
+pub use self::batches::Gather;
+use self::batches::{MAX_BATCH, MAX_KEPT, Variants, each_batch};
 use super::objective::{ClassScore, Goal, Measure};
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
-use crate::job::{Job, Progress};
-use crate::model::{Input, Layer, Model, NodeId, Rules, Run, Scored, budget};
-
-/// Variants of an input that are shown to the network at once, if the memory allows.
-const MAX_BATCH: usize = 25;
+use crate::job::Job;
+use crate::model::{Input, Layer, Model, NodeId, Rules, Run, Scored};
 
 /// The prediction of a network for one image, and which of its numbers is explained.
 #[derive(Clone, Debug)]
@@ -26,6 +29,8 @@ pub struct Prediction {
     pub goal: Goal,
     /// The layers that it reads.
     taps: Vec<NodeId>,
+    /// The run that said what the network predicts, if its backward pass will be asked for.
+    ahead: Ahead,
     /// The class that is explained, if it is one.
     pub class: Option<Scored>,
     /// The number that is explained: of a class the logit, where there is one.
@@ -38,12 +43,41 @@ impl Prediction {
     /// # Errors
     /// There is no such class or layer, the image cannot become the network's input, or the run was interrupted.
     pub fn of(job: &Job, model: Model, image: &Input, goal: Option<Goal>) -> Result<Self> {
+        Self::ahead_of(job, model, image, goal, None)
+    }
+
+    /// The same where the gradient at the input, or at a layer, will be wanted next: one run of the network is for both.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub fn before_gradient(
+        job: &Job,
+        model: Model,
+        image: &Input,
+        goal: Option<Goal>,
+        layer: Option<&Layer>,
+    ) -> Result<Self> {
+        Self::ahead_of(job, model, image, goal, Some(layer))
+    }
+
+    fn ahead_of(
+        job: &Job,
+        model: Model,
+        image: &Input,
+        goal: Option<Goal>,
+        gradient: Option<Option<&Layer>>,
+    ) -> Result<Self> {
         let (view, input) = shown(&model, image)?;
         // what is wrong with the goal is said before any work
         let taps = goal.as_ref().map(|goal| goal.taps(job, &model, &input)).transpose()?;
         let answer = model.answer();
         let is_class = goal.as_ref().is_none_or(|goal| goal.class().is_some());
-        let scored = if is_class { answer.read(&model.forward(&input, job.interrupt())?)? } else { Vec::new() };
+        let (scored, ahead) = if is_class {
+            let (output, ahead) = Ahead::run(job, &model, &input, gradient)?;
+            (answer.read(&output)?, ahead)
+        } else {
+            Default::default()
+        };
         let (goal, taps) = match (goal, taps) {
             (Some(goal), Some(taps)) => (goal, taps),
             _ => {
@@ -59,7 +93,7 @@ impl Prediction {
         if let Some(class) = &class {
             job.note("class", format!("{:?}", class.name));
         }
-        let mut prediction = Self { model, view, input, goal, taps, class, score: 0.0 };
+        let mut prediction = Self { model, view, input, goal, taps, ahead, class, score: 0.0 };
         prediction.score = match (prediction.goal.class().map(|class| class.measure), &prediction.class) {
             (Some(Measure::Score), Some(class)) => class.score,
             _ => prediction.score_of(job, &prediction.input)?,
@@ -157,13 +191,20 @@ impl Prediction {
         job: &Job,
         label: &str,
         count: usize,
-        make: impl FnMut(usize, &mut [f32]) -> Result<()>,
+        make: impl Fn(usize, &mut [f32]) -> Result<()> + Sync,
     ) -> Result<Vec<f32>> {
         let mut scores = Vec::with_capacity(count);
-        each_batch(job, label, &self.input, count, &mut (), make, |(), _, variants| {
-            scores.extend(self.outputs(job, variants)?.to_vec1::<f32>()?);
-            Ok(())
-        })?;
+        each_batch(
+            job,
+            label,
+            &Variants { of: &self.input, count, at_once: MAX_BATCH },
+            &mut (),
+            make,
+            |(), _, variants| {
+                scores.extend(self.outputs(job, variants)?.to_vec1::<f32>()?);
+                Ok(())
+            },
+        )?;
         Ok(scores)
     }
 
@@ -178,12 +219,17 @@ impl Prediction {
         label: &str,
         count: usize,
         gather: &mut G,
-        make: impl FnMut(usize, &mut [f32]) -> Result<()>,
+        make: impl Fn(usize, &mut [f32]) -> Result<()> + Sync,
         mut take: impl FnMut(&mut G, Range<usize>, &[f32]) -> Result<()>,
     ) -> Result<()> {
-        each_batch(job, label, &self.input, count, gather, make, |gather, chunk, variants| {
-            take(gather, chunk, &self.outputs(job, variants)?.to_vec1::<f32>()?)
-        })
+        each_batch(
+            job,
+            label,
+            &Variants { of: &self.input, count, at_once: MAX_BATCH },
+            gather,
+            make,
+            |gather, chunk, variants| take(gather, chunk, &self.outputs(job, variants)?.to_vec1::<f32>()?),
+        )
     }
 
     /// The probability of the class for each of `count` variants made as for [`scores`](Self::scores); of a target that is no
@@ -197,15 +243,22 @@ impl Prediction {
         label: &str,
         count: usize,
         gather: &mut G,
-        make: impl FnMut(usize, &mut [f32]) -> Result<()>,
+        make: impl Fn(usize, &mut [f32]) -> Result<()> + Sync,
         mut take: impl FnMut(&mut G, Range<usize>, &[f32]) -> Result<()>,
     ) -> Result<()> {
         let Some(class) = &self.class else { return self.each_score(job, label, count, gather, make, take) };
-        each_batch(job, label, &self.input, count, gather, make, |gather, chunk, variants| {
-            let output = self.model.forward(variants, job.interrupt())?;
-            let own = self.model.answer().probabilities(&output)?.narrow(1, class.class, 1)?.squeeze(1)?;
-            take(gather, chunk, &own.to_vec1::<f32>()?)
-        })
+        each_batch(
+            job,
+            label,
+            &Variants { of: &self.input, count, at_once: MAX_BATCH },
+            gather,
+            make,
+            |gather, chunk, variants| {
+                let output = self.model.forward(variants, job.interrupt())?;
+                let own = self.model.answer().probabilities(&output)?.narrow(1, class.class, 1)?.squeeze(1)?;
+                take(gather, chunk, &own.to_vec1::<f32>()?)
+            },
+        )
     }
 
     /// The scores of `count` variants of a layer's activations `[1, channels, h, w]`, made as for [`scores`](Self::scores);
@@ -221,7 +274,7 @@ impl Prediction {
         layer: &Layer,
         activations: &Tensor,
         count: usize,
-        make: impl FnMut(usize, &mut [f32]) -> Result<()>,
+        make: impl Fn(usize, &mut [f32]) -> Result<()> + Sync,
     ) -> Result<Vec<f32>> {
         let beside = self.beside(layer)?;
         let (from, rules) = ([&[layer.id()], beside.as_slice()].concat(), Rules::default());
@@ -232,22 +285,29 @@ impl Prediction {
         };
         let run = Run { from: &from, ..Run::new(&self.taps, &rules, job.interrupt()) };
         let mut scores = Vec::with_capacity(count);
-        each_batch(job, label, activations, count, &mut (), make, |(), chunk, variants| {
-            let mut starts = vec![variants.clone()];
-            for other in &others {
-                starts.push(Tensor::cat(&vec![other; chunk.len()], 0)?);
-            }
-            let outputs = self.model.run_with(&starts, &run)?;
-            scores.extend(self.goal.values(job, &self.model, &outputs)?.to_vec1::<f32>()?);
-            Ok(())
-        })?;
+        each_batch(
+            job,
+            label,
+            &Variants { of: activations, count, at_once: MAX_BATCH },
+            &mut (),
+            make,
+            |(), chunk, variants| {
+                let mut starts = vec![variants.clone()];
+                for other in &others {
+                    starts.push(Tensor::cat(&vec![other; chunk.len()], 0)?);
+                }
+                let outputs = self.model.run_with(&starts, &run)?;
+                scores.extend(self.goal.values(job, &self.model, &outputs)?.to_vec1::<f32>()?);
+                Ok(())
+            },
+        )?;
         Ok(scores)
     }
 
     /// The layers whose values the score needs besides those of one layer.
     fn beside(&self, layer: &Layer) -> Result<Vec<NodeId>> {
         self.check_depends_on(layer)?;
-        let (graph, depends) = (self.model.graph(), self.dependents(layer));
+        let (graph, depends) = (self.model.graph(), dependents(&self.model, layer));
         let mut needed = vec![false; depends.len()];
         let mut beside: Vec<NodeId> = self.taps.iter().copied().filter(|tap| !depends[tap.index()]).collect();
         self.taps.iter().for_each(|tap| needed[tap.index()] = true);
@@ -276,7 +336,7 @@ impl Prediction {
         job: &Job,
         label: &str,
         count: usize,
-        make: impl FnMut(usize, &mut [f32]) -> Result<()>,
+        make: impl Fn(usize, &mut [f32]) -> Result<()> + Sync,
     ) -> Result<Vec<f32>> {
         let mut probabilities = Vec::with_capacity(count);
         self.each_probability(job, label, count, &mut (), make, |(), _, batch| {
@@ -297,12 +357,17 @@ impl Prediction {
         label: &str,
         count: usize,
         at: &Gradients<'_>,
-        make: impl FnMut(usize, &mut [f32]) -> Result<()>,
+        make: impl Fn(usize, &mut [f32]) -> Result<()> + Sync,
         mut take: impl FnMut(Range<usize>, Pass) -> Result<()>,
     ) -> Result<()> {
-        each_batch(job, label, &self.input, count, &mut (), make, |(), chunk, variants| {
-            take(chunk, self.pass(job, variants, at.rules, at.layer)?)
-        })
+        each_batch(
+            job,
+            label,
+            &Variants { of: &self.input, count, at_once: MAX_KEPT },
+            &mut (),
+            make,
+            |(), chunk, variants| take(chunk, self.pass(job, variants, at.rules, at.layer)?),
+        )
     }
 
     /// One backward pass of the scores of inputs `[N, C, h, w]`, at the input or at a layer.
@@ -311,28 +376,38 @@ impl Prediction {
     /// A rule acts on nothing, the score does not depend on the layer, or the run was interrupted.
     pub fn pass(&self, job: &Job, inputs: &Tensor, rules: &Rules, layer: Option<&Layer>) -> Result<Pass> {
         let (goal, model) = (&self.goal, &self.model);
-        let Some(layer) = layer else {
-            let run = Run { exact: true, ..Run::new(&self.taps, rules, job.interrupt()) };
-            let (outputs, pullback) = model.pullback_with(std::slice::from_ref(inputs), &run)?;
-            let scores = goal.values(job, model, &outputs)?.to_vec1()?;
-            let gradient = pullback.gradient(&goal.gradients(job, model, &outputs)?)?;
-            return Ok(Pass { scores, activations: None, gradient });
+        if let Some(layer) = layer {
+            self.check_depends_on(layer)?;
+        }
+        let at: Vec<NodeId> = layer.iter().map(|layer| layer.id()).collect();
+        let mut run = None;
+        if inputs.id() == self.input.id() && rules.is_plain() {
+            run = self.ahead.take(&at);
+        }
+        let (mut outputs, pullback) = match run {
+            Some(run) => run,
+            None => {
+                let taps = [&self.taps, at.as_slice()].concat();
+                let run = Run { gradients_at: &at, exact: true, ..Run::new(&taps, rules, job.interrupt()) };
+                model.pullback_with(std::slice::from_ref(inputs), &run)?
+            }
         };
-        self.check_depends_on(layer)?;
-        let taps: Vec<NodeId> = self.taps.iter().copied().chain([layer.id()]).collect();
-        let at = [layer.id()];
-        let run = Run { gradients_at: &at, exact: true, ..Run::new(&taps, rules, job.interrupt()) };
-        let (mut outputs, pullback) = model.pullback_with(std::slice::from_ref(inputs), &run)?;
-        let activations = outputs.pop().ok_or_else(|| Error::new(Kind::Internal, "a run without its layer"))?;
+        let activations = layer.and_then(|_| outputs.pop());
+        let scores = goal.values(job, model, &outputs)?.to_vec1()?;
         let mut above = goal.gradients(job, model, &outputs)?;
-        above.push(activations.zeros_like()?);
-        let gradient = pullback.gradients(&above, &at)?.swap_remove(0);
-        Ok(Pass { scores: goal.values(job, model, &outputs)?.to_vec1()?, activations: Some(activations), gradient })
+        let gradient = match &activations {
+            Some(activations) => {
+                above.push(activations.zeros_like()?);
+                pullback.gradients(&above, &at)?.swap_remove(0)
+            }
+            None => pullback.gradient(&above)?,
+        };
+        Ok(Pass { scores, activations, gradient })
     }
 
     /// A gradient at a layer needs a score that depends on it.
     pub(in crate::vis) fn check_depends_on(&self, layer: &Layer) -> Result<()> {
-        let depends = self.dependents(layer);
+        let depends = dependents(&self.model, layer);
         if self.taps.iter().any(|tap| depends.get(tap.index()).copied().unwrap_or(false)) {
             return Ok(());
         }
@@ -341,82 +416,12 @@ impl Prediction {
         Err(error.with_hint("choose a layer before what is explained"))
     }
 
-    /// Which nodes depend on a layer, by index; it is one of them.
-    fn dependents(&self, layer: &Layer) -> Vec<bool> {
-        let graph = self.model.graph();
-        let mut depends = vec![false; graph.nodes().len()];
-        for (place, id) in graph.ids().enumerate() {
-            let reads = graph.node(id).inputs.iter().any(|input| depends.get(input.index()).copied().unwrap_or(false));
-            depends[place] = id == layer.id() || reads;
-        }
-        depends
-    }
-
     /// The score of each input, `[N]`.
     fn outputs(&self, job: &Job, inputs: &Tensor) -> Result<Tensor> {
         let rules = Rules::default();
         let activations = self.model.run(inputs, &self.taps, &rules, job.interrupt())?;
         self.goal.values(job, &self.model, &activations)
     }
-}
-
-/// What becomes of results that arrive in batches.
-pub trait Gather {
-    /// Is there enough, so that no further batch is wanted?
-    ///
-    /// # Errors
-    /// What there is cannot be judged.
-    fn enough(&mut self) -> Result<bool> {
-        Ok(false)
-    }
-
-    /// Counts steps as done, and shows what there is.
-    ///
-    /// # Errors
-    /// [`Kind::Interrupted`] once a stop was asked for.
-    fn report(&self, progress: &Progress<'_>, steps: usize) -> Result<()> {
-        progress.advance(steps)
-    }
-}
-
-/// All results are wanted, and nothing is shown of them.
-impl Gather for () {}
-
-/// Makes the variants of an input, or of activations, in batches.
-fn each_batch<G: Gather>(
-    job: &Job,
-    label: &str,
-    input: &Tensor,
-    count: usize,
-    gather: &mut G,
-    mut make: impl FnMut(usize, &mut [f32]) -> Result<()>,
-    mut run: impl FnMut(&mut G, Range<usize>, &Tensor) -> Result<()>,
-) -> Result<()> {
-    let progress = job.progress(label, count);
-    let one: Vec<f32> = input.flatten_all()?.to_vec1()?;
-    let mut shape = input.dims().to_vec();
-    // the network cuts its own buffers to the limit; a batch is there twice, as it is made and as a tensor
-    let batch = (budget::memory() / 4 / (2 * 4 * one.len())).clamp(1, MAX_BATCH);
-    for start in (0..count).step_by(batch) {
-        let chunk = start..count.min(start + batch);
-        let mut variants = Vec::with_capacity(chunk.len() * one.len());
-        for index in chunk.clone() {
-            let from = variants.len();
-            variants.extend_from_slice(&one);
-            make(index, &mut variants[from..])?;
-        }
-        let size = chunk.len();
-        if let Some(images) = shape.first_mut() {
-            *images = size;
-        }
-        let variants = Tensor::from_vec(variants, shape.as_slice(), input.device())?;
-        run(gather, chunk, &variants)?;
-        gather.report(&progress, size)?;
-        if gather.enough()? {
-            break;
-        }
-    }
-    Ok(())
 }
 
 /// Where and how gradients are taken.
