@@ -301,3 +301,41 @@ fn peak_memory(process: u32) -> Option<u64> {
 fn random(most: u64) -> u64 {
     uuid::Uuid::new_v4().as_u64_pair().0 % most
 }
+
+#[tokio::test]
+async fn a_flood_of_text_arrives_whole_and_in_few_messages() {
+    let mut client = Client::start().await;
+    let outcome = client.execute("flood 200000\nvalue done").await;
+    let expected: String = (0..200_000).map(|i| format!("line {i}\n")).collect();
+    assert!(outcome.printed("stdout") == expected);
+    assert_eq!(outcome.outputs.last().unwrap().kind, "execute_result");
+    assert!(outcome.outputs.len() < 2000, "{} messages", outcome.outputs.len());
+    client.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_client_may_wait_for_its_reply_before_it_takes_the_outputs() {
+    let mut client = Client::start().await;
+    let id = client.send_shell("execute_request", execute_content("flood 200000")).await;
+    assert_eq!(receive(&mut client.shell).await.content["status"], "ok");
+    let outputs = client.outputs(&id).await;
+    let text: usize = outputs.iter().filter_map(|message| message.content["text"].as_str()).map(str::len).sum();
+    assert_eq!(text, (0..200_000).map(|i| format!("line {i}\n").len()).sum::<usize>());
+    client.shut_down().await;
+}
+
+#[tokio::test]
+async fn many_cells_in_a_row_lose_nothing() {
+    let mut client = Client::start().await;
+    let mut ids = Vec::new();
+    for i in 0..500 {
+        ids.push(client.send_shell("execute_request", execute_content(&format!("print {i}\nvalue {i}"))).await);
+    }
+    for (i, id) in ids.iter().enumerate() {
+        let outcome = client.outcome(id).await;
+        assert_eq!(outcome.kinds(), ["execute_input", "stream", "execute_result"]);
+        assert_eq!(outcome.printed("stdout"), format!("{i}\n"));
+        assert_eq!(outcome.reply["execution_count"], i + 1);
+    }
+    client.shut_down().await;
+}

@@ -15,10 +15,10 @@ pub mod direct;
 pub mod elementwise;
 pub mod linear;
 pub mod pool;
-use std::ops::Range;
-
 mod product;
 pub mod winograd;
+
+use std::ops::Range;
 
 pub use product::{Epilogue, Gate};
 

@@ -54,6 +54,11 @@ impl Ahead {
         let run = self.0.borrow_mut().take_if(|run| run.at == at)?;
         Some((run.values, run.pullback))
     }
+
+    /// Gives it back.
+    pub(super) fn forget(&self) {
+        *self.0.borrow_mut() = None;
+    }
 }
 
 impl Clone for Ahead {

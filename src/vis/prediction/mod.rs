@@ -194,17 +194,10 @@ impl Prediction {
         make: impl Fn(usize, &mut [f32]) -> Result<()> + Sync,
     ) -> Result<Vec<f32>> {
         let mut scores = Vec::with_capacity(count);
-        each_batch(
-            job,
-            label,
-            &Variants { of: &self.input, count, at_once: MAX_BATCH },
-            &mut (),
-            make,
-            |(), _, variants| {
-                scores.extend(self.outputs(job, variants)?.to_vec1::<f32>()?);
-                Ok(())
-            },
-        )?;
+        self.each_score(job, label, count, &mut (), make, |(), _, batch| {
+            scores.extend_from_slice(batch);
+            Ok(())
+        })?;
         Ok(scores)
     }
 
@@ -222,7 +215,7 @@ impl Prediction {
         make: impl Fn(usize, &mut [f32]) -> Result<()> + Sync,
         mut take: impl FnMut(&mut G, Range<usize>, &[f32]) -> Result<()>,
     ) -> Result<()> {
-        each_batch(
+        self.batches(
             job,
             label,
             &Variants { of: &self.input, count, at_once: MAX_BATCH },
@@ -247,7 +240,7 @@ impl Prediction {
         mut take: impl FnMut(&mut G, Range<usize>, &[f32]) -> Result<()>,
     ) -> Result<()> {
         let Some(class) = &self.class else { return self.each_score(job, label, count, gather, make, take) };
-        each_batch(
+        self.batches(
             job,
             label,
             &Variants { of: &self.input, count, at_once: MAX_BATCH },
@@ -285,7 +278,7 @@ impl Prediction {
         };
         let run = Run { from: &from, ..Run::new(&self.taps, &rules, job.interrupt()) };
         let mut scores = Vec::with_capacity(count);
-        each_batch(
+        self.batches(
             job,
             label,
             &Variants { of: activations, count, at_once: MAX_BATCH },
@@ -360,7 +353,7 @@ impl Prediction {
         make: impl Fn(usize, &mut [f32]) -> Result<()> + Sync,
         mut take: impl FnMut(Range<usize>, Pass) -> Result<()>,
     ) -> Result<()> {
-        each_batch(
+        self.batches(
             job,
             label,
             &Variants { of: &self.input, count, at_once: MAX_KEPT },
@@ -414,6 +407,20 @@ impl Prediction {
         let message = format!("{} does not depend on layer {}", self.score_name(), layer.name());
         let error = Error::new(Kind::Argument, message).at_argument("layer");
         Err(error.with_hint("choose a layer before what is explained"))
+    }
+
+    /// Makes and runs variants in batches. No gradient of the image itself is next, so what was kept for it is given back.
+    fn batches<G: Gather>(
+        &self,
+        job: &Job,
+        label: &str,
+        variants: &Variants<'_>,
+        gather: &mut G,
+        make: impl Fn(usize, &mut [f32]) -> Result<()> + Sync,
+        run: impl FnMut(&mut G, Range<usize>, &Tensor) -> Result<()>,
+    ) -> Result<()> {
+        self.ahead.forget();
+        each_batch(job, label, variants, gather, make, run)
     }
 
     /// The score of each input, `[N]`.
