@@ -2,7 +2,9 @@
 //!
 //! Every method takes a [`Job`]. In the language the call's context provides it; in Rust, [`Job::detached`] does.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -85,6 +87,20 @@ pub fn seeds(seed: u64) -> Seeds {
     Rc::new(RefCell::new(ChaCha8Rng::seed_from_u64(seed)))
 }
 
+/// The list that a method is called with, which runs for each of its values.
+pub struct List {
+    /// The values.
+    pub values: Vec<Dynamic>,
+    /// What a method keeps for those that come next.
+    pub store: RefCell<Option<Box<dyn Any>>>,
+}
+
+impl fmt::Debug for List {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("List").field("values", &self.values.len()).finish_non_exhaustive()
+    }
+}
+
 /// What one call of a method has at hand besides its arguments.
 pub struct Job<'a> {
     interrupt: Interrupt,
@@ -94,6 +110,8 @@ pub struct Job<'a> {
     folder: Rc<Path>,
     /// What was chosen for arguments that were left out.
     notes: RefCell<Vec<(&'static str, String)>>,
+    /// The list that the method runs over, and the place in it.
+    item: RefCell<Option<(Rc<List>, usize)>>,
     /// Was a job stopped before its end?
     stopped: Cell<bool>,
     /// The call in a script that it belongs to.
@@ -111,6 +129,7 @@ impl<'a> Job<'a> {
             seeds,
             folder: Rc::from(Path::new("")),
             notes: RefCell::default(),
+            item: RefCell::default(),
             stopped: Cell::default(),
             call: None,
             callback_error: RefCell::default(),
@@ -153,13 +172,32 @@ impl<'a> Job<'a> {
         Self { call: Some(call), ..self }
     }
 
+    /// Says that the method is called for one value after the other of a list.
+    pub(crate) fn at_item(&self, list: &Rc<List>, place: usize) {
+        *self.item.borrow_mut() = Some((list.clone(), place));
+    }
+
+    /// The list whose values the method is called for, and the place in it, if there is one.
+    pub fn item(&self) -> Option<(Rc<List>, usize)> {
+        self.item.borrow().clone()
+    }
+
     /// Calls a function of the script.
     ///
     /// # Errors
     /// The function failed; the script error keeps its own place. Or the job was not started by a script.
     pub fn call(&self, function: &FnPtr, arguments: Vec<Dynamic>) -> Result<Dynamic> {
         let call = self.call.ok_or_else(|| Error::new(Kind::Internal, "only a script can call its functions"))?;
+        let count = arguments.len();
         function.call_raw(call, None, arguments).map_err(|error| {
+            if matches!(&*error, EvalAltResult::ErrorFunctionNotFound(sign, _) if sign.starts_with(function.fn_name()))
+            {
+                let plural = if count == 1 { "" } else { "s" };
+                return Error::new(
+                    Kind::Argument,
+                    format!("the function that was given must take {count} argument{plural}"),
+                );
+            }
             let marker = Error::new(Kind::Script, error.to_string());
             *self.callback_error.borrow_mut() = Some(error);
             marker
@@ -224,8 +262,8 @@ impl<'a> Job<'a> {
     }
 }
 
-impl std::fmt::Debug for Job<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Job<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Job").field("interrupt", &self.interrupt).field("notes", &self.notes).finish_non_exhaustive()
     }
 }

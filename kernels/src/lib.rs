@@ -57,6 +57,16 @@ impl<'a> View<'a> {
     pub fn row(&self, row: usize, count: usize) -> &'a [f32] {
         &self.data[row * self.stride + self.offset..][..count]
     }
+
+    /// `count` channels of the first `rows` rows, one row after the other.
+    pub fn copied(&self, rows: usize, count: usize) -> Vec<f32> {
+        if self.stride == count {
+            return self.data[..rows * count].to_vec();
+        }
+        let mut values = Vec::with_capacity(rows * count);
+        (0..rows).for_each(|row| values.extend_from_slice(self.row(row, count)));
+        values
+    }
 }
 
 /// Where a kernel writes: some channels of the rows of a buffer.

@@ -51,6 +51,11 @@ pub struct Image {
 }
 
 impl Image {
+    /// Whether it is the very same image.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.planes, &other.planes) && self.width == other.width
+    }
+
     /// An image from `3 * width * height` planar values and, for a cut-out, `width * height` of alpha.
     ///
     /// Values outside `[0, 1]` are clamped; NaN and infinities are refused.

@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use rhai::{Array, Dynamic, Engine, EvalAltResult, Map, NativeCallContext};
@@ -12,6 +13,7 @@ use super::registry::{self, Arguments, Function};
 use super::scan::{CallSite, Place};
 use super::value;
 use crate::error::{Error, Kind, Result};
+use crate::job::List;
 
 /// Registers all functions of one name: for any types, so that a wrong one gets our message.
 pub(super) fn register(
@@ -92,7 +94,7 @@ fn run<'a>(
     values: &[Dynamic],
     keywords: &Map,
 ) -> Result<Dynamic, (Error, Option<&'a &'static Function>)> {
-    let mut first_error = None;
+    let mut first_error: Option<(Error, Option<&'a &'static Function>)> = None;
     let fitting = overloads.iter().filter(|function| match values.first() {
         _ if overloads.len() == 1 => true,
         Some(first) => function.takes_first(first),
@@ -110,7 +112,15 @@ fn run<'a>(
                 return Ok(value::record_provenance(value, || arguments.written(&context.notes())));
             }
             Err(error) => {
-                first_error.get_or_insert((error, Some(function)));
+                // what is wrong with an argument says more than that there are too many
+                let takes = |function: &Function| function.positional().count() >= values.len();
+                let better = match &first_error {
+                    Some((_, Some(other))) => takes(function) && !takes(other),
+                    _ => true,
+                };
+                if better {
+                    first_error = Some((error, Some(function)));
+                }
             }
         }
     }
@@ -133,8 +143,10 @@ fn run_each(
 ) -> Result<Dynamic> {
     let mut results = Array::with_capacity(list.len());
     let mut values = values.to_vec();
-    for (place, value) in list.into_iter().enumerate() {
-        values[index] = value;
+    let list = Rc::new(List { values: list, store: RefCell::default() });
+    for (place, value) in list.values.iter().enumerate() {
+        context.at_item(&list, place);
+        values[index] = value.clone();
         let arguments = Arguments::bind(function, &values, keywords)?;
         context.forget_notes();
         match (function.call)(context, &arguments) {

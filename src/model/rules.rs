@@ -44,6 +44,12 @@ pub trait BackwardRule: fmt::Debug + Send + Sync {
     /// Whether it acts on an operation; others keep their derivative.
     fn acts_on(&self, op: &Op) -> bool;
 
+    /// Whether it looks at values in whatever order they lie in memory, so that maps whose channels lie side by side need no
+    /// copy in another order. Without it, values are contiguous.
+    fn takes_any_order(&self) -> bool {
+        false
+    }
+
     /// What passes to each input, of that input's shape, given what arrives at the output.
     ///
     /// It is called with some images of the batch at a time. A rule that needs more than the operation's values, such as
@@ -77,6 +83,14 @@ impl Rule {
                 matches!(op, Op::Activation(_) | Op::BatchNorm(_) | Op::Scale(_) | Op::LocalResponseNorm(_))
             }
             Self::Custom(rule) => rule.acts_on(op),
+        }
+    }
+
+    /// Whether it is the very same rule.
+    fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Custom(a), Self::Custom(b)) => Arc::ptr_eq(a, b),
+            _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
     }
 
@@ -131,6 +145,14 @@ impl Rules {
     /// Whether gradients are true derivatives everywhere.
     pub fn is_plain(&self) -> bool {
         matches!(self.default, Rule::Derivative) && self.by_node.is_empty()
+    }
+
+    /// Whether these are the very same rules.
+    pub fn same(&self, other: &Self) -> bool {
+        let nodes = self.by_node.iter().zip(&other.by_node);
+        self.default.same(&other.default)
+            && self.by_node.len() == other.by_node.len()
+            && nodes.into_iter().all(|((a, rule), (b, other))| a == b && rule.same(other))
     }
 
     /// The rule of a node.

@@ -2,6 +2,7 @@
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
 
 use super::{Seed, TensorValue};
 use crate::error::{Error, Kind, Result};
@@ -177,14 +178,8 @@ fn randn(
 }
 
 /// Normally distributed numbers with mean 0 and standard deviation 1.
-pub fn normal(random: &mut ChaCha8Rng) -> impl Iterator<Item = f32> {
-    // Box and Muller (1958): two uniform numbers make two normal ones
-    std::iter::repeat_with(|| {
-        let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
-        let angle = std::f64::consts::TAU * random.random::<f64>();
-        [(radius * angle.cos()) as f32, (radius * angle.sin()) as f32]
-    })
-    .flatten()
+pub fn normal(random: &mut ChaCha8Rng) -> impl Iterator<Item = f32> + '_ {
+    random.sample_iter(StandardNormal)
 }
 
 /// A tensor of random numbers, evenly spread from 0 up to 1.

@@ -6,7 +6,7 @@
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-use super::cpu::with_values;
+use super::cpu::{rows_of, with_values};
 use super::sum::sum_of;
 use super::with_backward;
 use crate::error::Result;
@@ -14,11 +14,15 @@ use crate::error::Result;
 /// Numbers of one part of the work at least: less would not be worth sending it to another thread.
 const PART: usize = 1 << 14;
 
-/// `f` of each pair of numbers of two tensors of one shape, off the tape.
+/// `f` of each pair of numbers of two tensors of one shape, off the tape. If the channels of both lie side by side, so do those
+/// of the result.
 ///
 /// # Errors
 /// The tensors hold no float32 values.
 pub fn zip(a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f32 + Sync) -> Result<Tensor> {
+    if let (Some(a), Some(b)) = (rows_of(a), rows_of(b)) {
+        return Ok(zip(&a, &b, f)?.permute((0, 3, 1, 2))?);
+    }
     let values = with_values(&a.detach(), |a| {
         with_values(&b.detach(), |b| -> Vec<f32> {
             let mut values = vec![0f32; a.len().min(b.len())];
@@ -32,11 +36,14 @@ pub fn zip(a: &Tensor, b: &Tensor, f: impl Fn(f32, f32) -> f32 + Sync) -> Result
     Ok(Tensor::from_vec(values, a.shape(), &Device::Cpu)?.to_device(a.device())?)
 }
 
-/// `f` of each number, off the tape.
+/// `f` of each number, off the tape, in the order in memory that they had.
 ///
 /// # Errors
 /// The tensor holds no float32 values.
 pub fn map(x: &Tensor, f: impl Fn(f32) -> f32 + Sync) -> Result<Tensor> {
+    if let Some(x) = rows_of(x) {
+        return Ok(map(&x, f)?.permute((0, 3, 1, 2))?);
+    }
     let values = with_values(&x.detach(), |x| {
         let mut values = vec![0f32; x.len()];
         values.par_chunks_mut(PART).zip(x.par_chunks(PART)).for_each(|(out, x)| {
@@ -45,6 +52,26 @@ pub fn map(x: &Tensor, f: impl Fn(f32) -> f32 + Sync) -> Result<Tensor> {
         values
     })?;
     Ok(Tensor::from_vec(values, x.shape(), &Device::Cpu)?.to_device(x.device())?)
+}
+
+/// `[N, C, ...]` with each channel multiplied by a factor and moved by a shift, off the tape, in the order in memory that it had.
+///
+/// # Errors
+/// The tensor holds no float32 values.
+pub fn affine(x: &Tensor, factors: &[f32], shifts: &[f32]) -> Result<Tensor> {
+    let rows = rows_of(x);
+    // numbers of one channel that lie one after the other
+    let plane = if rows.is_some() { 1 } else { x.dims().iter().skip(2).product::<usize>().max(1) };
+    let all = plane * factors.len().max(1);
+    let ordered = rows.as_ref().unwrap_or(x).detach();
+    let mut values: Vec<f32> = with_values(&ordered, <[f32]>::to_vec)?;
+    values.par_chunks_mut(all * PART.div_ceil(all)).for_each(|part| {
+        for (numbers, (factor, shift)) in part.chunks_mut(plane).zip(factors.iter().zip(shifts).cycle()) {
+            numbers.iter_mut().for_each(|x| *x = *x * factor + shift);
+        }
+    });
+    let moved = Tensor::from_vec(values, ordered.shape(), &Device::Cpu)?.to_device(x.device())?;
+    Ok(if rows.is_some() { moved.permute((0, 3, 1, 2))? } else { moved })
 }
 
 /// The mean of the magnitudes; 0 of no numbers.

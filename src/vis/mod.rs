@@ -20,4 +20,4 @@ pub mod transform;
 
 pub use classify::{Classification, classify};
 pub use options::Explain;
-pub use prediction::{Gather, Gradients, Pass, Prediction};
+pub use prediction::{Backward, Gather, Gradients, Pass, Prediction, Question};

@@ -1,11 +1,11 @@
 //! Options that several methods take, each documented once.
 
-use super::Prediction;
 use super::objective::{ClassScore, Goal, Measure};
+use super::prediction::{Backward, Prediction, Question};
 use crate::error::{Error, Kind, Result};
 use crate::job::Job;
 use crate::lang::Options;
-use crate::model::{ClassName, Input, Layer, LayerName, Model, Network, resolve_layer};
+use crate::model::{ClassName, Input, Layer, LayerName, Model, Network, Rules, resolve_layer};
 
 /// What is explained, and of which network.
 #[derive(Clone, Debug, Options)]
@@ -24,26 +24,11 @@ pub struct Explain {
 }
 
 impl Explain {
-    /// What the network predicts for an image, and the number of it that is explained.
+    /// What is asked about an image: what is wrong with that is said before the network runs.
     ///
     /// # Errors
-    /// There is no such class or layer, the image cannot become the network's input, or the run was interrupted.
-    pub fn prediction(&self, job: &Job, image: &Input) -> Result<Prediction> {
-        let (model, goal) = self.explained(job)?;
-        Prediction::of(job, model, image, goal)
-    }
-
-    /// The same where the gradient at the input will be wanted next.
-    ///
-    /// # Errors
-    /// As [`prediction`](Self::prediction).
-    pub fn before_gradient(&self, job: &Job, image: &Input) -> Result<Prediction> {
-        let (model, goal) = self.explained(job)?;
-        Prediction::before_gradient(job, model, image, goal, None)
-    }
-
-    /// The network, and what of it is explained, if that is said.
-    fn explained(&self, job: &Job) -> Result<(Model, Option<Goal>)> {
+    /// There is no such class or layer, or the image cannot become the network's input.
+    pub fn question(&self, job: &Job, image: &Input) -> Result<Question> {
         let goal = self.goal()?;
         let decided = goal.as_ref().and_then(|goal| goal.model()).cloned();
         if let (Some(decided), Some(model)) = (&decided, &self.model)
@@ -51,21 +36,36 @@ impl Explain {
         {
             return Err(two_networks(decided, model));
         }
-        Ok((Network { model: self.model.clone().or(decided) }.get(job)?, goal))
+        Question::new(job, Network { model: self.model.clone().or(decided) }.get(job)?, image, goal)
     }
 
-    /// The same, with the layer that a method looks at: the one given, or the network's default for `purpose`. A layer's
-    /// handle decides the network.
+    /// What the network predicts for an image, and the number of it that is explained.
     ///
     /// # Errors
-    /// As [`prediction`](Self::prediction), and where there is no such layer, or it is another network's.
-    pub fn prediction_at(
+    /// As [`question`](Self::question), or the run was interrupted.
+    pub fn prediction(&self, job: &Job, image: &Input) -> Result<Prediction> {
+        self.question(job, image)?.answer(job)
+    }
+
+    /// The same where the gradient at the input will be wanted next.
+    ///
+    /// # Errors
+    /// As [`prediction`](Self::prediction).
+    pub fn before_gradient(&self, job: &Job, image: &Input) -> Result<Prediction> {
+        self.question(job, image)?.answer_before(job, Backward { layer: None, rules: Rules::default() })
+    }
+
+    /// What is asked about an image and a layer: the one given, or the network's default. A layer's handle decides the network.
+    ///
+    /// # Errors
+    /// As [`question`](Self::question), and where there is no such layer, or it is another network's.
+    pub fn question_at(
         &self,
         job: &Job,
         image: &Input,
         layer: Option<&LayerName>,
         default: fn(&Model) -> Result<Layer>,
-    ) -> Result<(Prediction, Layer)> {
+    ) -> Result<(Question, Layer)> {
         let goal = self.goal()?;
         let decided = goal.as_ref().and_then(|goal| goal.model()).cloned();
         let layer = resolve_layer(job, layer, self.model.as_ref().or(decided.as_ref()), default)?;
@@ -74,7 +74,24 @@ impl Explain {
         {
             return Err(two_networks(&decided, layer.model()));
         }
-        Ok((Prediction::before_gradient(job, layer.model().clone(), image, goal, Some(&layer))?, layer))
+        Ok((Question::new(job, layer.model().clone(), image, goal)?, layer))
+    }
+
+    /// The prediction for an image and a layer at which its gradient will be wanted.
+    ///
+    /// # Errors
+    /// As [`question_at`](Self::question_at); and the score does not depend on the layer, or the run was interrupted.
+    pub fn prediction_at(
+        &self,
+        job: &Job,
+        image: &Input,
+        layer: Option<&LayerName>,
+        default: fn(&Model) -> Result<Layer>,
+    ) -> Result<(Prediction, Layer)> {
+        let (question, layer) = self.question_at(job, image, layer, default)?;
+        question.check_depends_on(&layer)?;
+        let backward = Backward { layer: Some(&layer), rules: Rules::default() };
+        Ok((question.answer_before(job, backward)?, layer))
     }
 
     /// A layer that a method is asked about by name, without running anything yet.

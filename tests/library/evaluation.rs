@@ -4,11 +4,13 @@ use candle_core::{Device, Tensor};
 use percept::Job;
 use percept::model::{Builder, Channels, Classes, Conv2d, Input, InputRecipe, Model, Op, Weights};
 use percept::tensor::Conv2dParams;
-use percept::vis::attribution::{Attribution, Masks, Method, Sampling, Sign, rise, saliency};
+use percept::vis::attribution::{Attribution, Masks, Method, Sampling, Sign, input_x_gradient, rise, saliency};
 use percept::vis::evaluation::{
     Mask, Order, infidelity, mu_fidelity, pointing_game, randomisation, relevance_mass, relevance_rank, spearman,
 };
 use percept::vis::{Explain, Prediction};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use crate::methods::stopping;
 
@@ -68,6 +70,41 @@ fn what_a_linear_network_adds_up_is_faithful() {
     let thrice = contributions(&prediction, false, |_, value| 3.0 * value);
     assert!(infidelity(&job, &thrice, 50, 0.1, false, Some(1)).unwrap().value > 1e-3);
     assert!(infidelity(&job, &thrice, 50, 0.1, true, Some(1)).unwrap().value < 1e-9, "scaled it is the same");
+}
+
+/// Bhatt, Weller and Moura's formula, with the parts drawn as the method draws them, of a network that is not linear.
+#[test]
+fn mu_fidelity_is_the_correlation_of_the_sums_with_the_drops() {
+    const CELLS: usize = 4;
+    let (job, part, samples, seed) = (Job::detached(), 0.3, 40, 5);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/onnx/resnet.onnx");
+    let model = Model::open(&path, None).unwrap();
+    let image = Input::from(percept::image::photo("chelsea").unwrap());
+    for class in [1usize, 4] {
+        let explain = Explain { class: Some(class.into()), target: None, model: Some(model.clone()) };
+        let map = input_x_gradient(&job, &image, &explain).unwrap();
+        let (_, channels, height, width) = map.prediction.input.dims4().unwrap();
+        let cell = |place: usize| place / width * CELLS / height * CELLS + place % width * CELLS / width;
+        let score = |x: &Tensor| model.forward(x, job.interrupt()).unwrap().to_vec2::<f32>().unwrap()[0][class];
+        let (whole, relevance) = (score(&map.prediction.input), map.map_of_image().unwrap());
+        let pixels = map.prediction.input.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let (mut sums, mut drops) = (Vec::new(), Vec::new());
+        for index in 0..samples {
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            random.set_stream(index);
+            let hidden: Vec<bool> = (0..CELLS * CELLS).map(|_| random.random_bool(part)).collect();
+            let inside = |place: usize| hidden[cell(place % (height * width))];
+            let shares = (0..height * width).filter(|place| inside(*place)).map(|place| f64::from(relevance[place]));
+            sums.push(shares.sum());
+            let without = pixels.iter().enumerate().map(|(place, x)| if inside(place) { 0.0 } else { *x }).collect();
+            let without = Tensor::from_vec(without, (1, channels, height, width), &Device::Cpu).unwrap();
+            drops.push(f64::from(whole - score(&without)));
+        }
+        let expected = spearman(&sums, &drops);
+        let measure = mu_fidelity(&job, &map, CELLS, part, samples as usize, None, Some(seed)).unwrap();
+        assert!((measure.value - expected).abs() < 1e-6, "class {class}: {measure}: {expected}");
+        assert!(expected.abs() < 0.9999, "{expected}");
+    }
 }
 
 #[test]

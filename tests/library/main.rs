@@ -11,6 +11,7 @@ mod interrupt;
 mod methods;
 mod occlusion;
 mod segmentation;
+mod showing;
 mod superpixels;
 mod tensor_functions;
 mod tensor_ops;

@@ -29,13 +29,14 @@ struct Found {
 fn run(model: &Model, from: NodeId, x: &Tensor, layers: &[NodeId], rules: &Rules, class: usize) -> Result<Found> {
     let taps = [&[model.output().id()], layers].concat();
     let interrupt = Interrupt::never();
-    let run = Run { from: &[from], gradients_at: layers, ..Run::new(&taps, rules, &interrupt) };
+    let at = [&[from], layers].concat();
+    let run = Run { from: &[from], gradients_at: &at, ..Run::new(&taps, rules, &interrupt) };
     let (mut values, pullback) = model.pullback_with(std::slice::from_ref(x), &run)?;
     let mut above: Vec<Tensor> = values.iter().map(|value| value.zeros_like().unwrap()).collect();
     let logits = above[0].elem_count();
     let one: Vec<f32> = (0..logits).map(|i| if i == class { 1.0 } else { 0.0 }).collect();
     above[0] = Tensor::from_vec(one, (1, logits), &Device::Cpu).unwrap();
-    let gradients = pullback.gradients(&above, &[&[from], layers].concat())?;
+    let gradients = pullback.gradients(&above, &at)?;
     Ok(Found { values: values.split_off(1), gradients })
 }
 

@@ -14,5 +14,6 @@ mod onnx;
 mod pth;
 mod recipes;
 mod squeezenet;
+mod toys;
 mod training;
 mod zoo;

@@ -1,7 +1,8 @@
 """Makes networks of the kinds that people bring, with other inputs than a colour square and other answers than a softmax:
-tests/golden/cases/NAME.onnx, an input NAME_x.npy [N, C, H, W] and what PyTorch's network answers, NAME_ref.npy.
+tests/golden/cases/NAME.onnx, an input NAME_x.npy [N, C, H, W] and what PyTorch's network answers, NAME_ref.npy. And
+squeezenet.pth, a state dict for a network of the zoo.
 
-    pip install torch onnx numpy
+    pip install torch torchvision onnx numpy
     python tools/golden/cases.py
 
 The other files of that folder were exported from PyTorch and Keras in the same way; their answers are PyTorch's and
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+import torchvision
 from torch import nn
 
 OUT = Path(__file__).resolve().parents[2] / "tests" / "golden" / "cases"
@@ -95,6 +97,29 @@ NETS = {
 }
 
 
+def state_dict():
+    """A SqueezeNet of seven classes whose half-precision weights are windows of short rows of random numbers, so that
+    the file is small; what it answers to numbers from -2 to 2 in order."""
+    torch.manual_seed(11)
+    net = torchvision.models.squeezenet1_1(num_classes=7).eval()
+    state = {}
+    for name, tensor in net.state_dict().items():
+        if tensor.dim() == 4:
+            outputs, inputs, height, width = tensor.shape
+            strides = (3, height * width, width, 1)
+            count = 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, strides))
+            row = torch.randn(count) * (2 / (inputs * height * width)) ** 0.5
+            state[name] = row.half().as_strided(tensor.shape, strides)
+        else:
+            state[name] = (0.3 * torch.rand(tensor.shape)).half()
+    torch.save(state, OUT / "squeezenet.pth")
+    net.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+    with torch.no_grad():
+        y = net(torch.linspace(-2, 2, 3 * 64 * 64).reshape(1, 3, 64, 64))
+    np.save(OUT / "squeezenet_ref.npy", y.numpy())
+    print("squeezenet", y.tolist())
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     for seed, (name, (make, shape, dtype)) in enumerate(NETS.items()):
@@ -110,6 +135,7 @@ def main():
         np.save(OUT / f"{name}_x.npy", x.float().numpy())
         np.save(OUT / f"{name}_ref.npy", y.numpy())
         print(name, y.tolist())
+    state_dict()
 
 
 main()

@@ -24,11 +24,12 @@ pub struct Run<'a> {
     /// The nodes whose values are given instead of computed; the input alone, if the run is over the whole network.
     /// Every way from the input to a tap must pass one of them.
     pub from: &'a [NodeId],
-    /// The nodes at which a [`Pullback`] will be asked for gradients, besides those of `from`. They must be known
+    /// The nodes at which a [`Pullback`] will be asked for gradients; those of `from` if none is named. They must be known
     /// before the run, which is planned so that these gradients exist; runs on candle's tape take no notice of them.
     pub gradients_at: &'a [NodeId],
-    /// Whether convolutions are summed as they are defined. Faster methods are off by up to 3·10⁻⁵ of the largest value,
-    /// which now and then takes another side of a rectifier's kink, and a gradient that hangs on that unit with it.
+    /// Whether convolutions are summed as they are defined: all, or those that gradients will pass, if there will be any.
+    /// Faster methods are off by up to 3·10⁻⁵ of the largest value, which now and then takes another side of a rectifier's
+    /// kink, and a gradient that hangs on that unit with it.
     pub exact: bool,
     /// How gradients pass each node.
     pub rules: &'a Rules,
@@ -40,6 +41,11 @@ impl<'a> Run<'a> {
     /// A run from the network's input, with gradients there alone.
     pub fn new(taps: &'a [NodeId], rules: &'a Rules, interrupt: &'a Interrupt) -> Self {
         Self { taps, from: &[NodeId::INPUT], gradients_at: &[], exact: false, rules, interrupt }
+    }
+
+    /// The nodes at which there will be gradients, if there will be any.
+    pub(super) fn pulled_back_to(&self) -> &'a [NodeId] {
+        if self.gradients_at.is_empty() { self.from } else { self.gradients_at }
     }
 }
 
@@ -57,8 +63,7 @@ pub trait Executor: Send + Sync {
     /// fit; or the run was interrupted.
     fn run(&self, x: &[Tensor], run: &Run<'_>) -> Result<Vec<Tensor>>;
 
-    /// The values of the taps, off the tape, and the backward pass from them to the nodes of `run.from` and of
-    /// `run.gradients_at`.
+    /// The values of the taps, off the tape, and the backward pass from them to the nodes of `run.gradients_at`.
     ///
     /// What [`run`](Self::run) and `Tensor::backward` do, without candle's accumulation: at each operation of its tape
     /// it makes a tensor of zeros and a sum, which for large images takes longer than their layers.

@@ -22,7 +22,7 @@ pub struct Reference {
 /// The values of a run over some images, with what its gradients are found under.
 struct Pass {
     taps: Vec<Tensor>,
-    /// A zero that was added to the value of each node of `gradients_at`: its gradient is that value's.
+    /// A zero that was added to the value of each node that has a gradient: its gradient is that value's.
     zeros: Vec<(NodeId, Var)>,
 }
 
@@ -108,6 +108,14 @@ fn join(parts: Vec<Vec<Tensor>>) -> Result<Vec<Tensor>> {
     joined.collect()
 }
 
+/// The sum of the images of a batch, each times its weight, `[1, …]`.
+fn weighted(batch: &Tensor, weights: &[f32]) -> Result<Tensor> {
+    let mut shape = vec![1; batch.rank()];
+    shape[0] = weights.len();
+    let weights = Tensor::from_slice(weights, shape, batch.device())?;
+    Ok(batch.broadcast_mul(&weights)?.sum_keepdim(0)?)
+}
+
 impl Executor for Reference {
     fn run(&self, x: &[Tensor], run: &Run<'_>) -> Result<Vec<Tensor>> {
         if run.taps.is_empty() {
@@ -125,12 +133,13 @@ impl Executor for Reference {
         let (_, starts) = check_starts(x, run)?;
         scope.shapes(&self.graph, run.from, &starts)?;
         let detached: Vec<Tensor> = x.iter().map(Tensor::detach).collect();
-        let probed = [run.from, run.gradients_at].concat();
-        let passes =
-            groups(&detached)?.iter().map(|x| self.pass(x, run, &scope, &probed)).collect::<Result<Vec<_>>>()?;
+        let passes = groups(&detached)?
+            .iter()
+            .map(|x| self.pass(x, run, &scope, run.pulled_back_to()))
+            .collect::<Result<Vec<_>>>()?;
         let values = passes.iter().map(|pass| pass.taps.iter().map(Tensor::detach).collect()).collect();
         let values = join(values)?;
-        let backward = move |above: &[Tensor], at: &[NodeId]| {
+        let backward = move |above: &[Tensor], at: &[NodeId], weights: Option<&[f32]>| {
             let mut first = 0;
             let mut parts = Vec::with_capacity(passes.len());
             for pass in &passes {
@@ -138,7 +147,11 @@ impl Executor for Reference {
                 parts.push(pass.gradients(above, first, count, at)?);
                 first += count;
             }
-            join(parts)
+            let gradients = join(parts)?;
+            match weights {
+                Some(weights) => gradients.iter().map(|gradient| weighted(gradient, weights)).collect(),
+                None => Ok(gradients),
+            }
         };
         let pullback = Pullback::new(&self.graph, run, &values, backward);
         Ok((values, pullback))

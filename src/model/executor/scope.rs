@@ -199,6 +199,10 @@ impl Rules {
             return Ok(());
         }
         let what = if matches!(rule, Rule::Custom(_) | Rule::Pass) { "layer" } else { "ReLU" };
+        if !graph.nodes().iter().any(|node| rule.changes(&node.op)) {
+            let message = format!("the {} rule has no {what} to act on: the network has none", rule.name());
+            return Err(Error::new(Kind::Argument, message));
+        }
         let message = format!("the {} rule has no {what} to act on before that layer", rule.name());
         Err(Error::new(Kind::Argument, message).with_hint("choose a later layer"))
     }

@@ -10,14 +10,16 @@ use super::{Arena, Group, Inner, Loan, OutputGradients, fresh, lost, target, vie
 use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;
 use crate::model::{BackwardRule, Op, Operation, budget};
-use crate::tensor::{Activation, ReluRule, with_values};
+use crate::tensor::{Activation, ReluRule, channels_last, rows_of, with_values};
 use percept_kernels::{Epilogue, Gate, Maps, Target, View, elementwise, linear, pool};
 
 /// The gradients of the buffers as far as they are known.
 struct Gradients<'a> {
     plan: &'a Plan,
     arena: &'a Arena,
+    /// Images; one once they are summed.
     batch: usize,
+    summed: bool,
     buffers: Vec<Option<Loan>>,
     /// Channels of each buffer that something has been added to.
     known: Vec<Vec<bool>>,
@@ -54,6 +56,26 @@ impl Gradients<'_> {
         view(&self.buffers, self.plan, place)
     }
 
+    /// Sums the gradients of the images at a place, each times its weight; those elsewhere are of no concern any more.
+    fn sum_images(&mut self, place: Place, weights: &[f32]) {
+        let stride = self.plan.buffers[place.buffer].channels;
+        let rows = self.plan.buffers[place.buffer].maps(1).rows();
+        let Some(data) = self.buffers[place.buffer].as_deref_mut() else { return };
+        let (first, others) = data.split_at_mut(rows * stride);
+        let Some((weight, weights)) = weights.split_first() else { return };
+        let at = |row: &mut [f32]| row[place.offset..][..place.channels].iter_mut().for_each(|value| *value *= weight);
+        first.chunks_exact_mut(stride).for_each(at);
+        for (image, weight) in others.chunks_exact(rows * stride).zip(weights) {
+            for (sum, row) in first.chunks_exact_mut(stride).zip(image.chunks_exact(stride)) {
+                let sum = sum[place.offset..][..place.channels].iter_mut();
+                sum.zip(&row[place.offset..]).for_each(|(sum, value)| *sum += weight * value);
+            }
+        }
+        // the row of zeros behind the last one
+        others[..stride][place.offset..][..place.channels].fill(0.0);
+        (self.batch, self.summed) = (1, true);
+    }
+
     /// Calls `add` with a place to write, and whether it must add to what is there.
     fn add(&mut self, place: Place, add: impl FnOnce(&Self, Target<'_>, bool) -> Result<()>) -> Result<()> {
         let (mut loan, accumulate) = self.take(place);
@@ -77,7 +99,7 @@ impl Inner {
         let (plan, batch) = (&*group.plan, group.batch);
         let known = plan.buffers.iter().map(|buffer| vec![false; buffer.channels]).collect();
         let buffers = plan.buffers.iter().map(|_| None).collect();
-        let mut gradients = Gradients { plan, arena: &self.arena, batch, buffers, known };
+        let mut gradients = Gradients { plan, arena: &self.arena, batch, summed: false, buffers, known };
         for (i, (place, _)) in plan.taps.iter().enumerate() {
             let maps = plan.buffers[place.buffer].maps(batch);
             gradients.add(*place, |_, out, accumulate| {
@@ -88,14 +110,18 @@ impl Inner {
         let mut makers = vec![0usize; plan.buffers.len()];
         plan.steps.iter().for_each(|step| makers[step.output.buffer] += 1);
         let asked = plan.captures.iter().zip(&results).filter(|(_, result)| result.is_some());
-        let last = asked.map(|(capture, _)| capture.after).min().unwrap_or(plan.steps.len());
+        let last = asked.clone().map(|(capture, _)| capture.after).min().unwrap_or(plan.steps.len());
+        let places: Vec<Place> = asked.map(|(capture, _)| capture.value.0).collect();
         for i in (last..=plan.steps.len()).rev() {
             for (capture, result) in plan.captures.iter().zip(&mut results).filter(|(capture, _)| capture.after == i) {
                 let place = capture.value.0;
                 if let Some(result) = result.take().filter(|_| gradients.is_known(place)) {
                     // what was not reached counts as zero
                     gradients.add(place, |_, _, _| Ok(()))?;
-                    let maps = plan.buffers[place.buffer].maps(batch);
+                    if let Some(weights) = above.weights.filter(|_| !gradients.summed) {
+                        gradients.sum_images(place, weights);
+                    }
+                    let maps = plan.buffers[place.buffer].maps(gradients.batch);
                     elementwise::to_planes(&maps, gradients.view(place), place.channels, result);
                 }
             }
@@ -104,8 +130,12 @@ impl Inner {
             }
             interrupt.check()?;
             let step = &plan.steps[i - 1];
-            if gradients.is_known(step.output) {
-                self.step_back(i - 1, step, group, &mut gradients, interrupt).map_err(|error| self.at(step, error))?;
+            if step.passed && gradients.is_known(step.output) {
+                // through the last step, if it is linear, their sum passes instead of each image
+                let only = step.inputs == places && !gradients.is_known(step.inputs[0]);
+                let weights = above.weights.filter(|_| i - 1 == last && step.sums() && only);
+                self.step_back(i - 1, step, group, &mut gradients, weights, interrupt)
+                    .map_err(|error| self.at(step, error))?;
             }
             makers[step.output.buffer] -= 1;
             if makers[step.output.buffer] == 0 {
@@ -121,11 +151,11 @@ impl Inner {
         step: &Step,
         group: &Group,
         gradients: &mut Gradients<'_>,
+        weights: Option<&[f32]>,
         interrupt: &Interrupt,
     ) -> Result<()> {
         let stop = || interrupt.is_raised();
-        let maps = |place: Place| group.buffer(place).maps(group.batch);
-        let (output, channels) = (maps(step.output), step.output.channels);
+        let channels = step.output.channels;
         match &step.rule {
             StepRule::Derivative => {}
             StepRule::Pass => {
@@ -138,7 +168,7 @@ impl Inner {
                 });
             }
             StepRule::Custom { rule, inputs, output } => {
-                return self.custom(&**rule, inputs, output, step, group, gradients);
+                return self.custom(&**rule, inputs, output, step, group, gradients, &stop);
             }
         }
         if let Some(function) = step.activation
@@ -148,6 +178,12 @@ impl Inner {
         }
         // what was not reached counts as zero
         gradients.add(step.output, |_, _, _| Ok(()))?;
+        if let Some(weights) = weights {
+            gradients.sum_images(step.output, weights);
+        }
+        let batch = gradients.batch;
+        let maps = |place: Place| group.buffer(place).maps(batch);
+        let output = maps(step.output);
         if let Some(residual) = step.residual {
             gradients.add(residual, |gradients, out, accumulate| {
                 let epilogue = Epilogue { accumulate, ..Epilogue::default() };
@@ -172,7 +208,7 @@ impl Inner {
                 gradients.add(first, |gradients, out, accumulate| {
                     with_values(self.weights.get(&fc.weight)?, |data| {
                         let weight = linear::Weight { data, inputs: fc.in_features, outputs: fc.out_features };
-                        linear::backward(gradients.view(step.output), group.batch, weight, out, &epilogue(accumulate));
+                        linear::backward(gradients.view(step.output), batch, weight, out, &epilogue(accumulate));
                     })
                 })
             }
@@ -289,6 +325,7 @@ impl Inner {
     }
 
     /// A step back by a rule that is code of its own.
+    #[expect(clippy::too_many_arguments, reason = "a step, its rule, and where it finds and puts values")]
     fn custom(
         &self,
         rule: &dyn BackwardRule,
@@ -297,9 +334,16 @@ impl Inner {
         step: &Step,
         group: &Group,
         gradients: &mut Gradients<'_>,
+        stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<()> {
         let tensor = |view: View<'_>, place: Place, shape: &[usize]| -> Result<Tensor> {
             let maps = group.buffer(place).maps(group.batch);
+            if let (true, [channels, height, width]) = (rule.takes_any_order(), shape) {
+                return channels_last(
+                    view.copied(maps.rows(), place.channels),
+                    [group.batch, *channels, *height, *width],
+                );
+            }
             let mut planes = vec![0f32; maps.rows() * place.channels];
             elementwise::to_planes(&maps, view, place.channels, &mut planes);
             Ok(Tensor::from_vec(planes, [&[group.batch], shape].concat(), &Device::Cpu)?)
@@ -322,6 +366,13 @@ impl Inner {
         for (place, below) in step.inputs.iter().zip(&below) {
             let maps = group.buffer(*place).maps(group.batch);
             gradients.add(*place, |_, out, accumulate| {
+                if let Some(rows) = rows_of(below) {
+                    let epilogue = Epilogue { accumulate, ..Epilogue::default() };
+                    return with_values(&rows, |data| {
+                        let rows = View { data, stride: place.channels, offset: 0 };
+                        elementwise::scale(Some(rows), None, place.channels, out, &epilogue, stop);
+                    });
+                }
                 with_values(below, |values| {
                     elementwise::from_planes(&maps, values, place.channels, accumulate, out);
                 })

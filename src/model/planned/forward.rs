@@ -138,7 +138,8 @@ impl Inner {
                 let bias = conv.bias.take();
                 let epilogue = Epilogue { bias: bias.as_deref(), ..epilogue };
                 // a rule may divide by what is computed here
-                conv.exact = run.exact || matches!(step.rule, StepRule::Custom { .. });
+                let exact = run.exact || matches!(step.rule, StepRule::Custom { .. });
+                conv.exact = exact && (step.passed || !tracked);
                 let budget = if self.fleeting == Some(*node) { 0 } else { budget::memory() / 2 };
                 conv.forward(&self.kernels, &self.weights, budget, x, out!(), &epilogue, &stop)?;
             }

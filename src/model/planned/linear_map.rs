@@ -7,7 +7,7 @@ use super::on_worker;
 use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;
 use crate::model::{Conv2d, Op, Operation};
-use crate::tensor::{conv2d, linear, with_values};
+use crate::tensor::{channels_last, conv2d, linear, rows_of, with_values};
 use percept_kernels::{Epilogue, Maps, Target, View, elementwise};
 
 impl Operation<'_> {
@@ -52,23 +52,23 @@ impl Operation<'_> {
     fn convolve(&self, conv: &Conv2d, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         let (input, output) = maps(conv, x)?;
         let bias: Option<Vec<f32>> = bias.map(|bias| bias.to_vec1()).transpose()?;
-        let rows = rows(x, input, conv.in_channels)?;
         let epilogue = Epilogue { bias: bias.as_deref(), ..Epilogue::default() };
-        let mut values = vec![0f32; (output.rows() + 1) * conv.out_channels];
+        let mut values = vec![0f32; output.rows() * conv.out_channels];
         let mut convolution = Convolution::with(conv, weight.flatten_all()?.to_vec1()?, input, output);
-        let (view, out) = (view(&rows, conv.in_channels), target(&mut values, output, conv.out_channels));
+        let rows = rows(x, input, conv.in_channels)?;
+        let (view, out) = (view(&rows, conv.in_channels), target(&mut values, conv.out_channels));
         convolution.forward(&Kernels::default(), self.weights, 0, view, out, &epilogue, &|| false)?;
-        planes(&values, output, conv.out_channels)
+        tensor(values, output, conv.out_channels, x)
     }
 
     fn transposed(&self, conv: &Conv2d, x: &Tensor, above: &Tensor, weight: &Tensor) -> Result<Tensor> {
         let (input, output) = maps(conv, x)?;
-        let rows = rows(above, output, conv.out_channels)?;
-        let mut values = vec![0f32; (input.rows() + 1) * conv.in_channels];
+        let mut values = vec![0f32; input.rows() * conv.in_channels];
         let mut convolution = Convolution::with(conv, weight.flatten_all()?.to_vec1()?, input, output);
-        let (view, out) = (view(&rows, conv.out_channels), target(&mut values, input, conv.in_channels));
+        let rows = rows(above, output, conv.out_channels)?;
+        let (view, out) = (view(&rows, conv.out_channels), target(&mut values, conv.in_channels));
         convolution.backward(&Kernels::default(), self.weights, 0, view, out, &Epilogue::default(), &|| false)?;
-        planes(&values, input, conv.in_channels)
+        tensor(values, input, conv.in_channels, above)
     }
 }
 
@@ -80,21 +80,34 @@ fn maps(conv: &Conv2d, x: &Tensor) -> Result<(Maps, Maps)> {
     Ok((Maps { batch, height, width }, Maps { batch, height: size.0, width: size.1 }))
 }
 
-/// `[N, C, H, W]` with channels side by side, and a row of zeros.
+/// The values of `[N, C, H, W]` with channels side by side, and a row of zeros.
 fn rows(x: &Tensor, maps: Maps, channels: usize) -> Result<Vec<f32>> {
-    let mut rows = vec![0f32; (maps.rows() + 1) * channels];
-    if x.elem_count() != maps.rows() * channels {
+    let count = maps.rows() * channels;
+    if x.elem_count() != count {
         return Err(Error::new(Kind::Internal, format!("a value of shape {:?} does not fit a convolution", x.dims())));
     }
+    if let Some(rows) = rows_of(x) {
+        return with_values(&rows, |values| {
+            let mut rows = Vec::with_capacity(count + channels);
+            rows.extend_from_slice(values);
+            rows.resize(count + channels, 0.0);
+            rows
+        });
+    }
+    let mut rows = vec![0f32; count + channels];
     with_values(x, |values| {
-        elementwise::from_planes(&maps, values, channels, false, target(&mut rows, maps, channels));
+        elementwise::from_planes(&maps, values, channels, false, target(&mut rows[..count], channels));
     })?;
     Ok(rows)
 }
 
-fn planes(values: &[f32], maps: Maps, channels: usize) -> Result<Tensor> {
-    let mut planes = vec![0f32; maps.rows() * channels];
-    elementwise::to_planes(&maps, view(values, channels), channels, &mut planes);
+/// Values with channels side by side as a tensor that lies in memory as `like` does.
+fn tensor(values: Vec<f32>, maps: Maps, channels: usize, like: &Tensor) -> Result<Tensor> {
+    if rows_of(like).is_some() {
+        return channels_last(values, [maps.batch, channels, maps.height, maps.width]);
+    }
+    let mut planes = vec![0f32; values.len()];
+    elementwise::to_planes(&maps, view(&values, channels), channels, &mut planes);
     Ok(Tensor::from_vec(planes, (maps.batch, channels, maps.height, maps.width), &Device::Cpu)?)
 }
 
@@ -102,7 +115,6 @@ fn view(data: &[f32], channels: usize) -> View<'_> {
     View { data, stride: channels, offset: 0 }
 }
 
-/// All rows but the one of zeros.
-fn target(values: &mut [f32], maps: Maps, channels: usize) -> Target<'_> {
-    Target { data: &mut values[..maps.rows() * channels], stride: channels, offset: 0 }
+fn target(data: &mut [f32], channels: usize) -> Target<'_> {
+    Target { data, stride: channels, offset: 0 }
 }

@@ -8,6 +8,7 @@
 
 mod arena;
 mod backward;
+mod beyond_edits;
 mod forward;
 mod fusion;
 mod incremental;
@@ -24,6 +25,7 @@ use std::sync::{Arc, Mutex};
 use candle_core::{Device, Tensor};
 
 use self::arena::{Arena, Loan};
+use self::beyond_edits::Remembered;
 use self::forward::last_use;
 pub use self::incremental::Patches;
 use self::kernels::Kernels;
@@ -33,7 +35,7 @@ use super::executor::{check_starts, check_taps};
 use super::{Executor, Graph, NodeId, Pullback, Reference, Run, Weights, budget};
 use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;
-use crate::tensor::{with_joint_backward, with_values};
+use crate::tensor::{sum, with_joint_backward, with_values};
 use percept_kernels::{Target, View, elementwise};
 
 /// Bytes of buffers up to which images are computed together: about what the caches hold.
@@ -51,6 +53,8 @@ struct Inner {
     weights: Arc<Weights>,
     kernels: Arc<Kernels>,
     arena: Arena,
+    /// What was computed of the last image; edited networks share it.
+    remembered: Remembered,
     /// A convolution whose prepared weights are not worth keeping.
     fleeting: Option<NodeId>,
 }
@@ -68,16 +72,16 @@ struct Group {
 impl Planned {
     /// An executor of `graph` with `weights` that were checked against it.
     pub fn new(graph: Arc<Graph>, weights: Arc<Weights>) -> Self {
-        let (kernels, arena) = (Arc::default(), Arena::default());
-        Self(Arc::new(Inner { graph, weights, kernels, arena, fleeting: None }))
+        let (kernels, arena, remembered) = (Arc::default(), Arena::default(), Remembered::default());
+        Self(Arc::new(Inner { graph, weights, kernels, arena, remembered, fleeting: None }))
     }
 
     /// An executor of an edited graph, which shares prepared weights with this one: nodes of the same name must have the
     /// same operation and parameters in both.
     pub(super) fn edited(&self, graph: Arc<Graph>, weights: Arc<Weights>) -> Self {
-        let Inner { kernels, arena, .. } = &*self.0;
-        let (kernels, arena) = (kernels.clone(), arena.clone());
-        Self(Arc::new(Inner { graph, weights, kernels, arena, fleeting: None }))
+        let Inner { kernels, arena, remembered, .. } = &*self.0;
+        let (kernels, arena, remembered) = (kernels.clone(), arena.clone(), remembered.clone());
+        Self(Arc::new(Inner { graph, weights, kernels, arena, remembered, fleeting: None }))
     }
 
     /// Bytes of the weights it has prepared, with those of networks that share them.
@@ -100,21 +104,10 @@ impl Executor for Planned {
             return Ok(Vec::new());
         }
         let tracked = x.iter().any(Tensor::track_op);
-        // on the tape there are no gradients but at the starts
-        let run = &Run { gradients_at: &[], ..*run };
-        let (flat, pass) = on_worker(|| self.compute(x, run, tracked))?;
-        let (lengths, shapes) = (pass.lengths.clone(), pass.shapes());
-        let flat = Tensor::from_vec(flat, lengths.iter().sum::<usize>(), &Device::Cpu)?;
-        let from = run.from.to_vec();
-        let flat =
-            with_joint_backward(x, flat, move |above| with_values(above, |above| pass.gradients(above, &from))?)?;
-        let mut start = 0;
-        let taps = shapes.into_iter().zip(&lengths).map(|(shape, length)| {
-            let part = if *length == flat.elem_count() { flat.clone() } else { flat.narrow(0, start, *length)? };
-            start += length;
-            Ok(part.reshape(shape)?)
-        });
-        taps.collect()
+        if !tracked && let Some(values) = self.beyond_edits(x, run)? {
+            return Ok(values);
+        }
+        self.whole(x, run, tracked)
     }
 
     fn pullback(&self, x: &[Tensor], run: &Run<'_>) -> Result<(Vec<Tensor>, Pullback)> {
@@ -128,13 +121,38 @@ impl Executor for Planned {
             let after = flat.split_off(*length);
             values.push(Tensor::from_vec(std::mem::replace(&mut flat, after), shape, &Device::Cpu)?);
         }
-        let backward = move |above: &[Tensor], at: &[NodeId]| {
+        let backward = move |above: &[Tensor], at: &[NodeId], weights: Option<&[f32]>| {
             let flat = above.iter().map(|above| Ok(above.detach().flatten_all()?));
             let flat = Tensor::cat(&flat.collect::<Result<Vec<_>>>()?, 0)?;
-            with_values(&flat, |above| pass.gradients(above, at))?
+            with_values(&flat, |above| pass.gradients(above, at, weights))?
         };
         let pullback = Pullback::new(&self.0.graph, run, &values, backward);
         Ok((values, pullback))
+    }
+}
+
+impl Planned {
+    /// The values of all taps by a run from its starts, off the tape.
+    fn plain(&self, x: &[Tensor], run: &Run<'_>) -> Result<Vec<Tensor>> {
+        if run.taps.is_empty() { Ok(Vec::new()) } else { self.whole(x, run, false) }
+    }
+
+    fn whole(&self, x: &[Tensor], run: &Run<'_>, tracked: bool) -> Result<Vec<Tensor>> {
+        // on the tape there are no gradients but at the starts
+        let run = &Run { gradients_at: &[], ..*run };
+        let (flat, pass) = on_worker(|| self.compute(x, run, tracked))?;
+        let (lengths, shapes) = (pass.lengths.clone(), pass.shapes());
+        let flat = Tensor::from_vec(flat, lengths.iter().sum::<usize>(), &Device::Cpu)?;
+        let from = run.from.to_vec();
+        let flat =
+            with_joint_backward(x, flat, move |above| with_values(above, |above| pass.gradients(above, &from, None))?)?;
+        let mut start = 0;
+        let taps = shapes.into_iter().zip(&lengths).map(|(shape, length)| {
+            let part = if *length == flat.elem_count() { flat.clone() } else { flat.narrow(0, start, *length)? };
+            start += length;
+            Ok(part.reshape(shape)?)
+        });
+        taps.collect()
     }
 }
 
@@ -257,26 +275,30 @@ impl ForwardPass {
         self.plan.taps.iter().map(|(_, shape)| [&[self.batch], shape.as_slice()].concat()).collect()
     }
 
-    /// The gradients at some nodes, given those of all taps, one after the other.
-    fn gradients(&self, above: &[f32], at: &[NodeId]) -> Result<Vec<Tensor>> {
+    /// The gradients at some nodes, given those of all taps, one after the other; with weights of the images, their sums.
+    fn gradients(&self, above: &[f32], at: &[NodeId], weights: Option<&[f32]>) -> Result<Vec<Tensor>> {
         if above.len() != self.lengths.iter().sum::<usize>() {
             return Err(Error::new(Kind::Tensor, "a gradient has another shape than what it is for"));
         }
         let lost = || Error::new(Kind::Internal, "a gradient was not planned");
         let place = |id: &NodeId| self.plan.captures.iter().position(|capture| capture.node == *id).ok_or_else(lost);
         let places = at.iter().map(place).collect::<Result<Vec<usize>>>()?;
+        let together = self.groups.first().map_or(1, |group| group.batch);
+        // of a sum, each group makes its part
+        let (images, per_group) = if weights.is_some() { (self.groups.len(), 1) } else { (self.batch, together) };
         let mut results: Vec<Option<Vec<f32>>> = self.plan.captures.iter().map(|_| None).collect();
         for place in &places {
             let count: usize = self.plan.captures[*place].value.1.iter().product();
-            results[*place] = Some(vec![0f32; self.batch * count]);
+            results[*place] = Some(vec![0f32; images * count]);
         }
         on_worker(|| {
             let mut first = 0;
             let results = results.iter_mut().map(|result| result.as_deref_mut().unwrap_or_default());
-            let together = self.groups.first().map_or(1, |group| group.batch);
-            let parts = by_group(results.collect(), self.batch, together);
+            let parts = by_group(results.collect(), images, per_group);
             let work = self.groups.iter().zip(parts).map(|(group, parts)| {
-                let above = OutputGradients { gradient: above, lengths: &self.lengths, batch: self.batch, first };
+                let weights = weights.map(|weights| &weights[first..first + group.batch]);
+                let above =
+                    OutputGradients { gradient: above, lengths: &self.lengths, batch: self.batch, first, weights };
                 first += group.batch;
                 (group, above, parts)
             });
@@ -286,8 +308,13 @@ impl ForwardPass {
             })
         })?;
         let tensors = results.into_iter().zip(&self.plan.captures).map(|(result, capture)| {
-            let shape = [&[self.batch], capture.value.1.as_slice()].concat();
-            result.map(|result| Ok(Tensor::from_vec(result, shape, &Device::Cpu)?)).transpose()
+            let shape = [&[images], capture.value.1.as_slice()].concat();
+            let tensor =
+                result.map(|result| Ok::<_, Error>(Tensor::from_vec(result, shape, &Device::Cpu)?)).transpose()?;
+            match weights {
+                Some(_) => tensor.map(|parts| sum(&parts, &[0], true)).transpose(),
+                None => Ok(tensor),
+            }
         });
         let tensors = tensors.collect::<Result<Vec<Option<Tensor>>>>()?;
         places.iter().map(|place| tensors[*place].clone().ok_or_else(lost)).collect()
@@ -301,6 +328,8 @@ struct OutputGradients<'a> {
     batch: usize,
     /// The first image of the group.
     first: usize,
+    /// What each image of the group counts, if their sum is wanted.
+    weights: Option<&'a [f32]>,
 }
 
 impl OutputGradients<'_> {

@@ -28,7 +28,7 @@ pub(super) struct Plan {
     pub(super) starts: Vec<Value>,
     /// Where each tap ends up.
     pub(super) taps: Vec<Value>,
-    /// Where gradients are read: at the starts and at those nodes that the run names.
+    /// Where gradients are read.
     pub(super) captures: Vec<Capture>,
     /// Which buffers the backward pass needs.
     pub(super) kept: Vec<bool>,
@@ -48,7 +48,11 @@ impl Plan {
             ids.iter().for_each(|id| marked[id.index()] = true);
             marked
         };
-        let (tapped, captured) = (marked(run.taps), marked(if gradients { run.gradients_at } else { &[] }));
+        let (tapped, captured) = (marked(run.taps), marked(if gradients { run.pulled_back_to() } else { &[] }));
+        let mut passed = captured.clone();
+        for id in scope.ids() {
+            passed[id.index()] |= scope.inputs(graph, id).iter().any(|input| passed[input.index()]);
+        }
         let cut = Cut { graph, scope: &scope, run, readers, tapped, captured, gradients, shapes: &shapes };
         let drafts = Fusion { cut: &cut }.drafts();
         let mut layout = Layout::new(&cut, &drafts);
@@ -57,7 +61,7 @@ impl Plan {
         for draft in &drafts {
             layout.place(draft, &mut steps)?;
             let id = draft.node;
-            if cut.captured[id.index()] || scope.is_given(id) {
+            if cut.captured[id.index()] {
                 captures.push(Capture { node: id, value: layout.value(id)?, after: steps.len() });
             }
         }
@@ -65,8 +69,11 @@ impl Plan {
         let (starts, taps) = (values(run.from)?, values(run.taps)?);
         let mut kept = vec![false; layout.buffers.len()];
         if gradients {
-            steps.iter_mut().for_each(|step| step.gating = step.rectifier(run));
-            steps.iter().for_each(|step| step.keep(&mut kept));
+            for step in &mut steps {
+                step.passed = passed[step.node.index()];
+                step.gating = step.rectifier(run).filter(|_| step.passed);
+            }
+            steps.iter().filter(|step| step.passed).for_each(|step| step.keep(&mut kept));
             fuse_gates(&mut steps, &captures);
         }
         Ok(Self { steps, buffers: layout.buffers, starts, taps, captures, kept })

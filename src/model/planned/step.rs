@@ -99,6 +99,8 @@ pub(super) struct Step {
     pub(super) activation: Option<Activation>,
     /// The node whose value it is, for messages.
     pub(super) node: NodeId,
+    /// Whether gradients pass it on the way to where they are read.
+    pub(super) passed: bool,
     /// What stands in place of its derivative.
     pub(super) rule: StepRule,
     /// How gradients pass its activation, if that is a rectifier.
@@ -132,7 +134,8 @@ impl Step {
     /// The step without an activation, by itself.
     pub(super) fn new(work: Work, inputs: Vec<Place>, output: Place, node: NodeId) -> Self {
         let (residual, activation, rule) = (None, None, StepRule::Derivative);
-        Self { work, inputs, output, residual, activation, node, rule, gating: None, gates: None, gated: false }
+        let passed = false;
+        Self { work, inputs, output, residual, activation, node, passed, rule, gating: None, gates: None, gated: false }
     }
 
     /// How gradients pass a rectifier that ends this step; none if it ends otherwise.
@@ -153,6 +156,13 @@ impl Step {
             Rule::Derivative | Rule::Pass | Rule::Custom(_) => ReluRule::Plain,
         };
         Some(Gating { below, rule })
+    }
+
+    /// Whether its backward pass, but for the gate of its own rectifier, is linear and the same for all images.
+    pub(super) fn sums(&self) -> bool {
+        let linear =
+            matches!(self.work, Work::Convolution { .. } | Work::Linear(_) | Work::Scale(_) | Work::AveragePool(_));
+        linear && matches!(self.rule, StepRule::Derivative) && self.residual.is_none() && self.gates.is_none()
     }
 
     /// Marks what the backward pass through this step needs.

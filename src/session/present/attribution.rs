@@ -3,9 +3,9 @@
 use candle_core::Tensor;
 
 use super::{Presenter, capital, on_type};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::image::Image;
-use crate::render::{Body, Colormap, Figure, Heatmap, Range};
+use crate::render::{Body, Colormap, Figure, Heatmap, Range, Span};
 use crate::vis::attribution::{Attribution, Sampled, Sign, Style};
 
 /// How bright the parts of a masked image are that the map leaves out.
@@ -13,6 +13,8 @@ const DARK: f32 = 0.12;
 
 /// The part of the pixels that may be beyond the end of the scale.
 const BEYOND: f64 = 0.005;
+/// Less than this part of the greatest number counts as nothing.
+const NOTHING: f32 = 1e-4;
 /// The scale ends before the greatest number only if that leaves it so much shorter.
 const SPIKY: f32 = 0.8;
 
@@ -26,24 +28,16 @@ inventory::submit! {
 
 fn figure(value: &Attribution) -> Result<Option<Figure>> {
     let view = &value.prediction.view;
+    if value.look.style == Style::Error {
+        return errors(value).map(Some);
+    }
     let map: Vec<f32> = match value.look.style {
         Style::Positive => value.map_of_image()?.into_iter().map(|value| value.max(0.0)).collect(),
         Style::Negative => value.map_of_image()?.into_iter().map(|value| (-value).max(0.0)).collect(),
         _ => value.map_of_image()?,
     };
-    let one_sided = value.sign != Sign::Signed || matches!(value.look.style, Style::Positive | Style::Negative);
-    let (colormap, range) = match (one_sided, value.look.range) {
-        (true, Some((low, high))) => (Colormap::Inferno, Range::Fixed(low.max(0.0), high)),
-        (false, Some((low, high))) => (Colormap::Diverging, Range::Fixed(low, high)),
-        (true, None) => match clipped(value, &map)? {
-            Some(end) => (Colormap::Inferno, Range::Fixed(0.0, end)),
-            None => (Colormap::Inferno, Range::Auto),
-        },
-        (false, None) => match clipped(value, &map)? {
-            Some(end) => (Colormap::Diverging, Range::Fixed(-end, end)),
-            None => (Colormap::Diverging, Range::Symmetric),
-        },
-    };
+    let Scale { colormap, range, clipped } = Scale::of(value, &map)?;
+    let caption = caption(value, &map, range.span(map.iter().copied())?, clipped)?;
     let body = if value.look.style == Style::Masked {
         Body::Picture(masked(view, &map, range)?)
     } else {
@@ -64,21 +58,64 @@ fn figure(value: &Attribution) -> Result<Option<Figure>> {
         Some(title) => title.clone(),
         None => format!("{} for {}", capital(&value.method), value.prediction.target()),
     };
-    Ok(Some(Figure::new(body).titled(title).captioned(caption(value)?)))
+    Ok(Some(Figure::new(body).titled(title).captioned(caption)))
 }
 
-/// Maps of single pixels have few that stand far above all others: where the scale ends, so that those few are beyond it.
+/// The standard error of each place, on a scale of its own.
+fn errors(value: &Attribution) -> Result<Figure> {
+    let view = &value.prediction.view;
+    let lost = || Error::new(Kind::Argument, format!("{} has no standard error", value.method)).at_argument("style");
+    let errors = value.error_of_image()?.ok_or_else(lost)?;
+    let label = format!("standard error, {}", value.unit);
+    let heatmap = Heatmap::new(view.width(), view.height(), errors)?.colormap(Colormap::Inferno).label(label);
+    let title = format!("Standard error of {} for {}", value.method, value.prediction.target());
+    let caption = value.sampled.as_ref().map(|sampled| rests_on(sampled, value.standard_error.as_ref())).transpose()?;
+    let body = Body::Heatmap(heatmap.over(view.clone()).show_input(!value.look.beside));
+    Ok(Figure::new(body).titled(title).captioned(caption.unwrap_or_default()))
+}
+
+/// Which colours the numbers of a map get.
+struct Scale {
+    colormap: Colormap,
+    range: Range,
+    /// Whether some pixels are beyond its end.
+    clipped: bool,
+}
+
+impl Scale {
+    /// That of a map as it is shown, at the size of the image.
+    fn of(value: &Attribution, map: &[f32]) -> Result<Self> {
+        let one_sided = value.sign != Sign::Signed || matches!(value.look.style, Style::Positive | Style::Negative);
+        let end = clipped(value, map)?;
+        let colormap = if one_sided { Colormap::Inferno } else { Colormap::Diverging };
+        let range = match (one_sided, value.look.range, end) {
+            (true, Some((low, high)), _) => Range::Fixed(low.max(0.0), high),
+            (false, Some((low, high)), _) => Range::Fixed(low, high),
+            (true, None, Some(end)) => Range::Fixed(0.0, end),
+            (false, None, Some(end)) => Range::Fixed(-end, end),
+            (true, None, None) => Range::Auto,
+            (false, None, None) => Range::Symmetric,
+        };
+        Ok(Self { colormap, range, clipped: value.look.range.is_none() && end.is_some() })
+    }
+}
+
+/// Maps of single pixels have few that stand far above all others: where the scale ends, so that those few are beyond it. Pixels
+/// that are nothing beside the greatest, as outside of a receptive field, do not count.
 fn clipped(value: &Attribution, map: &[f32]) -> Result<Option<f32>> {
     let (_, height, width) = value.values.dims3()?;
     let view = &value.prediction.view;
-    if (width, height) != (view.width(), view.height()) || map.is_empty() {
+    if (width, height) != (view.width(), view.height()) {
         return Ok(None);
     }
-    let mut sizes: Vec<f32> = map.iter().map(|value| value.abs()).collect();
-    let most = sizes.iter().copied().fold(0.0, f32::max);
+    let most = map.iter().fold(0.0f32, |most, value| most.max(value.abs()));
+    let mut sizes: Vec<f32> = map.iter().map(|value| value.abs()).filter(|size| *size > NOTHING * most).collect();
+    if sizes.is_empty() {
+        return Ok(None);
+    }
     let place = ((sizes.len() - 1) as f64 * (1.0 - BEYOND)) as usize;
     let end = *sizes.select_nth_unstable_by(place, f32::total_cmp).1;
-    Ok((end > 0.0 && end < SPIKY * most).then_some(end))
+    Ok((end < SPIKY * most).then_some(end))
 }
 
 /// The image, as bright as a map.
@@ -92,9 +129,10 @@ fn masked(view: &Image, map: &[f32], range: Range) -> Result<Image> {
 }
 
 /// What the network answers, how the colours read, and what the numbers rest on.
-fn caption(value: &Attribution) -> Result<String> {
+fn caption(value: &Attribution, map: &[f32], span: Span, clipped: bool) -> Result<String> {
     let mut caption = if value.look.beside {
-        String::new()
+        // the title above may not say it
+        format!("For {}. ", value.prediction.target())
     } else {
         match &value.prediction.class {
             Some(class) => format!("The network gives \"{}\" {}. ", class.name, value.prediction.verdict()),
@@ -102,6 +140,7 @@ fn caption(value: &Attribution) -> Result<String> {
         }
     };
     let values: Vec<f32> = value.map()?.flatten_all()?.to_vec1()?;
+    let empty = map.iter().all(|value| *value == 0.0);
     caption += if values.iter().all(|value| *value == 0.0) {
         "The map is blank: every number in it is 0."
     } else if value.sign == Sign::Signed && values.iter().all(|value| *value <= 0.0) {
@@ -109,20 +148,21 @@ fn caption(value: &Attribution) -> Result<String> {
     } else {
         match (value.look.style, value.sign) {
             (Style::Masked, _) => "The brighter, the larger the map.",
-            (Style::Positive, _) | (Style::Overlay | Style::Heat, Sign::Positive) => "Bright places speak for it.",
+            (Style::Positive, _) if empty => "Nothing speaks for it.",
+            (Style::Negative, _) if empty => "Nothing speaks against it.",
+            (Style::Positive, _) | (Style::Overlay | Style::Heat | Style::Error, Sign::Positive) => {
+                "Bright places speak for it."
+            }
             (Style::Negative, _) => "Bright places speak against it.",
             (_, Sign::Signed) => "Red speaks for it, blue against it.",
             (_, Sign::Magnitude) => "Bright pixels change the score most, in either direction.",
         }
     };
     if value.look.style == Style::Masked {
-        let least = values.iter().copied().fold(f32::INFINITY, f32::min);
-        let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let end = clipped(value, &value.map_of_image()?)?.unwrap_or(most);
-        let (low, high) = value.look.range.unwrap_or((least, end));
-        caption += &format!(" From {low:.3} to {high:.3}: {}.", value.unit);
+        let (low, high) = span.ends();
+        caption += &format!(" From {low} to {high}: {}.", value.unit);
     }
-    if value.look.range.is_none() && clipped(value, &value.map_of_image()?)?.is_some() {
+    if clipped {
         caption += " The scale ends where 0.5 % of the pixels are beyond it.";
     }
     if let Some(layer) = &value.layer {

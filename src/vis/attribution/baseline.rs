@@ -9,7 +9,7 @@ use crate::image::{Color, Image};
 use crate::job::Job;
 use crate::lang::{Completer, Dynamic, FromValue, Reject};
 use crate::tensor::gaussian_blur;
-use crate::vis::Prediction;
+use crate::vis::{Prediction, Question};
 
 /// The standard deviation of a blurred baseline, as a part of the shorter side.
 const BLUR: f64 = 0.05;
@@ -27,7 +27,7 @@ pub enum Baseline {
     Blur,
     /// Pixels drawn evenly from black to white.
     Noise,
-    /// Another image, brought to the network's size as any image is.
+    /// Another image, of the size of the explained one, as that was given or as the network sees it.
     Image(Image),
 }
 
@@ -61,6 +61,27 @@ impl FromValue for Baseline {
 }
 
 impl Baseline {
+    /// Whether it fits an image, before the network looks at that.
+    ///
+    /// # Errors
+    /// It is an image of another size.
+    pub fn check(&self, question: &Question) -> Result<()> {
+        self.check_size(question.given, question.size())
+    }
+
+    /// An image has the size of the explained one, as that was given or as the network sees it.
+    fn check_size(&self, given: [usize; 2], seen: [usize; 2]) -> Result<()> {
+        let Self::Image(image) = self else { return Ok(()) };
+        let size = [image.width(), image.height()];
+        if size == given || size == seen {
+            return Ok(());
+        }
+        let text = |[width, height]: [usize; 2]| format!("{width}×{height}");
+        let message = format!("`baseline` is an image of {} pixels, the explained one has {}", text(size), text(given));
+        let error = Error::new(Kind::Argument, message).at_argument("baseline");
+        Err(error.with_hint(format!("resize({}, {}) brings an image to that size", given[0], given[1])))
+    }
+
     /// It as an input of the network, of the size of the explained one: `[1, C, h, w]`; `seed` is that of noise. An input that is no picture has no
     /// colours: there "black" is zeros, "white" the greatest number of each channel, and the others are made of its own numbers.
     ///
@@ -73,6 +94,7 @@ impl Baseline {
             return self.plain_input(job, input, seed);
         }
         let (width, height) = (view.width(), view.height());
+        self.check_size(prediction.given, [width, height])?;
         let image = match self {
             Self::Color(color) => Image::filled(width, height, *color)?,
             Self::Mean => Image::filled(width, height, mean_color(view))?,
@@ -150,6 +172,14 @@ impl FromValue for Baselines {
 }
 
 impl Baselines {
+    /// As [`Baseline::check`] of each.
+    ///
+    /// # Errors
+    /// One is an image of another size.
+    pub fn check(&self, question: &Question) -> Result<()> {
+        self.0.iter().try_for_each(|baseline| baseline.check(question))
+    }
+
     /// Each as an input of the network.
     ///
     /// # Errors

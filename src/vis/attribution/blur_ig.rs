@@ -38,14 +38,15 @@ pub fn blur_ig(
     sigma: f64,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
-    let prediction = explain.prediction(job, image)?;
-    let (_, _, height, width) = prediction.input.dims4()?;
+    let question = explain.question(job, image)?;
+    let [width, height] = question.size();
     // the kernel reaches three deviations far, and must fit into the image
     let largest = (height.min(width).saturating_sub(1) / 3) as f64;
     if sigma > largest {
         let message = format!("blur_ig: `sigma` is {sigma}; images of {width}×{height} pixels take at most {largest}");
         return Err(Error::new(Kind::Argument, message).at_argument("sigma"));
     }
+    let prediction = question.answer(job)?;
     let blurred = |index: usize| -> Result<Tensor> {
         match sigma * index as f64 / steps as f64 {
             // a narrower kernel is one pixel
@@ -66,7 +67,7 @@ pub fn blur_ig(
     let mut before: Option<(Vec<f32>, Vec<f32>)> = None;
     let mut end = 0.0;
     let at = Gradients { rules: &Rules::default(), layer: None };
-    prediction.each_gradient(job, "blur IG", steps + 1, &at, make, |range, pass| {
+    prediction.each_gradient(job, "blur IG", steps + 1, &at, &mut (), make, |(), range, pass| {
         let gradients = pass.gradient.flatten_from(1)?.to_vec2::<f32>()?;
         for ((index, gradient), score) in range.zip(gradients).zip(pass.scores) {
             let point: Vec<f32> = points.lock().ok().and_then(|mut points| points.remove(&index)).ok_or_else(lost)?;

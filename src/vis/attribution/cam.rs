@@ -8,6 +8,7 @@ use crate::job::Job;
 use crate::lang::function;
 use crate::model::{Input, Layer, Linear, Model, NodeId, Op};
 use crate::vis::Explain;
+use crate::vis::objective::Measure;
 
 /// Which places of the last layer the score of a class comes from, exactly: in networks that end in a mean over all places, at
 /// most with one linear layer behind it, the score *is* the mean of this map (plus the class's bias, which is spread over
@@ -26,16 +27,23 @@ pub fn cam(
     image: &Input,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
-    let prediction = explain.prediction(job, image)?;
-    let head = Head::of(&prediction.model)?;
-    let Some(class) = &prediction.class else {
-        let message = format!("cam: it shows the score of a class, not {}", prediction.target());
-        return Err(Error::new(Kind::Argument, message).with_hint("grad_cam takes any target").at_argument("target"));
-    };
-    if prediction.goal.class().is_none_or(|goal| goal.measure != crate::vis::objective::Measure::Score) {
-        let message = "cam: the map sums to the logit, not to a probability";
-        return Err(Error::new(Kind::Argument, message).with_hint("leave out `of`").at_argument("target"));
+    let question = explain.question(job, image)?;
+    let model = question.model.clone();
+    let head = Head::of(&model)?;
+    if let Some(goal) = &question.goal {
+        let Some(class) = goal.class() else {
+            let message = format!("cam: it shows the score of a class, not {}", goal.description(&model));
+            return Err(Error::new(Kind::Argument, message)
+                .with_hint("grad_cam takes any target")
+                .at_argument("target"));
+        };
+        if class.measure != Measure::Score {
+            let message = "cam: the map sums to the logit, not to a probability";
+            return Err(Error::new(Kind::Argument, message).with_hint("leave out `of`").at_argument("target"));
+        }
     }
+    let prediction = question.answer(job)?;
+    let class = prediction.class.as_ref().ok_or_else(|| Error::new(Kind::Internal, "a class without a score"))?;
     let maps = head.layer.activations(&prediction.input, job.interrupt())?.squeeze(0)?;
     let places = maps.dim(D::Minus2)? * maps.dim(D::Minus1)?;
     // one output decides between two classes, and speaks for one of them

@@ -33,7 +33,10 @@ pub fn conductance(
     #[options] path: &Path,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
-    let (prediction, layer) = explain.prediction_at(job, image, layer.as_ref(), Model::default_cam_layer)?;
+    let (question, layer) = explain.question_at(job, image, layer.as_ref(), Model::default_cam_layer)?;
+    question.check_depends_on(&layer)?;
+    path.baseline.check(&question)?;
+    let prediction = question.answer(job)?;
     let baselines = path.baseline.inputs(job, &prediction, path.seed)?;
     let points = path.steps + 1;
     let places = Quadrature::GaussLegendre.places(points);
@@ -48,7 +51,7 @@ pub fn conductance(
     let mut shape = Vec::new();
     let mut before: Option<(Vec<f32>, Vec<f32>)> = None;
     let at = Gradients { rules: &Rules::default(), layer: Some(&layer) };
-    prediction.each_gradient(job, "conductance", points * starts.len(), &at, make, |range, pass| {
+    prediction.each_gradient(job, "conductance", points * starts.len(), &at, &mut (), make, |(), range, pass| {
         let Some(activations) = pass.activations else { return Ok(()) };
         shape = activations.dims().iter().skip(1).copied().collect();
         let activations = activations.flatten_from(1)?.to_vec2::<f32>()?;

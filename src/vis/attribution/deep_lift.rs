@@ -54,7 +54,9 @@ pub fn deep_lift(
     seed: Option<u64>,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
-    let prediction = explain.prediction(job, image)?;
+    let question = explain.question(job, image)?;
+    baseline.check(&question)?;
+    let prediction = question.answer(job)?;
     let baselines = baseline.inputs(job, &prediction, seed)?;
     let share = 1.0 / baselines.len().max(1) as f64;
     let progress = job.progress("DeepLIFT", baselines.len());

@@ -1,17 +1,21 @@
 //! Expected gradients (GradientSHAP): integrated gradients over random baselines and random places on the line.
 
+use std::ops::Range;
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::integrated_gradients::baseline_score;
-use super::smooth_grad::{Moments, Statistic};
-use super::{Attribution, Baselines, Sign};
+use super::{Anytime, Attribution, Baselines, Means, Sampling, Sign};
 use crate::error::Result;
 use crate::job::Job;
 use crate::lang::function;
 use crate::model::{Input, Rules};
 use crate::tensor::normal;
-use crate::vis::{Explain, Gradients};
+use crate::vis::{Explain, Gradients, Pass};
+
+/// Pairs of a baseline and a place that are usual.
+const USUAL: usize = 50;
 
 /// What each pixel contributes on average over several baselines: for each sample one of them and one place on the line from
 /// it to the image are drawn, and the gradient there counts times the difference. It estimates the SHAP values of a network
@@ -31,23 +35,20 @@ pub fn expected_gradients(
     /// The baselines: "black", "white", "mean", "grey", "blur", "noise", a colour, an image, or a list of these.
     #[default(["black", "white", "blur", "noise"])]
     baseline: Baselines,
-    /// How many pairs of a baseline and a place are drawn.
-    #[default(50)]
-    #[range(1..=100000)]
-    samples: usize,
+    #[options] sampling: &Sampling,
     /// The standard deviation of noise that is added to the image in each sample, as a part of the range of the network's
     /// input.
     #[default(0.0)]
     #[range(0.0..=10.0)]
     noise: f64,
-    /// The seed of what is drawn; without it, the next of the session's.
-    #[default]
-    seed: Option<u64>,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
-    let prediction = explain.prediction(job, image)?;
-    let seed = job.seed(seed);
+    let question = explain.question(job, image)?;
+    baseline.check(&question)?;
+    let prediction = question.answer(job)?;
+    let seed = job.seed(sampling.seed);
     let baselines = baseline.inputs(job, &prediction, Some(seed))?;
+    let difference = f64::from(prediction.score) - baseline_score(job, &prediction, &baselines)?;
     let starts: Vec<Vec<f32>> =
         baselines.iter().map(|start| start.flatten_all()?.to_vec1()).collect::<candle_core::Result<_>>()?;
     let input: Vec<f32> = prediction.input.flatten_all()?.to_vec1()?;
@@ -70,25 +71,21 @@ pub fn expected_gradients(
         x.iter_mut().zip(start.iter().zip(&noisy)).for_each(|(x, (start, end))| *x = start + place * (end - start));
         Ok(())
     };
-    let mut moments = Moments::new();
-    let at = Gradients { rules: &Rules::default(), layer: None };
-    prediction.each_gradient(job, "expected gradients", samples, &at, make, |range, pass| {
+    let unit = format!("part of the {}", prediction.score_name());
+    let blank = prediction.input.zeros_like()?.squeeze(0)?;
+    let blank = Attribution::new("expected gradients", &prediction, blank, Sign::Signed, unit);
+    let mut sampler = Anytime::new(blank, Means::new(input.len()), sampling, USUAL);
+    let take = |sampler: &mut Anytime<Means>, range: Range<usize>, pass: Pass| {
         for (index, mut sample) in range.zip(pass.gradient.flatten_from(1)?.to_vec2::<f32>()?) {
             let (start, _, noisy) = draw(index);
             sample.iter_mut().zip(start.iter().zip(&noisy)).for_each(|(value, (start, end))| *value *= end - start);
-            moments.add(&sample);
+            sampler.estimate.add_each(&sample, f64::from);
         }
         Ok(())
-    })?;
-    let (_, channels, height, width) = prediction.input.dims4()?;
-    let (values, error) = moments.finish(Statistic::Mean, &[channels, height, width])?;
-    let sum = crate::tensor::sum_of(&values.flatten_all()?.to_vec1::<f32>()?, f64::from);
-    let difference = f64::from(prediction.score) - baseline_score(job, &prediction, &baselines)?;
-    let unit = format!("part of the {}", prediction.score_name());
-    let attribution = Attribution::new("expected gradients", &prediction, values, Sign::Signed, unit)
-        .with_completeness_error(sum - difference);
-    Ok(match error {
-        Some(error) => attribution.with_standard_error(error),
-        None => attribution,
-    })
+    };
+    let at = Gradients { rules: &Rules::default(), layer: None };
+    let outcome = prediction.each_gradient(job, "expected gradients", sampler.most(), &at, &mut sampler, make, take);
+    let attribution = sampler.finish(outcome)?;
+    let sum = crate::tensor::sum_of(&attribution.values.flatten_all()?.to_vec1::<f32>()?, f64::from);
+    Ok(attribution.with_completeness_error(sum - difference))
 }

@@ -31,7 +31,7 @@ pub fn grad_cam(
     augment: bool,
     #[options] explain: &Explain,
 ) -> Result<AtLayers> {
-    maps.each(job, "Grad-CAM", image, explain, |prediction, layer| {
+    maps.each_gradient(job, "Grad-CAM", image, explain, |prediction, layer| {
         gradient_map(job, "Grad-CAM", prediction, layer, augment, |activations, gradient| {
             let weights = gradient.mean_keepdim((2, 3))?;
             Ok(activations.broadcast_mul(&weights)?.sum(1)?)

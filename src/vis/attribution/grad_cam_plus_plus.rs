@@ -30,7 +30,7 @@ pub fn grad_cam_plus_plus(
     augment: bool,
     #[options] explain: &Explain,
 ) -> Result<AtLayers> {
-    maps.each(job, "Grad-CAM++", image, explain, |prediction, layer| {
+    maps.each_gradient(job, "Grad-CAM++", image, explain, |prediction, layer| {
         gradient_map(job, "Grad-CAM++", prediction, layer, augment, combine)
     })
 }

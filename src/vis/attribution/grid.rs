@@ -6,7 +6,7 @@ use super::{Attribution, Baseline, Sign};
 use crate::error::{Error, Kind, Result};
 use crate::job::Job;
 use crate::lang::Options;
-use crate::vis::Prediction;
+use crate::vis::{Prediction, Question};
 
 /// Numbers of a point of the low-discrepancy sequence.
 const NUMBERS: usize = 256;
@@ -27,9 +27,10 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// An error if the image has fewer pixels than the grid cells.
-    pub(super) fn check(&self, method: &str, prediction: &Prediction) -> Result<()> {
-        let (width, height) = (prediction.view.width(), prediction.view.height());
+    /// An error if the image has fewer pixels than the grid cells, or the baseline does not fit it.
+    pub(super) fn check(&self, method: &str, question: &Question) -> Result<()> {
+        let [width, height] = question.size();
+        self.baseline.iter().try_for_each(|baseline| baseline.check(question))?;
         if self.cells <= width.min(height) {
             return Ok(());
         }

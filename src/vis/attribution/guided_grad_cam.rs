@@ -24,7 +24,7 @@ pub fn guided_grad_cam(
     #[options] maps: &Maps,
     #[options] explain: &Explain,
 ) -> Result<AtLayers> {
-    maps.each(job, "guided Grad-CAM", image, explain, |prediction, layer| {
+    maps.each_gradient(job, "guided Grad-CAM", image, explain, |prediction, layer| {
         let guided = prediction.gradient(job, &Rule::Guided.into())?.squeeze(0)?;
         let cam = gradient_map(job, "Grad-CAM", prediction, layer.clone(), false, |activations, gradient| {
             Ok(activations.broadcast_mul(&gradient.mean_keepdim((2, 3))?)?.sum(1)?)

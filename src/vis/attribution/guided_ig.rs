@@ -48,7 +48,9 @@ pub fn guided_ig(
     seed: Option<u64>,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
-    let prediction = explain.prediction(job, image)?;
+    let question = explain.question(job, image)?;
+    baseline.check(&question)?;
+    let prediction = question.answer(job)?;
     let path = Path { baseline, steps, seed };
     let baselines = path.baseline.inputs(job, &prediction, path.seed)?;
     let input: Vec<f64> = doubles(&prediction.input)?;

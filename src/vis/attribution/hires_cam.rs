@@ -25,7 +25,7 @@ pub fn hires_cam(
     augment: bool,
     #[options] explain: &Explain,
 ) -> Result<AtLayers> {
-    maps.each(job, "HiResCAM", image, explain, |prediction, layer| {
+    maps.each_gradient(job, "HiResCAM", image, explain, |prediction, layer| {
         gradient_map(job, "HiResCAM", prediction, layer, augment, |activations, gradient| {
             Ok((activations * gradient)?.sum(1)?)
         })

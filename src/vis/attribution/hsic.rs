@@ -1,8 +1,7 @@
 //! HSIC: how much the score depends on each part of the image.
 
-use std::cell::RefCell;
 use std::ops::Range;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Attribution;
 use super::anytime::{Anytime, Estimate, Sampling};
@@ -47,8 +46,9 @@ pub fn hsic(
         let message = format!("hsic: `samples` is {samples}; all pairs are compared, so {MOST} is the most");
         return Err(Error::new(Kind::Argument, message).at_argument("samples"));
     }
-    let prediction = explain.prediction(job, image)?;
-    grid.check("hsic", &prediction)?;
+    let question = explain.question(job, image)?;
+    grid.check("hsic", &question)?;
+    let prediction = question.answer(job)?;
     let seed = job.seed(sampling.seed);
     let cover = Cover::new(job, &prediction, grid, seed)?;
     let count = grid.cells * grid.cells;
@@ -115,7 +115,7 @@ struct Dependence {
     signs: Vec<f64>,
     scores: Vec<f64>,
     /// Sums over pairs, and for how many samples they were made.
-    pairs: RefCell<(usize, Rc<Pairs>)>,
+    pairs: Mutex<(usize, Arc<Pairs>)>,
 }
 
 /// Sums over pairs of samples (j, k) of two groups, for each pair of groups.
@@ -131,7 +131,7 @@ struct Pairs {
 
 impl Dependence {
     fn new(cells: usize) -> Self {
-        Self { cells, signs: Vec::new(), scores: Vec::new(), pairs: RefCell::default() }
+        Self { cells, signs: Vec::new(), scores: Vec::new(), pairs: Mutex::default() }
     }
 
     fn add(&mut self, mask: &[f32], score: f32) {
@@ -150,12 +150,13 @@ impl Dependence {
     }
 
     /// The sums over pairs of the samples so far.
-    fn pairs(&self) -> Rc<Pairs> {
-        let mut kept = self.pairs.borrow_mut();
+    fn pairs(&self) -> Arc<Pairs> {
+        // whoever panicked before has left what was there
+        let mut kept = self.pairs.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.0 != self.scores.len() {
-            *kept = (self.scores.len(), Rc::new(self.sum_pairs()));
+            *kept = (self.scores.len(), Arc::new(self.sum_pairs()));
         }
-        Rc::clone(&kept.1)
+        kept.1.clone()
     }
 
     fn sum_pairs(&self) -> Pairs {
@@ -200,7 +201,7 @@ impl Estimate for Dependence {
         self.scores.len().min(GROUPS)
     }
 
-    fn of(&self, part: &dyn Fn(usize) -> bool) -> Vec<f64> {
+    fn of(&self, part: &(dyn Fn(usize) -> bool + Sync)) -> Vec<f64> {
         let pairs = self.pairs();
         let groups = self.groups();
         let taken: Vec<usize> = (0..groups).filter(|group| part(*group)).collect();

@@ -26,7 +26,9 @@ pub fn idgi(
     #[options] path: &Path,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
-    let prediction = explain.prediction(job, image)?;
+    let question = explain.question(job, image)?;
+    path.baseline.check(&question)?;
+    let prediction = question.answer(job)?;
     let baselines = path.baseline.inputs(job, &prediction, path.seed)?;
     let starts: Vec<Vec<f32>> =
         baselines.iter().map(|start| start.flatten_all()?.to_vec1()).collect::<candle_core::Result<_>>()?;
@@ -41,7 +43,7 @@ pub fn idgi(
     // the squared gradients at a step's beginning, with their sum, and the score there
     let mut begun: Option<(Vec<f32>, f64, f32)> = None;
     let at = Gradients { rules: &Rules::default(), layer: None };
-    prediction.each_gradient(job, "IDGI", points * starts.len(), &at, make, |range, pass| {
+    prediction.each_gradient(job, "IDGI", points * starts.len(), &at, &mut (), make, |(), range, pass| {
         for ((index, mut squares), score) in
             range.zip(pass.gradient.flatten_from(1)?.to_vec2::<f32>()?).zip(pass.scores)
         {

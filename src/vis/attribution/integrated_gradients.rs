@@ -1,19 +1,14 @@
 //! Integrated gradients: the gradient along a straight line from a baseline to the image.
 
 use candle_core::Tensor;
-use rayon::prelude::*;
 
 use super::quadrature::Quadrature;
 use super::{Attribution, Baselines, Sign};
 use crate::error::Result;
 use crate::job::Job;
 use crate::lang::{Options, function};
-use crate::model::{Input, Rules};
-use crate::tensor::with_values;
-use crate::vis::{Explain, Gradients, Prediction};
-
-/// Numbers that a thread takes at once.
-const PART: usize = 1 << 13;
+use crate::model::Input;
+use crate::vis::{Explain, Prediction};
 
 /// The steps are not doubled beyond this.
 const MOST_STEPS: usize = 1600;
@@ -58,7 +53,9 @@ pub fn integrated_gradients(
     tolerance: f64,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
-    let prediction = explain.prediction(job, image)?;
+    let question = explain.question(job, image)?;
+    path.baseline.check(&question)?;
+    let prediction = question.answer(job)?;
     let baselines = path.baseline.inputs(job, &prediction, path.seed)?;
     let start = baseline_score(job, &prediction, &baselines)?;
     let difference = f64::from(prediction.score) - start;
@@ -96,30 +93,19 @@ pub(super) fn integrate(
     steps: usize,
 ) -> Result<Vec<f64>> {
     let places = rule.places(steps);
+    let weights: Vec<f64> = places.iter().map(|(_, weight)| weight / baselines.len().max(1) as f64).collect();
     let input: Vec<f32> = prediction.input.flatten_all()?.to_vec1()?;
-    let starts: Vec<Vec<f32>> =
-        baselines.iter().map(|start| start.flatten_all()?.to_vec1()).collect::<candle_core::Result<_>>()?;
-    let make = |index: usize, x: &mut [f32]| {
-        let (start, (place, _)) = (&starts[index / steps], places[index % steps]);
-        x.iter_mut().zip(start).for_each(|(x, start)| *x = start + place as f32 * (*x - start));
-        Ok(())
-    };
     let mut values = vec![0f64; input.len()];
-    let at = Gradients { rules: &Rules::default(), layer: None };
-    prediction.each_gradient(job, "integrated gradients", steps * starts.len(), &at, make, |range, pass| {
-        with_values(&pass.gradient, |gradients| {
-            values.par_chunks_mut(PART).enumerate().for_each(|(part, values)| {
-                let from = part * PART;
-                for (index, gradient) in range.clone().zip(gradients.chunks_exact(input.len())) {
-                    let (start, (_, weight)) = (&starts[index / steps][from..], places[index % steps]);
-                    let weight = weight / starts.len() as f64;
-                    let terms = values.iter_mut().zip(&gradient[from..]).zip(input[from..].iter().zip(start));
-                    terms.for_each(|((sum, gradient), (x, start))| {
-                        *sum += weight * f64::from(*gradient) * f64::from(x - start);
-                    });
-                }
-            });
-        })
-    })?;
+    for baseline in baselines {
+        let start: Vec<f32> = baseline.flatten_all()?.to_vec1()?;
+        let make = |index: usize, x: &mut [f32]| {
+            let place = places[index].0 as f32;
+            x.iter_mut().zip(&start).for_each(|(x, start)| *x = start + place * (*x - start));
+            Ok(())
+        };
+        let gradient = prediction.sum_of_gradients(job, "integrated gradients", &weights, make)?;
+        let terms = values.iter_mut().zip(&gradient).zip(input.iter().zip(&start));
+        terms.for_each(|((sum, gradient), (x, start))| *sum += gradient * f64::from(x - start));
+    }
     Ok(values)
 }

@@ -28,7 +28,10 @@ pub fn internal_influence(
     #[options] path: &Path,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
-    let (prediction, layer) = explain.prediction_at(job, image, layer.as_ref(), Model::default_cam_layer)?;
+    let (question, layer) = explain.question_at(job, image, layer.as_ref(), Model::default_cam_layer)?;
+    question.check_depends_on(&layer)?;
+    path.baseline.check(&question)?;
+    let prediction = question.answer(job)?;
     let baselines = path.baseline.inputs(job, &prediction, path.seed)?;
     let places = Quadrature::GaussLegendre.places(path.steps);
     let starts: Vec<Vec<f32>> =
@@ -41,15 +44,23 @@ pub fn internal_influence(
     let mut values: Vec<f64> = Vec::new();
     let mut shape = Vec::new();
     let at = Gradients { rules: &Rules::default(), layer: Some(&layer) };
-    prediction.each_gradient(job, "internal influence", path.steps * starts.len(), &at, make, |range, pass| {
-        shape = pass.gradient.dims().iter().skip(1).copied().collect();
-        for (index, gradient) in range.zip(pass.gradient.flatten_from(1)?.to_vec2::<f32>()?) {
-            values.resize(gradient.len(), 0.0);
-            let weight = places[index % path.steps].1 / starts.len() as f64;
-            values.iter_mut().zip(&gradient).for_each(|(value, slope)| *value += weight * f64::from(*slope));
-        }
-        Ok(())
-    })?;
+    prediction.each_gradient(
+        job,
+        "internal influence",
+        path.steps * starts.len(),
+        &at,
+        &mut (),
+        make,
+        |(), range, pass| {
+            shape = pass.gradient.dims().iter().skip(1).copied().collect();
+            for (index, gradient) in range.zip(pass.gradient.flatten_from(1)?.to_vec2::<f32>()?) {
+                values.resize(gradient.len(), 0.0);
+                let weight = places[index % path.steps].1 / starts.len() as f64;
+                values.iter_mut().zip(&gradient).for_each(|(value, slope)| *value += weight * f64::from(*slope));
+            }
+            Ok(())
+        },
+    )?;
     let values = at_places(values, &shape, &prediction.input)?;
     let unit = format!("mean gradient of the {}", prediction.score_name());
     Ok(Attribution::new("internal influence", &prediction, values, Sign::Signed, unit).of_layer(layer))

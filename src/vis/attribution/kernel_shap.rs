@@ -1,12 +1,14 @@
 //! KernelSHAP: the Shapley values of superpixels, by weighted least squares.
 
-use nalgebra::DVector;
+use std::ops::Range;
+
+use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::coalitions::{NormalEquations, Pieces, as_tensor, as_vector, too_few};
-use super::{Attribution, Baseline, Sign};
+use super::coalitions::{Fits, LinearModel, NormalEquations, Pieces, Solution, as_tensor, as_vector, too_few};
+use super::{Anytime, Attribution, Baseline, Estimate, Sampling, Sign};
 use crate::error::Result;
 use crate::image::superpixels::Cut;
 use crate::job::Job;
@@ -15,28 +17,26 @@ use crate::model::Input;
 use crate::tensor::TensorValue;
 use crate::vis::Explain;
 
-/// How the Shapley values are estimated.
+/// Images that are usual.
+const USUAL: usize = 1000;
+
+/// How superpixels are hidden.
 #[derive(Clone, Debug, Options)]
 pub struct ShapOptions {
-    /// How many images with hidden superpixels are looked at. If all that there are fit, each is, and the values are exact.
-    #[default(1000)]
-    #[range(2..=1000000)]
-    pub samples: usize,
     /// What hides a superpixel: "mean" (the image's mean colour), "grey", "black", "white", "blur", "noise", a colour
     /// [red, green, blue], or another image.
     #[default("mean")]
     pub baseline: Baseline,
-    /// The seed of the samples; without it, the next of the session's.
-    #[default]
-    pub seed: Option<u64>,
 }
 
 /// What each superpixel adds to the score of a class: its Shapley value, the mean of what it adds to the others over all
 /// orders in which they could be shown.
 ///
-/// The values of all superpixels add up to the difference between the image's score and that of the hidden image. With few
-/// superpixels (at most 9 for 1,000 samples) all images are looked at and the values are exact; else they are sampled, in
-/// pairs that show opposite superpixels, and the map has its standard error.
+/// The values of all superpixels add up to the difference between the image's score and that of the hidden image. If all
+/// images with hidden superpixels that there are fit into `samples` (1000 if not given, so for at most 9 superpixels), each is
+/// looked at and the values are exact; else they are sampled, in pairs that show opposite superpixels, and the map has its
+/// standard error. Whether the ranking is resolved is not said with fewer than 4 samples for each superpixel, nor with more
+/// than 500 superpixels.
 ///
 /// ```rhai
 /// kernel_shap(photo("chelsea"), segments=8, samples=300)
@@ -50,84 +50,128 @@ pub fn kernel_shap(
     /// The image, or a tensor in the network's input space.
     #[each]
     image: &Input,
+    #[options] sampling: &Sampling,
     #[options] options: &ShapOptions,
     #[options] cut: &Cut,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
-    let prediction = explain.prediction(job, image)?;
-    let seed = job.seed(options.seed);
+    let question = explain.question(job, image)?;
+    options.baseline.check(&question)?;
+    let prediction = question.answer(job)?;
+    let seed = job.seed(sampling.seed);
     let pieces = Pieces::new(job, &prediction, cut, &options.baseline, seed)?;
     let count = pieces.count();
-    let plan = Plan::new(count, options.samples, seed);
-    if !plan.exact && plan.samples < 2 * count {
-        return Err(too_few("kernel_shap", options.samples, count, 2 * count));
+    let plan = Plan::new(count, sampling.samples.unwrap_or(USUAL), seed);
+    let unit = format!("Shapley value for the {}", prediction.score_name());
+    let blank = Attribution::new("KernelSHAP", &prediction, pieces.map(&DVector::zeros(count))?, Sign::Signed, unit);
+    if plan.exact {
+        let (values, total) = exact(job, &pieces, &plan)?;
+        let attribution = Attribution { values: pieces.map(&values)?, ..blank };
+        return Ok(attribution.with_completeness_error(sum(&values) - total));
+    }
+
+    let model = Shapley { plan: &plan, hidden: 0.0, total: 0.0 };
+    let mut sampler = Anytime::new(blank, Fits::new(model, pieces.labels()), sampling, USUAL);
+    if sampler.most() < model.least() {
+        return Err(too_few("kernel_shap", sampler.most(), count, 2 * count));
     }
     // the whole image and the hidden one, then the samples
+    let ends = pieces.scores(job, "KernelSHAP", 2, |index| vec![index == 0; count])?;
+    let (hidden, total) = (ends[1], ends[0] - ends[1]);
+    sampler.estimate.model = Shapley { plan: &plan, hidden, total };
+    let hiding = pieces.hiding();
+    let make = |index: usize, pixels: &mut [f32]| {
+        hiding.apply(&plan.shown(index), pixels);
+        Ok(())
+    };
+    let take = |sampler: &mut Anytime<Fits<'_, Shapley<'_>>>, _: Range<usize>, scores: &[f32]| {
+        sampler.estimate.take(scores.iter().map(|score| f64::from(*score)));
+        Ok(())
+    };
+    let outcome = prediction.each_score(job, "KernelSHAP", sampler.most(), &mut sampler, make, take);
+    if outcome.is_ok() && sampler.estimate.samples() == 0 {
+        return Err(too_few("kernel_shap", sampler.most(), count, 4 * count));
+    }
+    let completeness_error = sampler.estimate.solution().map(|solution| sum(&solution.unknowns) - total);
+    Ok(Attribution { completeness_error, ..sampler.finish(outcome)? })
+}
+
+/// The exact values, and what they add up to.
+fn exact(job: &Job, pieces: &Pieces<'_>, plan: &Plan) -> Result<(DVector<f64>, f64)> {
+    let count = plan.count;
+    // the whole image and the hidden one, then all others
     let scores = pieces.scores(job, "KernelSHAP", 2 + plan.samples, |index| match index {
         0 | 1 => vec![index == 0; count],
         _ => plan.shown(index - 2),
     })?;
-    let (whole, hidden) = (scores[0], scores[1]);
-    let total = whole - hidden;
+    let (hidden, total) = (scores[1], scores[0] - scores[1]);
+    if count == 1 {
+        return Ok((DVector::from_element(1, total), total));
+    }
+    let mut fits = Fits::new(Shapley { plan, hidden, total }, pieces.labels());
+    fits.take(scores[2..].iter().copied());
+    let solution = fits.solution().ok_or_else(|| too_few("kernel_shap", plan.samples, count, 4 * count))?;
+    Ok((solution.unknowns, total))
+}
 
-    let (values, errors) = if count == 1 {
-        (DVector::from_element(1, total), None)
-    } else {
-        fit(job, &plan, &scores[2..], hidden, total)?
-    };
-    let unit = format!("Shapley value for the {}", prediction.score_name());
-    let sum = values.iter().map(|value| f64::from(*value as f32)).sum::<f64>();
-    let map = pieces.map(&values)?;
-    let attribution =
-        Attribution::new("KernelSHAP", &prediction, map, Sign::Signed, unit).with_completeness_error(sum - total);
-    match errors {
-        Some(errors) => Ok(attribution.with_standard_error(pieces.map(&errors)?)),
-        None => Ok(attribution),
+/// The sum of values as a map has them.
+fn sum(values: &DVector<f64>) -> f64 {
+    values.iter().map(|value| f64::from(*value as f32)).sum()
+}
+
+/// The regression whose coefficients are Shapley values: they add up to `total`.
+#[derive(Clone, Copy)]
+struct Shapley<'a> {
+    plan: &'a Plan,
+    /// The score of the hidden image.
+    hidden: f64,
+    /// By how much that of the whole image is greater.
+    total: f64,
+}
+
+impl LinearModel for Shapley<'_> {
+    /// The two of a pair.
+    const TOGETHER: usize = 2;
+
+    fn unknowns(&self) -> usize {
+        self.plan.count
+    }
+
+    fn least(&self) -> usize {
+        2 * self.plan.count
+    }
+
+    fn origin(&self) -> f64 {
+        self.hidden
+    }
+
+    fn sample(&self, index: usize) -> (DVector<f64>, f64) {
+        let shown = self.plan.shown(index);
+        (as_vector(&shown), self.plan.weight(&shown))
+    }
+
+    /// The unconstrained solution, moved along the direction that changes the sum at the least cost.
+    fn solve(&self, sums: NormalEquations, _: f64) -> Option<Solution> {
+        let factors = sums.factors()?;
+        let free = factors.solve(&sums.right);
+        let direction = direction(&factors);
+        let unknowns = &free - &direction * ((free.sum() - self.total) / direction.sum());
+        Some(Solution { unknowns, factors })
+    }
+
+    fn inverse(&self, factors: &Cholesky<f64, Dyn>) -> DMatrix<f64> {
+        let direction = direction(factors);
+        factors.inverse() - &direction * direction.transpose() / direction.sum()
+    }
+
+    fn correction(&self, pairs: f64) -> f64 {
+        pairs / (pairs - self.plan.count as f64 / 2.0).max(1.0)
     }
 }
 
-/// The values that fit the scores best and add up to `total`, and their standard errors if they were sampled.
-fn fit(
-    job: &Job,
-    plan: &Plan,
-    scores: &[f64],
-    hidden: f64,
-    total: f64,
-) -> Result<(DVector<f64>, Option<DVector<f64>>)> {
-    let count = plan.count;
-    let mut equations = NormalEquations::new(count);
-    for (index, score) in scores.iter().enumerate() {
-        job.interrupt().check()?;
-        let shown = plan.shown(index);
-        equations.add(&as_vector(&shown), score - hidden, plan.weight(&shown));
-    }
-    let factors = equations.factors(|| too_few("kernel_shap", plan.samples, count, 4 * count))?;
-    // the unconstrained solution, moved along the direction that changes the sum at the least cost
-    let free = factors.solve(&equations.right);
-    let ones = DVector::from_element(count, 1.0);
-    let direction = factors.solve(&ones);
-    let scale = direction.sum();
-    let values = &free - &direction * ((free.sum() - total) / scale);
-    if plan.exact {
-        return Ok((values, None));
-    }
-
-    // the spread over samples, whatever the errors of the linear model are; the two of a pair belong together
-    let mut spread = NormalEquations::new(count);
-    for (pair, scores) in scores.chunks(2).enumerate() {
-        let mut gradient = DVector::zeros(count);
-        for (index, score) in scores.iter().enumerate() {
-            let x = as_vector(&plan.shown(2 * pair + index));
-            gradient.axpy(score - hidden - x.dot(&values), &x, 1.0);
-        }
-        spread.add(&gradient, 0.0, 1.0);
-    }
-    spread.matrix.fill_upper_triangle_with_lower_triangle();
-    let constrained = factors.inverse() - &direction * direction.transpose() / scale;
-    let pairs = scores.len().div_ceil(2) as f64;
-    let left = pairs / (pairs - count as f64 / 2.0).max(1.0);
-    let variances = (&constrained * spread.matrix * &constrained).diagonal() * left;
-    Ok((values, Some(variances.map(|variance| variance.max(0.0).sqrt()))))
+/// The direction that changes the sum of the unknowns at the least cost.
+fn direction(factors: &Cholesky<f64, Dyn>) -> DVector<f64> {
+    factors.solve(&DVector::from_element(factors.l_dirty().nrows(), 1.0))
 }
 
 /// The samples that `kernel_shap` looks at with the same settings, besides the whole image and the hidden one: a tensor
@@ -236,18 +280,24 @@ mod tests {
         (0..count).map(value).collect()
     }
 
-    fn estimate(count: usize, samples: usize, seed: u64) -> (DVector<f64>, Option<DVector<f64>>) {
-        let plan = Plan::new(count, samples, seed);
-        let scores: Vec<f64> = (0..plan.samples).map(|index| game(&plan.shown(index))).collect();
-        let (whole, hidden) = (game(&vec![true; count]), game(&vec![false; count]));
-        fit(&Job::detached(), &plan, &scores, hidden, whole - hidden).unwrap_or_else(|error| unreachable!("{error}"))
+    /// What samples of a game say; superpixel and pixel are one.
+    fn fits<'a>(plan: &'a Plan, labels: &'a [u32], game: impl Fn(&[bool]) -> f64) -> Fits<'a, Shapley<'a>> {
+        let (whole, hidden) = (game(&vec![true; plan.count]), game(&vec![false; plan.count]));
+        let mut fits = Fits::new(Shapley { plan, hidden, total: whole - hidden }, labels);
+        fits.take((0..plan.samples).map(|index| game(&plan.shown(index))));
+        fits
+    }
+
+    fn labels(count: usize) -> Vec<u32> {
+        (0..count as u32).collect()
     }
 
     #[test]
     fn all_subsets_give_the_exact_shapley_values() {
         for count in 4..=9 {
-            let (values, errors) = estimate(count, 1000, 1);
-            assert!(errors.is_none());
+            let plan = Plan::new(count, 1000, 1);
+            assert!(plan.exact);
+            let values = fits(&plan, &labels(count), game).of(&|_| true);
             for (value, exact) in values.iter().zip(shapley(count)) {
                 assert!((value - exact).abs() < 1e-9, "{count}: {value} {exact}");
             }
@@ -261,10 +311,11 @@ mod tests {
         let exact = shapley(count);
         let (mut off, mut said) = (0.0, 0.0);
         for seed in 0..runs {
-            let (values, errors) = estimate(count, 200, seed);
-            let errors = errors.unwrap_or_else(|| unreachable!("sampled"));
+            let (plan, labels) = (Plan::new(count, 200, seed), labels(count));
+            let fits = fits(&plan, &labels, game);
+            let (values, errors) = (fits.of(&|_| true), fits.error().unwrap_or_else(|| unreachable!("sampled")));
             let total = game(&vec![true; count]) - game(&vec![false; count]);
-            assert!((values.sum() - total).abs() < 1e-9);
+            assert!((values.iter().sum::<f64>() - total).abs() < 1e-9);
             off += values.iter().zip(&exact).map(|(value, exact)| (value - exact).powi(2)).sum::<f64>();
             said += errors.iter().map(|error| error.powi(2)).sum::<f64>();
         }
@@ -272,6 +323,30 @@ mod tests {
         assert!((0.7..1.4).contains(&ratio), "off {ratio} times what is said");
         assert!((off / (runs as f64 * count as f64)).sqrt() < 0.25, "{off}");
         assert!(said > 1e-6, "{said}");
+    }
+
+    /// Pairs are exact for games of two, so each half of the samples is: no group holds one of a pair without the other.
+    #[test]
+    fn halves_hold_whole_pairs() {
+        let two = |shown: &[bool]| {
+            let on: Vec<f64> = shown.iter().map(|on| f64::from(u8::from(*on))).collect();
+            (0..12).map(|i| on[i] * (i as f64 - 5.0 * on[(i + 3) % 12])).sum::<f64>()
+        };
+        let (plan, labels) = (Plan::new(12, 400, 8), labels(12));
+        let fits = fits(&plan, &labels, two);
+        assert_eq!((fits.samples(), fits.groups()), (400, 20));
+        let whole = fits.of(&|_| true);
+        let half = fits.of(&|group| group % 2 == 0);
+        assert!(half.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-9), "{half:?} {whole:?}");
+    }
+
+    /// What settles nothing does not agree with what does.
+    #[test]
+    fn too_few_samples_disagree() {
+        let (plan, labels) = (Plan::new(12, 200, 8), labels(12));
+        let fits = fits(&plan, &labels, game);
+        let whole = fits.of(&|_| true);
+        assert!(fits.of(&|group| group == 3).iter().zip(&whole).all(|(a, b)| *a == -b));
     }
 
     #[test]

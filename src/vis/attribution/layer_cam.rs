@@ -25,7 +25,7 @@ pub fn layer_cam(
     augment: bool,
     #[options] explain: &Explain,
 ) -> Result<AtLayers> {
-    maps.each(job, "LayerCAM", image, explain, |prediction, layer| {
+    maps.each_gradient(job, "LayerCAM", image, explain, |prediction, layer| {
         gradient_map(job, "LayerCAM", prediction, layer, augment, |activations, gradient| {
             Ok((activations * gradient.relu()?)?.sum(1)?)
         })

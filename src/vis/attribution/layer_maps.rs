@@ -7,7 +7,7 @@ use crate::error::{Error, Kind, Result};
 use crate::job::Job;
 use crate::lang::{Completer, Dynamic, FromValue, IntoValue, Options, Reject};
 use crate::model::{Input, Layer, LayerName, Model, NodeId, Op, Rules};
-use crate::vis::{Explain, Prediction};
+use crate::vis::{Backward, Explain, Prediction};
 
 /// How many layers `layer="all"` shows.
 const MOST_LAYERS: usize = 8;
@@ -95,13 +95,45 @@ impl Maps {
         explain: &Explain,
         one: impl Fn(&Prediction, Layer) -> Result<Attribution>,
     ) -> Result<AtLayers> {
+        self.look(job, method, image, explain, false, one)
+    }
+
+    /// What `one` makes of the layer and the gradient of the score there, or of each.
+    pub(super) fn each_gradient(
+        &self,
+        job: &Job,
+        method: &str,
+        image: &Input,
+        explain: &Explain,
+        one: impl Fn(&Prediction, Layer) -> Result<Attribution>,
+    ) -> Result<AtLayers> {
+        self.look(job, method, image, explain, true, one)
+    }
+
+    fn look(
+        &self,
+        job: &Job,
+        method: &str,
+        image: &Input,
+        explain: &Explain,
+        by_gradient: bool,
+        one: impl Fn(&Prediction, Layer) -> Result<Attribution>,
+    ) -> Result<AtLayers> {
         let name = match &self.layer {
             Some(LayerChoice::One(name)) => Some(name),
             _ => None,
         };
-        let (prediction, layer) = explain.prediction_at(job, image, name, Model::default_cam_layer)?;
-        if !matches!(self.layer, Some(LayerChoice::All)) {
+        let (question, layer) = explain.question_at(job, image, name, Model::default_cam_layer)?;
+        let all = matches!(self.layer, Some(LayerChoice::All));
+        if !all {
             check_places(method, &layer)?;
+        }
+        if by_gradient {
+            question.check_depends_on(&layer)?;
+        }
+        let backward = Backward { layer: Some(&layer), rules: Rules::default() };
+        let prediction = if by_gradient { question.answer_before(job, backward)? } else { question.answer(job)? };
+        if !all {
             return Ok(AtLayers::One(Box::new(one(&prediction, layer)?)));
         }
         let layers = depths(&layer);

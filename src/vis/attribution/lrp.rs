@@ -39,8 +39,7 @@ pub fn lrp(
     composite: Composite,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
-    let prediction = explain.prediction(job, image)?;
-    let flow = Flow::of(job, &prediction, &composite)?;
+    let (prediction, flow) = Flow::of(job, image, &composite, explain)?;
     let error = flow.arrived - f64::from(prediction.score);
     let unit = format!("part of the {}", prediction.score_name());
     let values = flow.relevance.squeeze(0)?;
@@ -75,8 +74,7 @@ pub fn lrp_layers(
     composite: Composite,
     #[options] explain: &Explain,
 ) -> Result<Table> {
-    let prediction = explain.prediction(job, image)?;
-    let flow = Flow::of(job, &prediction, &composite)?;
+    let (prediction, flow) = Flow::of(job, image, &composite, explain)?;
     let score = f64::from(prediction.score);
     let rounded = |value: f64| (value * 1e4).round() / 1e4;
     let mut table = Table::new(&["layer", "operation", "rule", "arrives", "passes_on", "change_percent", "remark"]);

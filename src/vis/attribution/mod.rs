@@ -130,6 +130,22 @@ pub enum Sign {
     Signed,
 }
 
+impl Sign {
+    /// One number for each place of values `[channels, …]`: the largest magnitude, or the sum.
+    fn map(self, values: &[f32], channels: usize) -> Vec<f32> {
+        let plane = (values.len() / channels.max(1)).max(1);
+        let mut map = vec![0f32; plane];
+        for values in values.chunks_exact(plane) {
+            let places = map.iter_mut().zip(values);
+            match self {
+                Self::Magnitude => places.for_each(|(place, value)| *place = place.max(value.abs())),
+                Self::Positive | Self::Signed => places.for_each(|(place, value)| *place += value),
+            }
+        }
+        map
+    }
+}
+
 /// What a sampled attribution rests on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampled {
@@ -138,7 +154,7 @@ pub struct Sampled {
     /// How many were to be taken at most.
     pub most: usize,
     /// The share of the places in the top tenth that would be there with other samples too: 95 of 100 random halves of the
-    /// samples agree about as many. Nothing if there were too few samples to say.
+    /// samples (19 of 20 for large maps) agree about as many. Nothing if there were too few samples to say.
     pub stability: Option<f64>,
 }
 
@@ -238,10 +254,9 @@ impl Attribution {
     /// # Errors
     /// The values are not `[C, h, w]`.
     pub fn map(&self) -> Result<Tensor> {
-        Ok(match self.sign {
-            Sign::Magnitude => self.values.abs()?.max(0)?,
-            Sign::Positive | Sign::Signed => self.values.sum(0)?,
-        })
+        let (channels, height, width) = self.values.dims3()?;
+        let map = self.sign.map(&self.values.flatten_all()?.to_vec1::<f32>()?, channels);
+        Ok(Tensor::from_vec(map, (height, width), self.values.device())?)
     }
 
     /// The map at the size of the image, enlarged bilinearly if it is coarser: `height · width` values row by row.
@@ -249,7 +264,22 @@ impl Attribution {
     /// # Errors
     /// The values are not `[C, h, w]`.
     pub fn map_of_image(&self) -> Result<Vec<f32>> {
-        let map = self.map()?;
+        self.of_image(&self.map()?)
+    }
+
+    /// The standard error of the map at the size of the image, if it was sampled: over the channels the largest; where the map
+    /// is their sum, that of all if they err together, which is the most it can be.
+    ///
+    /// # Errors
+    /// The values are not `[C, h, w]`.
+    pub fn error_of_image(&self) -> Result<Option<Vec<f32>>> {
+        let Some(error) = &self.standard_error else { return Ok(None) };
+        let (channels, height, width) = error.dims3()?;
+        let map = self.sign.map(&error.flatten_all()?.to_vec1::<f32>()?, channels);
+        Ok(Some(self.of_image(&Tensor::from_vec(map, (height, width), error.device())?)?))
+    }
+
+    fn of_image(&self, map: &Tensor) -> Result<Vec<f32>> {
         let (height, width) = (map.dim(D::Minus2)?, map.dim(D::Minus1)?);
         let values: Vec<f32> = map.flatten_all()?.to_vec1()?;
         resample(

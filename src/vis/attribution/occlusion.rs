@@ -76,10 +76,12 @@ pub fn occlusion(
     #[options] windows: &Windows,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
-    let prediction = explain.prediction(job, image)?;
-    let (width, height) = (prediction.view.width(), prediction.view.height());
     let Windows { window, stride, baseline } = windows;
+    let question = explain.question(job, image)?;
+    let [width, height] = question.size();
     check(window, stride, width, height)?;
+    baseline.check(&question)?;
+    let prediction = question.answer(job)?;
     let cover: Vec<f32> = baseline.input(job, &prediction, None)?.flatten_all()?.to_vec1()?;
     let rows = window_offsets(height, window.height, stride.height);
     let columns = window_offsets(width, window.width, stride.width);

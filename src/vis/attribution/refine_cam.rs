@@ -30,7 +30,7 @@ pub fn refine_cam(
 ) -> Result<Attribution> {
     let one = |layer: LayerChoice| -> Result<AtLayers> {
         let maps = Maps { layer: Some(layer) };
-        maps.each(job, "RefineCAM", image, explain, |prediction, layer| {
+        maps.each_gradient(job, "RefineCAM", image, explain, |prediction, layer| {
             gradient_map(job, "RefineCAM", prediction, layer, false, grad_cam_plus_plus::combine)
         })
     };

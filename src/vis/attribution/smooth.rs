@@ -1,13 +1,14 @@
 //! Any method over noisy copies of the image.
 
+use super::anytime::{Anytime, Sampling};
 use super::method::Method;
-use super::smooth_grad::{Moments, Noise, Statistic, add_noise};
+use super::smooth_grad::{Moments, Noise, Statistic, USUAL, add_noise};
 use super::{Attribution, Sign};
 use crate::error::{Error, Kind, Result};
 use crate::job::Job;
 use crate::lang::function;
 use crate::model::Input;
-use crate::vis::Explain;
+use crate::vis::{Explain, Gather};
 
 /// Any attribution method, averaged over noisy copies of the image; or the squares of its values, or their variance.
 ///
@@ -24,17 +25,26 @@ pub fn smooth(
     /// The image, or a tensor in the network's input space.
     #[each]
     image: &Input,
+    #[options] sampling: &Sampling,
     #[options] noise: &Noise,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
     let clean = method.attribution(job, image, explain)?;
     let prediction = &clean.prediction;
-    let (seed, deviation) = (job.seed(noise.seed), noise.deviation(prediction)?);
+    let (seed, deviation) = (job.seed(sampling.seed), noise.deviation(prediction)?);
     let fixed = Explain { class: None, target: Some(prediction.goal.clone()), model: Some(prediction.model.clone()) };
     let input: Vec<f32> = prediction.input.flatten_all()?.to_vec1()?;
-    let progress = job.progress("smooth", noise.samples);
-    let mut moments = Moments::new();
-    for index in 0..noise.samples {
+    let (name, sign) = match noise.statistic {
+        Statistic::Mean => (format!("smoothed {}", clean.method), clean.sign),
+        Statistic::Square => (format!("mean square of {}", clean.method), Sign::Magnitude),
+        Statistic::Variance => (format!("variance of {}", clean.method), Sign::Magnitude),
+    };
+    let mut blank = Attribution::new(&name, prediction, clean.values.clone(), sign, clean.unit.clone());
+    blank.layer = clean.layer.clone();
+    let moments = Moments::new(noise.statistic, clean.values.elem_count());
+    let mut sampler = Anytime::new(blank, moments, sampling, USUAL);
+    let progress = job.progress("smooth", sampler.most());
+    let sample = |sampler: &mut Anytime<Moments>, index: usize| {
         let mut noisy = input.clone();
         add_noise(&mut noisy, seed, index, deviation);
         let noisy = candle_core::Tensor::from_vec(noisy, prediction.input.shape(), prediction.input.device())?;
@@ -44,19 +54,22 @@ pub fn smooth(
                 format!("{method} gave values of shape {:?} and {:?}", clean.values.dims(), sample.values.dims());
             return Err(Error::new(Kind::Argument, message).at_argument("method"));
         }
-        moments.add(&sample.values.flatten_all()?.to_vec1::<f32>()?);
-        progress.advance(1)?;
-    }
-    let (values, error) = moments.finish(noise.statistic, clean.values.dims())?;
-    let (name, sign) = match noise.statistic {
-        Statistic::Mean => (format!("smoothed {}", clean.method), clean.sign),
-        Statistic::Square => (format!("mean square of {}", clean.method), Sign::Magnitude),
-        Statistic::Variance => (format!("variance of {}", clean.method), Sign::Magnitude),
+        sampler.estimate.add(&sample.values.flatten_all()?.to_vec1::<f32>()?);
+        sampler.report(&progress, 1)?;
+        sampler.enough()
     };
-    let mut attribution = Attribution::new(&name, prediction, values, sign, clean.unit.clone());
-    attribution.layer = clean.layer.clone();
-    attribution.standard_error = error;
-    Ok(attribution)
+    let mut outcome = Ok(());
+    for index in 0..sampler.most() {
+        match sample(&mut sampler, index) {
+            Ok(false) => {}
+            Ok(true) => break,
+            Err(error) => {
+                outcome = Err(error);
+                break;
+            }
+        }
+    }
+    sampler.finish(outcome)
 }
 
 /// A method that averages another one over noisy copies of the image, to be used where a method's name can stand.
@@ -69,10 +82,11 @@ pub fn smooth(
 fn smooth_method(
     /// The method: the name of one, or a function of an image that returns an attribution.
     method: Method,
+    #[options] sampling: &Sampling,
     #[options] noise: &Noise,
 ) -> Result<Method> {
-    let noise = *noise;
+    let (sampling, noise) = (*sampling, *noise);
     Ok(Method::new(&format!("smooth({method})"), move |job, image, explain| {
-        smooth(job, &method, image, &noise, explain)
+        smooth(job, &method, image, &sampling, &noise, explain)
     }))
 }

@@ -1,20 +1,18 @@
 //! SmoothGrad, SquareGrad and VarGrad: statistics of the gradient over noisy copies of the image.
 
-use candle_core::Tensor;
+use std::ops::Range;
+
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rayon::prelude::*;
 
+use super::anytime::{Anytime, Estimate, Means, Sampling};
 use super::{Attribution, Sign};
 use crate::error::Result;
 use crate::job::Job;
 use crate::lang::{Options, choices, function};
 use crate::model::{Input, Rules};
 use crate::tensor::{normal, with_values};
-use crate::vis::{Explain, Gradients, Prediction};
-
-/// Numbers that a thread takes at once.
-const PART: usize = 1 << 13;
+use crate::vis::{Explain, Gradients, Pass, Prediction};
 
 /// What is made of the results for noisy copies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,10 +31,6 @@ choices!(Statistic { "mean" => Mean, "square" => Square, "variance" => Variance 
 /// Noisy copies of an image.
 #[derive(Clone, Copy, Debug, Options)]
 pub struct Noise {
-    /// How many noisy copies.
-    #[default(50)]
-    #[range(1..=100000)]
-    pub samples: usize,
     /// The standard deviation of the noise, as a part of the range of the network's input.
     #[default(0.15)]
     #[range(0.0..=10.0)]
@@ -45,11 +39,10 @@ pub struct Noise {
     /// (VarGrad).
     #[default("mean")]
     pub statistic: Statistic,
-    /// The seed of the noise; copy number i has the noise of `randn([C, h, w], seed=seed + i)`. Without it, the next of the
-    /// session's.
-    #[default]
-    pub seed: Option<u64>,
 }
+
+/// How many noisy copies are usual.
+pub(super) const USUAL: usize = 50;
 
 impl Noise {
     /// The standard deviation in the network's input space.
@@ -67,54 +60,56 @@ pub(super) fn add_noise(x: &mut [f32], seed: u64, index: usize, deviation: f32) 
     x.iter_mut().zip(normal(&mut random)).for_each(|(value, noise)| *value += deviation * noise);
 }
 
-/// Sums over samples, from which their mean, squares and variance follow.
+/// A statistic over samples.
 pub(super) struct Moments {
-    count: usize,
-    sums: Vec<[f64; 2]>,
+    statistic: Statistic,
+    /// Of the values; without numbers if the statistic does not need them.
+    values: Means,
+    /// Of their squares, likewise.
+    squares: Means,
 }
 
 impl Moments {
-    pub fn new() -> Self {
-        Self { count: 0, sums: Vec::new() }
+    /// The statistic of samples of so many numbers.
+    pub fn new(statistic: Statistic, count: usize) -> Self {
+        let of = |needed: bool| Means::new(if needed { count } else { 0 });
+        Self { statistic, values: of(statistic != Statistic::Square), squares: of(statistic != Statistic::Mean) }
     }
 
     /// Takes one sample.
     pub fn add(&mut self, sample: &[f32]) {
-        self.add_all(sample, sample.len());
+        self.values.add_each(sample, f64::from);
+        self.squares.add_each(sample, |value| f64::from(value).powi(2));
+    }
+}
+
+impl Estimate for Moments {
+    fn samples(&self) -> usize {
+        self.values.samples()
     }
 
-    /// Takes samples of `length` numbers, one after the other.
-    pub fn add_all(&mut self, samples: &[f32], length: usize) {
-        self.sums.resize(length, [0.0; 2]);
-        self.count += samples.len() / length.max(1);
-        self.sums.par_chunks_mut(PART).enumerate().for_each(|(i, sums)| {
-            for sample in samples.chunks_exact(length) {
-                for ([sum, squares], value) in sums.iter_mut().zip(&sample[i * PART..]) {
-                    *sum += f64::from(*value);
-                    *squares += f64::from(*value).powi(2);
-                }
-            }
-        });
+    fn groups(&self) -> usize {
+        self.values.groups().min(self.squares.groups())
     }
 
-    /// The statistic, and the standard error of the mean where that is the statistic, both of a shape.
-    pub fn finish(&self, statistic: Statistic, shape: &[usize]) -> Result<(Tensor, Option<Tensor>)> {
-        let count = self.count.max(1) as f64;
-        let variance = |sum: f64, squares: f64| (squares / count - (sum / count).powi(2)).max(0.0);
-        let tensor = |of: &dyn Fn(f64, f64) -> f64| -> Result<Tensor> {
-            let values: Vec<f32> = self.sums.iter().map(|[sum, squares]| of(*sum, *squares) as f32).collect();
-            Ok(Tensor::from_vec(values, shape, &candle_core::Device::Cpu)?)
-        };
-        Ok(match statistic {
-            Statistic::Mean => {
-                let error = (self.count > 1)
-                    .then(|| tensor(&|sum, squares| (variance(sum, squares) / (count - 1.0)).sqrt()))
-                    .transpose()?;
-                (tensor(&|sum, _| sum / count)?, error)
+    fn of(&self, part: &(dyn Fn(usize) -> bool + Sync)) -> Vec<f64> {
+        match self.statistic {
+            Statistic::Mean => self.values.of(part),
+            Statistic::Square => self.squares.of(part),
+            Statistic::Variance => {
+                let (means, mut squares) = (self.values.of(part), self.squares.of(part));
+                squares.iter_mut().zip(means).for_each(|(square, mean)| *square = (*square - mean * mean).max(0.0));
+                squares
             }
-            Statistic::Square => (tensor(&|_, squares| squares / count)?, None),
-            Statistic::Variance => (tensor(&variance)?, None),
-        })
+        }
+    }
+
+    fn error(&self) -> Option<Vec<f64>> {
+        match self.statistic {
+            Statistic::Mean => self.values.error(),
+            Statistic::Square => self.squares.error(),
+            Statistic::Variance => self.halved_error(),
+        }
     }
 }
 
@@ -133,31 +128,32 @@ pub fn smooth_grad(
     /// The image, or a tensor in the network's input space.
     #[each]
     image: &Input,
+    #[options] sampling: &Sampling,
     #[options] noise: &Noise,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
     let prediction = explain.prediction(job, image)?;
-    let (seed, deviation) = (job.seed(noise.seed), noise.deviation(&prediction)?);
-    let mut moments = Moments::new();
-    let make = |index: usize, x: &mut [f32]| {
-        add_noise(x, seed, index, deviation);
-        Ok(())
-    };
-    let at = Gradients { rules: &Rules::default(), layer: None };
-    prediction.each_gradient(job, "SmoothGrad", noise.samples, &at, make, |_, pass| {
-        with_values(&pass.gradient, |gradients| moments.add_all(gradients, prediction.input.elem_count()))
-    })?;
-    let (_, channels, height, width) = prediction.input.dims4()?;
-    let (values, error) = moments.finish(noise.statistic, &[channels, height, width])?;
+    // copy number i has the noise of `randn([C, h, w], seed=seed + i)`
+    let (seed, deviation) = (job.seed(sampling.seed), noise.deviation(&prediction)?);
     let (name, unit) = match noise.statistic {
         Statistic::Mean => ("SmoothGrad", "|mean gradient|"),
         Statistic::Square => ("SquareGrad", "mean squared gradient"),
         Statistic::Variance => ("VarGrad", "variance of the gradient"),
     };
     let unit = format!("{unit} of the {}", prediction.score_name());
-    let attribution = Attribution::new(name, &prediction, values, Sign::Magnitude, unit);
-    Ok(match error {
-        Some(error) => attribution.with_standard_error(error),
-        None => attribution,
-    })
+    let (blank, count) = (prediction.input.zeros_like()?.squeeze(0)?, prediction.input.elem_count());
+    let blank = Attribution::new(name, &prediction, blank, Sign::Magnitude, unit);
+    let mut sampler = Anytime::new(blank, Moments::new(noise.statistic, count), sampling, USUAL);
+    let make = |index: usize, x: &mut [f32]| {
+        add_noise(x, seed, index, deviation);
+        Ok(())
+    };
+    let take = |sampler: &mut Anytime<Moments>, _: Range<usize>, pass: Pass| {
+        with_values(&pass.gradient, |gradients| {
+            gradients.chunks_exact(count).for_each(|gradient| sampler.estimate.add(gradient));
+        })
+    };
+    let at = Gradients { rules: &Rules::default(), layer: None };
+    let outcome = prediction.each_gradient(job, "SmoothGrad", sampler.most(), &at, &mut sampler, make, take);
+    sampler.finish(outcome)
 }

@@ -38,8 +38,9 @@ pub fn sobol(
     #[options] grid: &Grid,
     #[options] explain: &Explain,
 ) -> Result<Attribution> {
-    let prediction = explain.prediction(job, image)?;
-    grid.check("sobol", &prediction)?;
+    let question = explain.question(job, image)?;
+    grid.check("sobol", &question)?;
+    let prediction = question.answer(job)?;
     let seed = job.seed(sampling.seed);
     let cover = Cover::new(job, &prediction, grid, seed)?;
     let designs = Designs { cells: grid.cells * grid.cells, seed };
@@ -137,7 +138,7 @@ impl Estimate for Jansen {
 
     /// The mean squared change of the score by each cell, over twice the variance, which is always that of all designs: a
     /// few designs may hardly vary.
-    fn of(&self, part: &dyn Fn(usize) -> bool) -> Vec<f64> {
+    fn of(&self, part: &(dyn Fn(usize) -> bool + Sync)) -> Vec<f64> {
         let designs = || self.scores.chunks_exact(self.cells + 1);
         let firsts = || designs().filter_map(|design| design.first());
         let all = designs().len().max(1) as f64;

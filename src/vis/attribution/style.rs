@@ -18,6 +18,8 @@ pub enum Style {
     Negative,
     /// The image, as bright as the map.
     Masked,
+    /// The standard error of a map that was sampled.
+    Error,
 }
 
 choices!(Style {
@@ -26,6 +28,7 @@ choices!(Style {
     "positive" => Positive,
     "negative" => Negative,
     "masked" => Masked,
+    "error" => Error,
 });
 
 /// What the user has said about the picture of an attribution.
@@ -62,7 +65,7 @@ impl FromValue for Ends {
 /// The same attribution, shown in another way.
 ///
 /// "overlay" puts the map's colours over the image, "heat" shows them alone, "positive" and "negative" what speaks for and
-/// against the class, and "masked" the image, as bright as the map.
+/// against the class, "masked" the image, as bright as the map, and "error" the standard error of a map that was sampled.
 ///
 /// ```rhai
 /// grad_cam(photo("chelsea")).style("masked")
@@ -71,12 +74,16 @@ impl FromValue for Ends {
 fn styled(
     /// The attribution.
     attribution: &Attribution,
-    /// "overlay", "heat", "positive", "negative" or "masked".
+    /// "overlay", "heat", "positive", "negative", "masked" or "error".
     style: Style,
     /// The numbers at both ends of the colours; those of the map if not given.
     #[default]
     range: Option<Ends>,
 ) -> Result<Attribution> {
+    if style == Style::Error && attribution.standard_error.is_none() {
+        let message = format!("{} has no standard error: it was not sampled, or only once", attribution.method);
+        return Err(Error::new(Kind::Argument, message).at_argument("style"));
+    }
     let mut attribution = attribution.clone();
     attribution.look.style = style;
     attribution.look.range = range.map(|Ends(low, high)| (low, high));
@@ -110,7 +117,7 @@ fn compare(
     /// the same).
     #[default("own")]
     scale: Scale,
-    /// "overlay", "heat", "positive", "negative" or "masked".
+    /// "overlay", "heat", "positive", "negative", "masked" or "error".
     #[default("overlay")]
     style: Style,
 ) -> Result<Vec<Attribution>> {

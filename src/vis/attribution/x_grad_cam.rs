@@ -28,7 +28,7 @@ pub fn x_grad_cam(
     augment: bool,
     #[options] explain: &Explain,
 ) -> Result<AtLayers> {
-    maps.each(job, "XGrad-CAM", image, explain, |prediction, layer| {
+    maps.each_gradient(job, "XGrad-CAM", image, explain, |prediction, layer| {
         gradient_map(job, "XGrad-CAM", prediction, layer, augment, |activations, gradient| {
             let sums = (activations.sum_keepdim((2, 3))? + EPSILON)?;
             let weights = (gradient * activations)?.sum_keepdim((2, 3))?.div(&sums)?;

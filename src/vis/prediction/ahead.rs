@@ -19,40 +19,68 @@ pub(super) fn dependents(model: &Model, layer: &Layer) -> Vec<bool> {
     depends
 }
 
-/// A run over the input with plain rules whose backward pass has not been asked for yet. It holds much memory: the first who
-/// asks takes it, and copies of a prediction do not have it.
+/// A run over the input whose backward pass has not been asked for yet. It holds much memory: the first who asks takes it, and
+/// copies of a prediction do not have it.
 #[derive(Default)]
 pub(super) struct Ahead(RefCell<Option<Whole>>);
+
+/// The backward pass that will be asked for.
+#[derive(Clone, Debug)]
+pub struct Backward<'a> {
+    /// The gradient is taken at this layer; without one, at the input.
+    pub layer: Option<&'a Layer>,
+    /// By these rules.
+    pub rules: Rules,
+}
 
 /// A run over the input up to the network's output and some layers.
 struct Whole {
     at: Vec<NodeId>,
+    rules: Rules,
     values: Vec<Tensor>,
-    pullback: Pullback,
+    rest: Rest,
+}
+
+/// What is left to do for the gradient.
+pub(super) enum Rest {
+    /// The backward pass, from gradients of the output and of the layers.
+    Backward(Pullback),
+    /// Nothing: this is the gradient of the score.
+    Done(Tensor),
 }
 
 impl Ahead {
-    /// The network's output for an input, and the run if the `gradient` at a layer, or at the input, will be wanted.
+    /// The network's output for an input, and the run if a backward pass will be wanted.
     pub(super) fn run(
         job: &Job,
         model: &Model,
         input: &Tensor,
-        gradient: Option<Option<&Layer>>,
+        backward: Option<Backward<'_>>,
     ) -> Result<(Tensor, Self)> {
         let output = model.graph().output();
-        let wanted = gradient.filter(|layer| layer.is_none_or(|layer| dependents(model, layer)[output.index()]));
-        let Some(layer) = wanted else { return Ok((model.forward(input, job.interrupt())?, Self::default())) };
+        let depends =
+            |backward: &Backward<'_>| backward.layer.is_none_or(|layer| dependents(model, layer)[output.index()]);
+        let Some(Backward { layer, rules }) = backward.filter(depends) else {
+            return Ok((model.forward(input, job.interrupt())?, Self::default()));
+        };
         let at: Vec<NodeId> = layer.iter().map(|layer| layer.id()).collect();
-        let (taps, rules) = ([&[output], at.as_slice()].concat(), Rules::default());
+        let taps = [&[output], at.as_slice()].concat();
         let run = Run { gradients_at: &at, exact: true, ..Run::new(&taps, &rules, job.interrupt()) };
         let (values, pullback) = model.pullback_with(std::slice::from_ref(input), &run)?;
-        Ok((values[0].clone(), Self(RefCell::new(Some(Whole { at, values, pullback })))))
+        Ok((values[0].clone(), Self(RefCell::new(Some(Whole { at, rules, values, rest: Rest::Backward(pullback) })))))
     }
 
-    /// The values of the network's output and of the layers, and the backward pass, if there is one for the gradient `at` them.
-    pub(super) fn take(&self, at: &[NodeId]) -> Option<(Vec<Tensor>, Pullback)> {
-        let run = self.0.borrow_mut().take_if(|run| run.at == at)?;
-        Some((run.values, run.pullback))
+    /// A backward pass that was done already, with the values of the output and of the layers, and the gradient of the score.
+    pub(super) fn done(backward: &Backward<'_>, values: Vec<Tensor>, gradient: Tensor) -> Self {
+        let (at, rules) = (backward.layer.iter().map(|layer| layer.id()).collect(), backward.rules.clone());
+        Self(RefCell::new(Some(Whole { at, rules, values, rest: Rest::Done(gradient) })))
+    }
+
+    /// The values of the network's output and of the layers, and the backward pass, if there is one for the gradient `at` them
+    /// by these rules.
+    pub(super) fn take(&self, at: &[NodeId], rules: &Rules) -> Option<(Vec<Tensor>, Rest)> {
+        let run = self.0.borrow_mut().take_if(|run| run.at == at && run.rules.same(rules))?;
+        Some((run.values, run.rest))
     }
 
     /// Gives it back.

@@ -2,15 +2,21 @@
 
 mod ahead;
 mod batches;
+mod gradients;
+mod list;
+mod question;
 
 use std::ops::Range;
 
 use candle_core::{IndexOp, Tensor};
 
+pub use self::ahead::Backward;
 use self::ahead::{Ahead, dependents};
 pub use self::batches::Gather;
-use self::batches::{MAX_BATCH, MAX_KEPT, Variants, each_batch};
-use super::objective::{ClassScore, Goal, Measure};
+use self::batches::{MAX_BATCH, Variants, each_batch};
+pub use self::gradients::{Gradients, Pass};
+pub use self::question::Question;
+use super::objective::Goal;
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
 use crate::job::Job;
@@ -23,6 +29,8 @@ pub struct Prediction {
     pub model: Model,
     /// The image as the network sees it.
     pub view: Image,
+    /// Width and height of the image as it was given.
+    pub given: [usize; 2],
     /// It as network input `[1, C, h, w]`.
     pub input: Tensor,
     /// What is explained.
@@ -43,62 +51,7 @@ impl Prediction {
     /// # Errors
     /// There is no such class or layer, the image cannot become the network's input, or the run was interrupted.
     pub fn of(job: &Job, model: Model, image: &Input, goal: Option<Goal>) -> Result<Self> {
-        Self::ahead_of(job, model, image, goal, None)
-    }
-
-    /// The same where the gradient at the input, or at a layer, will be wanted next: one run of the network is for both.
-    ///
-    /// # Errors
-    /// As [`of`](Self::of).
-    pub fn before_gradient(
-        job: &Job,
-        model: Model,
-        image: &Input,
-        goal: Option<Goal>,
-        layer: Option<&Layer>,
-    ) -> Result<Self> {
-        Self::ahead_of(job, model, image, goal, Some(layer))
-    }
-
-    fn ahead_of(
-        job: &Job,
-        model: Model,
-        image: &Input,
-        goal: Option<Goal>,
-        gradient: Option<Option<&Layer>>,
-    ) -> Result<Self> {
-        let (view, input) = shown(&model, image)?;
-        // what is wrong with the goal is said before any work
-        let taps = goal.as_ref().map(|goal| goal.taps(job, &model, &input)).transpose()?;
-        let answer = model.answer();
-        let is_class = goal.as_ref().is_none_or(|goal| goal.class().is_some());
-        let (scored, ahead) = if is_class {
-            let (output, ahead) = Ahead::run(job, &model, &input, gradient)?;
-            (answer.read(&output)?, ahead)
-        } else {
-            Default::default()
-        };
-        let (goal, taps) = match (goal, taps) {
-            (Some(goal), Some(taps)) => (goal, taps),
-            _ => {
-                let best =
-                    answer.best(&scored).ok_or_else(|| Error::new(Kind::Internal, "the network has no answers"))?;
-                let goal = Goal::new(ClassScore::of(best));
-                let taps = goal.taps(job, &model, &input)?;
-                (goal, taps)
-            }
-        };
-        let class = goal.class().map(|class| class.class.resolve(&model)).transpose()?;
-        let class = class.and_then(|class| scored.get(class)).cloned();
-        if let Some(class) = &class {
-            job.note("class", format!("{:?}", class.name));
-        }
-        let mut prediction = Self { model, view, input, goal, taps, ahead, class, score: 0.0 };
-        prediction.score = match (prediction.goal.class().map(|class| class.measure), &prediction.class) {
-            (Some(Measure::Score), Some(class)) => class.score,
-            _ => prediction.score_of(job, &prediction.input)?,
-        };
-        Ok(prediction)
+        Question::new(job, model, image, goal)?.answer(job)
     }
 
     /// What is explained, for a title: `"koala"`, or `fire5, channel 12`.
@@ -111,7 +64,8 @@ impl Prediction {
 
     /// What the score is, for the label of a colour bar: `"koala" logit`.
     pub fn score_name(&self) -> String {
-        self.goal.description(&self.model)
+        let description = self.goal.description(&self.model);
+        if self.goal.class().is_some() { description } else { format!("target ({description})") }
     }
 
     /// Score and probability in words: "93.1 % (logit 12.30)".
@@ -130,55 +84,9 @@ impl Prediction {
         Ok(self.outputs(job, input)?.i(0)?.to_scalar()?)
     }
 
-    /// The gradient of the score at the network's input, `[1, C, h, w]`.
-    ///
-    /// # Errors
-    /// A rule acts on nothing, or the run was interrupted.
-    pub fn gradient(&self, job: &Job, rules: &Rules) -> Result<Tensor> {
-        Ok(self.pass(job, &self.input, rules, None)?.gradient)
-    }
-
     /// The layers whose values the score is made of.
     pub fn reads(&self) -> &[NodeId] {
         &self.taps
-    }
-
-    /// What arrives at the input `[1, C, h, w]` under the rules if the backward pass begins with gradient × value of what
-    /// the score is made of, instead of the gradient: relevance, whose sum there is the score if that is linear in it.
-    ///
-    /// # Errors
-    /// A rule acts on nothing, or the run was interrupted.
-    pub fn relevance(&self, job: &Job, rules: &Rules) -> Result<Tensor> {
-        let (outputs, pullback) = self.model.pullback(&self.input, &self.taps, rules, job.interrupt())?;
-        let gradients = self.goal.gradients(job, &self.model, &outputs)?;
-        let above = gradients.iter().zip(&outputs).map(|(gradient, output)| Ok((gradient * output)?));
-        pullback.gradient(&above.collect::<Result<Vec<_>>>()?)
-    }
-
-    /// The values of some layers, and the gradients of the score at the input and at some layers, in that order.
-    ///
-    /// # Errors
-    /// The score does not depend on one of these layers, or the run was interrupted.
-    pub fn gradients(&self, job: &Job, values: &[NodeId], at: &[NodeId]) -> Result<(Vec<Tensor>, Vec<Tensor>)> {
-        let (taps, at, rules) = ([&self.taps, values].concat(), [&[NodeId::INPUT], at].concat(), Rules::default());
-        let run = Run { gradients_at: &at[1..], ..Run::new(&taps, &rules, job.interrupt()) };
-        let (mut outputs, pullback) = self.model.pullback_with(std::slice::from_ref(&self.input), &run)?;
-        let values = outputs.split_off(self.taps.len());
-        let mut above = self.goal.gradients(job, &self.model, &outputs)?;
-        for value in &values {
-            above.push(value.zeros_like()?);
-        }
-        Ok((values, pullback.gradients(&above, &at)?))
-    }
-
-    /// The activations of a layer and the gradient of the score there, both `[1, channels, h, w]`.
-    ///
-    /// # Errors
-    /// The score does not depend on the layer, or the run was interrupted.
-    pub fn gradient_at(&self, job: &Job, layer: &Layer) -> Result<(Tensor, Tensor)> {
-        let pass = self.pass(job, &self.input, &Rules::default(), Some(layer))?;
-        let activations = pass.activations.ok_or_else(|| Error::new(Kind::Internal, "a run without its layer"))?;
-        Ok((activations, pass.gradient))
     }
 
     /// The scores of `count` variants of the input, in order: `make(i, x)` turns `x`, a copy of the input `[C, h, w]` in
@@ -339,74 +247,9 @@ impl Prediction {
         Ok(probabilities)
     }
 
-    /// The backward pass of the score of each of `count` variants of the input, made as for [`scores`](Self::scores) and
-    /// handed to `take` in batches, in order.
-    ///
-    /// # Errors
-    /// `make` or `take` failed, a rule acts on nothing, or the run was interrupted.
-    pub fn each_gradient(
-        &self,
-        job: &Job,
-        label: &str,
-        count: usize,
-        at: &Gradients<'_>,
-        make: impl Fn(usize, &mut [f32]) -> Result<()> + Sync,
-        mut take: impl FnMut(Range<usize>, Pass) -> Result<()>,
-    ) -> Result<()> {
-        self.batches(
-            job,
-            label,
-            &Variants { of: &self.input, count, at_once: MAX_KEPT },
-            &mut (),
-            make,
-            |(), chunk, variants| take(chunk, self.pass(job, variants, at.rules, at.layer)?),
-        )
-    }
-
-    /// One backward pass of the scores of inputs `[N, C, h, w]`, at the input or at a layer.
-    ///
-    /// # Errors
-    /// A rule acts on nothing, the score does not depend on the layer, or the run was interrupted.
-    pub fn pass(&self, job: &Job, inputs: &Tensor, rules: &Rules, layer: Option<&Layer>) -> Result<Pass> {
-        let (goal, model) = (&self.goal, &self.model);
-        if let Some(layer) = layer {
-            self.check_depends_on(layer)?;
-        }
-        let at: Vec<NodeId> = layer.iter().map(|layer| layer.id()).collect();
-        let mut run = None;
-        if inputs.id() == self.input.id() && rules.is_plain() {
-            run = self.ahead.take(&at);
-        }
-        let (mut outputs, pullback) = match run {
-            Some(run) => run,
-            None => {
-                let taps = [&self.taps, at.as_slice()].concat();
-                let run = Run { gradients_at: &at, exact: true, ..Run::new(&taps, rules, job.interrupt()) };
-                model.pullback_with(std::slice::from_ref(inputs), &run)?
-            }
-        };
-        let activations = layer.and_then(|_| outputs.pop());
-        let scores = goal.values(job, model, &outputs)?.to_vec1()?;
-        let mut above = goal.gradients(job, model, &outputs)?;
-        let gradient = match &activations {
-            Some(activations) => {
-                above.push(activations.zeros_like()?);
-                pullback.gradients(&above, &at)?.swap_remove(0)
-            }
-            None => pullback.gradient(&above)?,
-        };
-        Ok(Pass { scores, activations, gradient })
-    }
-
     /// A gradient at a layer needs a score that depends on it.
     pub(in crate::vis) fn check_depends_on(&self, layer: &Layer) -> Result<()> {
-        let depends = dependents(&self.model, layer);
-        if self.taps.iter().any(|tap| depends.get(tap.index()).copied().unwrap_or(false)) {
-            return Ok(());
-        }
-        let message = format!("{} does not depend on layer {}", self.score_name(), layer.name());
-        let error = Error::new(Kind::Argument, message).at_argument("layer");
-        Err(error.with_hint("choose a layer before what is explained"))
+        question::check_depends_on(&self.model, &self.taps, layer, || self.goal.description(&self.model))
     }
 
     /// Makes and runs variants in batches. No gradient of the image itself is next, so what was kept for it is given back.
@@ -429,26 +272,6 @@ impl Prediction {
         let activations = self.model.run(inputs, &self.taps, &rules, job.interrupt())?;
         self.goal.values(job, &self.model, &activations)
     }
-}
-
-/// Where and how gradients are taken.
-#[derive(Clone, Copy, Debug)]
-pub struct Gradients<'a> {
-    /// How they pass each node.
-    pub rules: &'a Rules,
-    /// The layer; without one, the network's input.
-    pub layer: Option<&'a Layer>,
-}
-
-/// The backward pass of a batch of inputs.
-#[derive(Clone, Debug)]
-pub struct Pass {
-    /// The score of each input.
-    pub scores: Vec<f32>,
-    /// The activations of the layer `[N, channels, h, w]`, if the gradient is taken at one.
-    pub activations: Option<Tensor>,
-    /// The gradient of each score, `[N, C, h, w]`.
-    pub gradient: Tensor,
 }
 
 /// An image as the network sees it, and as its input. Of a tensor that is no picture, each place is as bright as the mean

@@ -28,4 +28,10 @@ def compute(layer):
     return ablation_cam
 
 
-golden("ablation_cam", [("squeezenet1_1", 'ablation_cam(img, layer="fire5").values', compute("features.7"))])
+golden(
+    "ablation_cam",
+    [
+        ("squeezenet1_1", 'ablation_cam(img, layer="fire5").values', compute("features.7")),
+        ("toy", 'ablation_cam(img, layer="relu1", model=m).values', compute("relu1")),
+    ],
+)

@@ -1,4 +1,7 @@
-"""Makes tests/golden/attribution/cam.safetensors from the definition, Σ weight · map; see common.py."""
+"""Makes tests/golden/attribution/cam.safetensors from the definition, Σ weight · map; see common.py.
+
+The toy has no case: it does not end in a mean over all places, which the method needs, and Percept says so.
+"""
 
 import torch
 from common import golden

@@ -12,8 +12,8 @@ network, and a function that computes the same with PyTorch, given the module, t
 The image is one whose gradients do not hang on rounding: where a ReLU is within 1e-5 of its kink, two programs may take
 different sides of it, and what one unit passes back differs.
 
-SqueezeNet 1.1 has the embedded weights; the weights of other networks are made from the names of their parameters, as
-tools/golden/zoo.py says. Of large results every STEP-th value is kept, with the norm of all of them.
+SqueezeNet 1.1 has the embedded weights, the toys have their own; the weights of other networks are made from the names of
+their parameters, as tools/golden/zoo.py says. Of large results every STEP-th value is kept, with the norm of all of them.
 """
 
 import copy
@@ -29,6 +29,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision
+from captum.testing.helpers.basic_models import BasicModel_ConvNet_One_Conv
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -87,11 +88,33 @@ def made_up(name):
     return without_inplace(model), image, torch.from_numpy(x.transpose(2, 0, 1).astype(np.float32).copy())[None]
 
 
-NETWORKS = {"squeezenet1_1": squeezenet1_1}
+def toy():
+    """Captum's convolutional toy, which reads the numbers from 0 to 15: a grey picture whose white is 15.
+
+    All four outputs are 54. They are values, since as logits they would make the same probabilities of any picture.
+    """
+    x = torch.arange(16.0).view(1, 1, 4, 4)
+    return without_inplace(BasicModel_ConvNet_One_Conv()), grey(x, 15), x
+
+
+def two_numbers():
+    """relu(relu(a) - 1 - relu(b)) at (3, 1), the toy of the paper on integrated gradients: two pixels whose white is 3."""
+    model = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(2, 1), torch.nn.ReLU())
+    model[2].weight.data, model[2].bias.data = torch.tensor([[1.0, -1.0]]), torch.tensor([-1.0])
+    x = torch.tensor([3.0, 1.0]).view(1, 1, 1, 2)
+    return model.eval(), grey(x, 3), x
+
+
+def grey(x, white):
+    """The picture that a toy's input is made of: bytes, in which its numbers are exact."""
+    return (x[0].permute(1, 2, 0) * 255 / white).expand(-1, -1, 3).numpy()
+
+
+NETWORKS = {"squeezenet1_1": squeezenet1_1, "toy": toy, "two_numbers": two_numbers}
 for _name in ["resnet18", "vgg16_bn", "mobilenet_v2", "densenet121"]:
     NETWORKS[_name] = functools.cache(functools.partial(made_up, _name))
 # the colour that becomes zeros in the input space of each network
-ZERO = {"squeezenet1_1": "[123/255.0, 117/255.0, 104/255.0]"}
+ZERO = {"squeezenet1_1": "[123/255.0, 117/255.0, 104/255.0]", "toy": '"black"', "two_numbers": '"black"'}
 OTHER = "[0.485, 0.456, 0.406]"
 # what tests of layers look at: a layer of Percept and the module of PyTorch whose output it is
 LAYERS = {
@@ -100,13 +123,24 @@ LAYERS = {
     "vgg16_bn": ("features.42", "features.42"),
     "mobilenet_v2": ("features.18", "features.18"),
     "densenet121": ("features.denseblock4", "features.denseblock4"),
+    "toy": ("relu1", "relu1"),
 }
+
+
+def bounds(model):
+    """Black and white in the input space of a network."""
+    if isinstance(model, BasicModel_ConvNet_One_Conv):
+        return [torch.zeros(1, 1, 1, 1), torch.full((1, 1, 1, 1), 15.0)]
+    if isinstance(model, torchvision.models.SqueezeNet):
+        return [-torch.tensor([104.0, 117.0, 123.0]).view(1, 3, 1, 1), 255 - torch.tensor([104.0, 117.0, 123.0]).view(1, 3, 1, 1)]
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    return [(0 - mean) / std, (1 - mean) / std]
 
 
 def images():
     """The images of the networks, which all methods look at."""
     # all made-up networks look at the same one
-    names = ("squeezenet1_1", "resnet18")
+    names = ("squeezenet1_1", "resnet18", "toy", "two_numbers")
     pixels = {name: torch.from_numpy(NETWORKS[name]()[1].astype(np.uint8).transpose(2, 0, 1).copy()) for name in names}
     target = ROOT / "tests" / "golden" / "attribution_images.safetensors"
     save_file(pixels, target)

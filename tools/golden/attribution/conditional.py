@@ -38,5 +38,6 @@ golden(
         ),
         ("vgg16_bn", 'crp(img, "features.32", [3, 77], model=m).map', conditional("features.32", [3, 77])),
         ("resnet18", 'crp(img, "layer2", [9], model=m).map', conditional("layer2", [9])),
+        ("toy", 'crp(img, "relu1", [1], model=m).map', conditional("relu1", [1])),
     ],
 )

@@ -16,5 +16,6 @@ golden(
     [
         ("squeezenet1_1", f'conductance(img, layer="fire9", steps=10, baseline={ZERO["squeezenet1_1"]}).values', compute("features.12")),
         ("resnet18", f'conductance(img, layer="layer4", steps=10, baseline={OTHER}, model=m).values', compute("layer4")),
+        ("toy", 'conductance(img, layer="relu1", steps=10, baseline="black", model=m).values', compute("relu1")),
     ],
 )

@@ -1,4 +1,4 @@
-"""Makes tests/golden/attribution/deep_lift.safetensors by the paper's rescale rule; see common.py.
+"""Makes tests/golden/attribution/deep_lift.safetensors by the paper's rules, mostly rescale; see common.py.
 
 Image and baseline run together; on the backward pass each ReLU and each max-pooling puts the quotient of both differences in
 place of its derivative. Where windows of a pooling overlap, several can have their maximum at one pixel, and what they
@@ -85,6 +85,37 @@ def captum(model, x, start, target):
     return values[0].detach(), delta.item()
 
 
+def reveal_cancel(model, x, target):
+    """The paper's other rule, unit by unit, for the toy: the convolution as a matrix, and each layer's ReLU behind it.
+
+    The rise of a ReLU by what comes in positive is the mean of that before and after the negative, and the other way round.
+    """
+    start = torch.roll(x, 7, dims=3)
+    model, x, start = model.double(), x.double(), start.double()
+    units = torch.eye(x.numel()).double().view(-1, *x.shape[1:])
+    bias = model.conv1(torch.zeros_like(x)).flatten().detach()
+    layers = [((model.conv1(units).flatten(1) - bias).T.detach(), bias), (model.fc1.weight.detach(), model.fc1.bias.detach())]
+    ends, starts = [x.flatten()], [start.flatten()]
+    for weight, bias in layers:
+        for read in (ends, starts):
+            read.append((weight @ read[-1] + bias).relu())
+    multipliers = nn.functional.one_hot(torch.tensor(target), len(ends[-1])).double()
+    for (weight, bias), end, begin in reversed(list(zip(layers, ends, starts))):
+        parts = weight * (end - begin)
+        plus, minus, z = parts.clamp(min=0).sum(1), parts.clamp(max=0).sum(1), weight @ begin + bias
+        f = torch.relu
+        rise = (f(z + plus) - f(z) + f(z + minus + plus) - f(z + minus)) / 2
+        fall = (f(z + minus) - f(z) + f(z + plus + minus) - f(z + plus)) / 2
+        up = torch.where(plus > 0, multipliers * rise / plus, 0)[:, None]
+        down = torch.where(minus < 0, multipliers * fall / minus, 0)[:, None]
+        of = torch.where(parts > 0, up, torch.where(parts < 0, down, torch.where(end == begin, (up + down) / 2, 0)))
+        multipliers = (weight * of).sum(0)
+    values = multipliers * (ends[0] - starts[0])
+    difference = ends[-1][target] - starts[-1][target]
+    assert abs(values.sum() - difference) < 1e-9 * abs(difference), "the contributions do not sum to the difference"
+    return values.view(x.shape[1:])
+
+
 def rolled(crop=""):
     return f"img{crop}.to_tensor().roll([0, 7]).to_image()"
 
@@ -103,5 +134,7 @@ golden(
             f"deep_lift({PART_CODE}, model=m, baseline={rolled('.crop(76, 146, 40, 40)')}).values",
             of_part(deep_lift),
         ),
+        ("toy", f"deep_lift(img, model=m, baseline={rolled()}).values", deep_lift),
+        ("toy", f'deep_lift(img, model=m, baseline={rolled()}, rule="reveal-cancel").values', reveal_cancel),
     ],
 )

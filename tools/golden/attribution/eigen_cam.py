@@ -15,4 +15,4 @@ def compute(layer):
     return eigen_cam
 
 
-golden("eigen_cam", cases_of_layers("eigen_cam", compute, ["squeezenet1_1", "resnet18"]))
+golden("eigen_cam", cases_of_layers("eigen_cam", compute, ["squeezenet1_1", "resnet18", "toy"]))

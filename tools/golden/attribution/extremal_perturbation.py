@@ -46,5 +46,17 @@ golden(
             'extremal_perturbation(img, game="dual", steps=8, model=m).values',
             extremal([0.1], 8, variant=torchray.DUAL_VARIANT),
         ),
+        # here a mask is a single number; these are on their way between 0 and 1
+        ("toy", "extremal_perturbation(img, areas=[0.1], steps=2, model=m).values", extremal([0.1], 2)),
+        (
+            "toy",
+            'extremal_perturbation(img, areas=[0.7], game="delete", steps=3, model=m).values',
+            extremal([0.7], 3, variant=torchray.DELETE_VARIANT),
+        ),
+        (
+            "toy",
+            'extremal_perturbation(img, areas=[0.5], game="dual", perturbation="fade", steps=5, model=m).values',
+            extremal([0.5], 5, variant=torchray.DUAL_VARIANT, perturbation=torchray.FADE_PERTURBATION),
+        ),
     ],
 )

@@ -1,4 +1,7 @@
-"""Makes tests/golden/attribution/finer_score.safetensors with the target of pytorch-grad-cam's Finer-CAM; see common.py."""
+"""Makes tests/golden/attribution/finer_score.safetensors with the target of pytorch-grad-cam's Finer-CAM; see common.py.
+
+The toy has no case: its outputs are equal, so nothing tells one from the others.
+"""
 
 import torch
 from common import golden, gradients

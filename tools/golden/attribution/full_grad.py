@@ -60,5 +60,6 @@ golden(
         ("squeezenet1_1", "full_grad(img).values", full_grad),
         *((name, "full_grad(img, model=m).values", full_grad) for name in ("resnet18", "densenet121")),
         ("vgg16_bn", f"full_grad({PART_CODE}, model=m).values", of_part(full_grad)),
+        ("toy", "full_grad(img, model=m).values", full_grad),
     ],
 )

@@ -19,5 +19,6 @@ golden(
         ("squeezenet1_1", 'grad_cam(img, layer="fire5").values', grad_cam("features.7")),
         ("resnet18", "grad_cam(img, model=m).values", grad_cam("layer4")),
         ("resnet18", 'm.layer("layer2").grad_cam(img).values', grad_cam("layer2")),
+        ("toy", "grad_cam(img, model=m).values", grad_cam("relu1")),
     ],
 )

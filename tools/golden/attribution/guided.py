@@ -37,6 +37,7 @@ golden(
         ("squeezenet1_1", 'guided_backprop(img, class="koala").values', lambda model, x, _: guided(model, x, 105)),
         *((name, "guided_backprop(img, model=m).values", guided) for name in OTHERS),
         ("vgg16_bn", f"guided_backprop({PART_CODE}, model=m).values", of_part(guided)),
+        ("toy", "guided_backprop(img, model=m).values", guided),
     ],
 )
 golden(
@@ -45,6 +46,7 @@ golden(
         ("squeezenet1_1", "deconvnet(img).values", deconvolution),
         *((name, "deconvnet(img, model=m).values", deconvolution) for name in OTHERS),
         ("vgg16_bn", f"deconvnet({PART_CODE}, model=m).values", of_part(deconvolution)),
+        ("toy", "deconvnet(img, model=m).values", deconvolution),
     ],
 )
 golden(
@@ -57,5 +59,6 @@ golden(
             f'guided_grad_cam({PART_CODE}, model=m, layer="features.42").values',
             of_part(guided_grad_cam("features.42")),
         ),
+        ("toy", 'guided_grad_cam(img, layer="relu1", model=m).values', guided_grad_cam("relu1")),
     ],
 )

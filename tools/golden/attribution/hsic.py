@@ -38,5 +38,6 @@ golden(
     [
         ("squeezenet1_1", f"hsic(img, cells=8, samples={SAMPLES}, seed=3).values", hsic(8)),
         ("resnet18", f"hsic(img, cells=5, samples={SAMPLES}, seed=3, model=m).values", hsic(5)),
+        ("toy", f"hsic(img, cells=3, samples={SAMPLES}, seed=3, model=m).values", hsic(3)),
     ],
 )

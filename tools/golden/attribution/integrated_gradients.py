@@ -17,6 +17,10 @@ golden(
             compute(4),
         )
         for network in LAYERS
+    ]
+    + [
+        (network, 'integrated_gradients(img, baseline="black", steps=50, model=m).values', compute(50))
+        for network in ("toy", "two_numbers")
     ],
     conditioned=["squeezenet1_1", "resnet18", "vgg16_bn", "mobilenet_v2", "densenet121"],
 )

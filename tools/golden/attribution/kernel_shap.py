@@ -67,5 +67,11 @@ golden(
             f"kernel_shap(img, segments=20, samples=100, seed=3, baseline={IMAGENET}, model=m).values",
             kernel_shap(20, 100),
         ),
+        (
+            "toy",
+            'kernel_shap(img, segments=8, samples=150, seed=3, baseline="black", model=m).values',
+            kernel_shap(8, 150),
+        ),
+        ("toy", 'kernel_shap(img, segments=4, samples=300, baseline="black", model=m).values', exact(4)),
     ],
 )

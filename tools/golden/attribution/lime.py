@@ -34,7 +34,7 @@ def lime(segments, samples, cover, ridge=1.0, kernel_width=0.25):
                 x,
                 target=target,
                 feature_mask=labels[None, None].expand(x.shape),
-                baselines=torch.tensor(cover(x)).view(1, 3, 1, 1).expand(x.shape),
+                baselines=torch.tensor(cover(x)).view(1, -1, 1, 1).expand(x.shape),
                 n_samples=samples,
                 perturbations_per_eval=10,
             )
@@ -57,6 +57,11 @@ if __name__ == "__main__":
                 "lime(img, segments=20, samples=60, seed=3, baseline=[0.485, 0.456, 0.406], ridge=0.1, "
                 "kernel_width=0.5, model=m).values",
                 lime(20, 60, lambda x: [0.0, 0.0, 0.0], ridge=0.1, kernel_width=0.5),
+            ),
+            (
+                "toy",
+                'lime(img, segments=4, samples=60, seed=3, baseline="black", model=m).values',
+                lime(4, 60, lambda x: [0.0]),
             ),
         ],
     )

@@ -8,10 +8,10 @@ DenseNet's next batch-norm for the one behind a convolution.
 """
 
 import torch
-from common import golden
+from common import bounds, golden
 from explicit import explicit, merge
-from zennit.composites import COMPOSITES, NameMapComposite
-from zennit.rules import Epsilon, WSquare
+from zennit.composites import COMPOSITES, LayerMapComposite, MixedComposite, NameMapComposite, layer_map_base
+from zennit.rules import AlphaBeta, Epsilon, Flat, Gamma, WSquare, ZBox, ZPlus
 
 NAMES = {
     "EpsilonPlus": "epsilon_plus",
@@ -20,13 +20,6 @@ NAMES = {
     "EpsilonAlpha2Beta1": "epsilon_alpha2_beta1",
     "EpsilonAlpha2Beta1Flat": "epsilon_alpha2_beta1_flat",
 }
-
-
-def bounds(model):
-    if type(model).__name__ == "SqueezeNet":
-        return [-torch.tensor([104.0, 117.0, 123.0]).view(1, 3, 1, 1), 255 - torch.tensor([104.0, 117.0, 123.0]).view(1, 3, 1, 1)]
-    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
-    return [(0 - mean) / std, (1 - mean) / std]
 
 
 def run(model, x, target, composite):
@@ -55,10 +48,32 @@ def named(name):
 def own(model, x, target):
     """w² at the first layer, ε = 0.1 elsewhere."""
     convolutions = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Conv2d)]
-    rules = [([convolutions[0]], WSquare()), (convolutions[1:], Epsilon(0.1))]
-    from zennit.composites import LayerMapComposite, MixedComposite, layer_map_base
+    return mixed(model, x, target, [([convolutions[0]], WSquare()), (convolutions[1:], Epsilon(0.1))])
 
+
+def mixed(model, x, target, rules):
     return run(model, x, target, MixedComposite([NameMapComposite(rules), LayerMapComposite(layer_map_base())]))
+
+
+# each rule as the program writes it, at both layers of the toy
+RULES = {
+    "0": lambda: Epsilon(0.0),
+    "epsilon 0.1": lambda: Epsilon(0.1),
+    "gamma 0.25": lambda: Gamma(0.25),
+    "alpha-beta 2": lambda: AlphaBeta(2.0, 1.0),
+    "z+": ZPlus,
+    "flat": Flat,
+    "w2": WSquare,
+}
+
+
+def everywhere(rule):
+    return lambda model, x, target: mixed(model, x, target, [(["conv1"], RULES[rule]()), (["fc1"], RULES[rule]())])
+
+
+def boxed(model, x, target):
+    """Pixels between their bounds at the convolution, ε behind it."""
+    return mixed(model, x, target, [(["conv1"], ZBox(*bounds(model))), (["fc1"], Epsilon(1e-6))])
 
 
 golden(
@@ -74,6 +89,12 @@ golden(
         ("mobilenet_v2", 'lrp(img, model=m, composite="EpsilonAlpha2Beta1").values', named("EpsilonAlpha2Beta1")),
         ("densenet121", "lrp(img, model=m).values", named("EpsilonPlusFlat")),
         ("densenet121", 'lrp(img, model=m, composite="EpsilonGammaBox").values', named("EpsilonGammaBox")),
+        *(("toy", f'lrp(img, model=m, composite="{name}").values', named(name)) for name in NAMES),
+        *(
+            ("toy", f'lrp(img, model=m, composite=#{{conv: "{rule}", dense: "{rule}"}}).values', everywhere(rule))
+            for rule in RULES
+        ),
+        ("toy", 'lrp(img, model=m, composite=#{first: "box", dense: "epsilon"}).values', boxed),
     ],
     # where a pool averages to nearly nothing, it shares out by dividing by that
     conditioned=["densenet121"],

@@ -32,5 +32,6 @@ golden(
         ("squeezenet1_1", 'tensor([neuron_groups(img, "fire8").error])', missed("features.11", 6)),
         ("squeezenet1_1", 'tensor([neuron_groups(img, "fire5", groups=5).error])', missed("features.7", 5)),
         ("resnet18", 'tensor([neuron_groups(img, "layer4", model=m).error])', missed("layer4", 6)),
+        ("toy", 'tensor([neuron_groups(img, "relu1", groups=1, model=m).error])', missed("relu1", 1)),
     ],
 )

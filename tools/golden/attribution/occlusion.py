@@ -9,8 +9,9 @@ from common import golden
 
 def occlusion(window, stride):
     def compute(model, x, target):
+        channels = x.shape[1]
         occluded = Occlusion(model).attribute(
-            x, target=target, sliding_window_shapes=(3, *window), strides=(3, *stride), baselines=0, show_progress=False
+            x, target=target, sliding_window_shapes=(channels, *window), strides=(channels, *stride), baselines=0, show_progress=False
         )
         # Captum gives each channel the same value
         return occluded[0, :1]
@@ -34,5 +35,6 @@ golden(
             f"occlusion(img, window=64, stride=32, baseline={IMAGENET}, model=m).values",
             occlusion((64, 64), (32, 32)),
         ),
+        ("toy", 'occlusion(img, window=2, stride=1, baseline="black", model=m).values', occlusion((2, 2), (1, 1))),
     ],
 )

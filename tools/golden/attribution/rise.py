@@ -9,22 +9,22 @@ import torch
 from common import golden, percept_masks
 from skimage.transform import resize
 
-SAMPLES, CELLS, VISIBLE = 40, 7, 0.5
+SAMPLES, VISIBLE = 40, 0.5
 
 
-def masks(side):
-    values = percept_masks(f"rise_masks({side}, {side}, samples={SAMPLES}, seed=3)")
+def masks(side, cells):
+    values = percept_masks(f"rise_masks({side}, {side}, samples={SAMPLES}, cells={cells}, seed=3)")
     for mask in values[:8]:
-        check(mask.numpy())
+        check(mask.numpy(), cells)
     return values
 
 
-def check(mask):
+def check(mask, cells):
     """The mask is a grid of zeros and ones, enlarged and cut out as the paper's code does it, at some shift."""
     side = mask.shape[0]
-    cell = int(np.ceil(side / CELLS))
+    cell = int(np.ceil(side / cells))
     # enlarging is linear, and the same along both sides: what it makes of each cell
-    enlarged = resize(np.eye(CELLS), ((CELLS + 1) * cell, CELLS), order=1, mode="reflect", anti_aliasing=False)
+    enlarged = resize(np.eye(cells), ((cells + 1) * cell, cells), order=1, mode="reflect", anti_aliasing=False)
     cuts = [enlarged[shift:shift + side] for shift in range(cell)]
     inverses = [np.linalg.pinv(cut) for cut in cuts]
     best = 1.0
@@ -37,17 +37,26 @@ def check(mask):
     assert best < 1e-4, f"not a mask of the paper's code: off by {best}"
 
 
-def rise(model, x, target):
-    drawn = masks(x.shape[-1])
-    with torch.no_grad():
-        probabilities = torch.softmax(model(x * drawn[:, None]), 1)[:, target]
-    return torch.einsum("n,nhw->hw", probabilities, drawn)[None] / SAMPLES / VISIBLE
+def rise(cells, answer):
+    def compute(model, x, target):
+        drawn = masks(x.shape[-1], cells)
+        with torch.no_grad():
+            answers = answer(model(x * drawn[:, None]))[:, target]
+        return torch.einsum("n,nhw->hw", answers, drawn)[None] / SAMPLES / VISIBLE
+
+    return compute
+
+
+def probabilities(logits):
+    return torch.softmax(logits, 1)
 
 
 golden(
     "rise",
     [
-        ("squeezenet1_1", f"rise(img, samples={SAMPLES}, seed=3).values", rise),
-        ("resnet18", f"rise(img, samples={SAMPLES}, seed=3, model=m).values", rise),
+        ("squeezenet1_1", f"rise(img, samples={SAMPLES}, seed=3).values", rise(7, probabilities)),
+        ("resnet18", f"rise(img, samples={SAMPLES}, seed=3, model=m).values", rise(7, probabilities)),
+        # whose outputs are values
+        ("toy", f"rise(img, samples={SAMPLES}, cells=3, seed=3, model=m).values", rise(3, lambda values: values)),
     ],
 )

@@ -14,5 +14,6 @@ golden(
         ("squeezenet1_1", "saliency(img).values", saliency),
         ("squeezenet1_1", 'saliency(img, class="koala").values', lambda model, x, _: saliency(model, x, 105)),
         ("resnet18", "saliency(img, model=m).values", saliency),
+        ("toy", "saliency(img, model=m).values", saliency),
     ],
 )

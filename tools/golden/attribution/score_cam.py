@@ -25,4 +25,10 @@ def compute(layer):
     return score_cam
 
 
-golden("score_cam", [("squeezenet1_1", 'score_cam(img, layer="fire5").values', compute("features.7"))])
+golden(
+    "score_cam",
+    [
+        ("squeezenet1_1", 'score_cam(img, layer="fire5").values', compute("features.7")),
+        ("toy", 'score_cam(img, layer="relu1", model=m).values', compute("relu1")),
+    ],
+)

@@ -13,23 +13,23 @@ import numpy as np
 import torch
 from common import golden
 
-SAMPLES, SEED, NOISE = 2, 9, 0.1
+SEED = 9
 
 
-def noise(shape):
+def noise(shape, samples):
     with tempfile.TemporaryDirectory() as folder:
         code = "; ".join(
-            f'randn({list(shape)}, seed={SEED + i}).save("{folder}/{i}.npy")' for i in range(SAMPLES)
+            f'randn({list(shape)}, seed={SEED + i}).save("{folder}/{i}.npy")' for i in range(samples)
         )
         subprocess.run([os.environ["PERCEPT"], "eval", code], check=True)
-        return [torch.from_numpy(np.load(f"{folder}/{i}.npy")) for i in range(SAMPLES)]
+        return [torch.from_numpy(np.load(f"{folder}/{i}.npy")) for i in range(samples)]
 
 
-def compute(statistic):
+def compute(statistic, samples, level):
     def smooth_grad(model, x, target):
-        deviation = NOISE * (x.max() - x.min())
+        deviation = level * (x.max() - x.min())
         gradients = []
-        for sample in noise(x.shape[1:]):
+        for sample in noise(x.shape[1:], samples):
             at = (x + deviation * sample.to(x.dtype)).requires_grad_(True)
             model(at)[0, target].backward()
             gradients.append(at.grad[0])
@@ -47,10 +47,12 @@ golden(
     "smooth_grad",
     [
         (
-            "squeezenet1_1",
-            f'smooth_grad(img, samples={SAMPLES}, noise={NOISE}, seed={SEED}, statistic="{name}").values',
-            compute(statistic),
+            network,
+            f'smooth_grad(img, samples={samples}, noise={level}, seed={SEED}, statistic="{name}"{model}).values',
+            compute(statistic, samples, level),
         )
+        # of the toy little noise changes no gradient
+        for network, model, samples, level in (("squeezenet1_1", "", 2, 0.1), ("toy", ", model=m", 8, 0.5))
         for name, statistic in STATISTICS.items()
     ],
     conditioned=["squeezenet1_1"],

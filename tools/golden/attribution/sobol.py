@@ -29,5 +29,6 @@ golden(
     [
         ("squeezenet1_1", f"sobol(img, cells=5, samples={SAMPLES}, seed=3).values", sobol(5)),
         ("resnet18", f"sobol(img, cells=4, samples={SAMPLES}, seed=3, model=m).values", sobol(4)),
+        ("toy", f"sobol(img, cells=3, samples={SAMPLES}, seed=3, model=m).values", sobol(3)),
     ],
 )

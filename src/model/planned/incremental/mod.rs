@@ -21,6 +21,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use self::cones::{Batch, Cones};
+use super::beyond_edits::Remembered;
 use super::plan::Plan;
 use super::{Group, Inner, Planned, TOGETHER, on_worker};
 use crate::error::{Error, Kind, Result};
@@ -96,7 +97,14 @@ impl Planned {
                 narrowed = Some((channels.to_vec(), of));
                 let (graph, weights) = (Arc::new(found.graph), Arc::new(found.weights));
                 let (kernels, arena) = (inner.kernels.clone(), inner.arena.clone());
-                inner = Arc::new(Inner { graph, weights, kernels, arena, fleeting: Some(found.node) });
+                inner = Arc::new(Inner {
+                    graph,
+                    weights,
+                    kernels,
+                    arena,
+                    remembered: Remembered::default(),
+                    fleeting: Some(found.node),
+                });
             }
         }
         let rules = Rules::default();

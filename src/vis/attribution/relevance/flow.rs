@@ -10,9 +10,9 @@ use super::product::product;
 use super::{Composite, Folded, Share, Weighted};
 use crate::error::{Error, Kind, Result};
 use crate::job::Job;
-use crate::model::{BackwardRule, Graph, Layer, NodeId, Op, Operation, Rule, Rules, Run};
-use crate::tensor::{sum_of, with_values};
-use crate::vis::Prediction;
+use crate::model::{BackwardRule, Graph, Input, Layer, Model, NodeId, Op, Operation, Rule, Rules, Run};
+use crate::tensor::{sum_of, with_any_order, with_values};
+use crate::vis::{Backward, Explain, Prediction};
 
 /// Where the relevance of a score went.
 #[derive(Debug)]
@@ -47,30 +47,38 @@ impl Step {
     }
 }
 
-/// What arrived at each layer, and what it passed on.
-pub(super) type Books = Arc<Mutex<BTreeMap<NodeId, [f64; 2]>>>;
+/// What arrived at each layer, what it passed on, and by which rule.
+pub(super) type Books = Arc<Mutex<BTreeMap<NodeId, ([f64; 2], String)>>>;
 
 impl Flow {
-    /// Hands the score of a prediction back to its input.
+    /// What is predicted for an image, and how the score that is explained is handed back to its input.
     ///
     /// # Errors
     /// The composite names a layer that does not exist, or does not fit the network; or the run was interrupted.
-    pub(in crate::vis::attribution) fn of(job: &Job, prediction: &Prediction, composite: &Composite) -> Result<Self> {
+    pub(in crate::vis::attribution) fn of(
+        job: &Job,
+        image: &Input,
+        composite: &Composite,
+        explain: &Explain,
+    ) -> Result<(Prediction, Self)> {
         let books = Books::default();
-        let (rules, named) = rules(prediction, composite, &books)?;
+        let question = explain.question(job, image)?;
+        let rules = rules(&question.model, question.reads(), composite, &books)?;
+        let prediction = question.answer_before(job, Backward { layer: None, rules: rules.clone() })?;
         let relevance = prediction.relevance(job, &rules)?;
         let arrived = with_values(&relevance, |values| sum_of(values, f64::from))?;
         let books = books.lock().map_err(|_| Error::new(Kind::Internal, "the books of relevance are lost"))?;
         let graph = prediction.model.graph();
-        let step = |(id, [arrives, passes_on]): (&NodeId, &[f64; 2])| Step {
+        let step = |(id, ([arrives, passes_on], rule)): (&NodeId, &([f64; 2], String))| Step {
             layer: graph.node(*id).name.clone(),
             operation: graph.node(*id).op.to_string(),
-            rule: named.get(id).cloned().unwrap_or_default(),
+            rule: rule.clone(),
             arrives: *arrives,
             passes_on: *passes_on,
         };
         let steps = books.iter().rev().map(step).collect();
-        Ok(Self { relevance, arrived, steps })
+        drop(books);
+        Ok((prediction, Self { relevance, arrived, steps }))
     }
 }
 
@@ -95,7 +103,7 @@ impl Passage {
         layer: &Layer,
     ) -> Result<Self> {
         prediction.check_depends_on(layer)?;
-        let (rules, _) = rules(prediction, composite, &Books::default())?;
+        let rules = rules(&prediction.model, prediction.reads(), composite, &Books::default())?;
         let (model, at) = (&prediction.model, [layer.id()]);
         let run = Run { gradients_at: &at, ..Run::new(prediction.reads(), &rules, job.interrupt()) };
         let (outputs, pullback) = model.pullback_with(std::slice::from_ref(&prediction.input), &run)?;
@@ -130,8 +138,7 @@ impl Passage {
         to: Option<&Layer>,
     ) -> Result<Tensor> {
         let (taps, to) = ([self.layer.id()], [to.map_or(NodeId::INPUT, Layer::id)]);
-        let inside = if to == [NodeId::INPUT] { &[][..] } else { &to[..] };
-        let run = Run { gradients_at: inside, ..Run::new(&taps, &self.rules, job.interrupt()) };
+        let run = Run { gradients_at: &to, ..Run::new(&taps, &self.rules, job.interrupt()) };
         let (_, pullback) = prediction.model.pullback_with(std::slice::from_ref(&prediction.input), &run)?;
         Ok(pullback.gradients(&[given], &to)?.swap_remove(0))
     }
@@ -176,13 +183,8 @@ pub(in crate::vis::attribution) fn readers(graph: &Graph, among: &[bool]) -> Vec
     readers
 }
 
-/// The rule of every node that a prediction rests on, and what it is called where it shares out relevance.
-pub(super) fn rules(
-    prediction: &Prediction,
-    composite: &Composite,
-    books: &Books,
-) -> Result<(Rules, BTreeMap<NodeId, String>)> {
-    let (model, taps) = (&prediction.model, prediction.reads());
+/// The rule of every node that some layers of a network rest on.
+pub(super) fn rules(model: &Model, taps: &[NodeId], composite: &Composite, books: &Books) -> Result<Rules> {
     let (graph, weights) = (model.graph(), model.weights());
     let own = composite.by_node(model)?;
     let needed = ancestors(graph, taps);
@@ -196,7 +198,7 @@ pub(super) fn rules(
     let reading: BTreeMap<NodeId, bool> =
         graph.ids().filter(weighted).map(|id| (id, output.sibling(id).reads_image())).collect();
     let none_reads = reading.values().all(|reads| !reads);
-    let (mut rules, mut names) = (Rules::default(), BTreeMap::new());
+    let mut rules = Rules::default();
     for id in graph.ids().filter(|id| needed[id.index()]) {
         let op = &graph.node(id).op;
         let rule = match op {
@@ -224,10 +226,9 @@ pub(super) fn rules(
                 continue;
             }
         };
-        names.insert(id, rule.name());
         rules.by_node.insert(id, Rule::Custom(Arc::new(OnNode { id, how: rule, books: books.clone() })));
     }
-    Ok((rules, names))
+    Ok(rules)
 }
 
 /// How a node shares out relevance.
@@ -274,17 +275,21 @@ impl BackwardRule for OnNode {
         }
     }
 
+    fn takes_any_order(&self) -> bool {
+        matches!(self.how, How::Weighted(..))
+    }
+
     fn backward(&self, at: &Operation<'_>, above: &Tensor) -> Result<Vec<Tensor>> {
         let below = match &self.how {
             How::Weighted(share, folded) => vec![share.share(&Weighted::new(at, folded)?, above)?],
             How::Norm => norm(at, above)?,
             How::Product => product(at, above)?,
         };
-        let sum = |x: &Tensor| with_values(x, |values| sum_of(values, f64::from));
+        let sum = |x: &Tensor| with_any_order(x, |values| sum_of(values, f64::from));
         let arrives = sum(above)?;
         let passes_on = below.iter().try_fold(0.0, |all, part| Ok::<_, Error>(all + sum(part)?))?;
         if let Ok(mut books) = self.books.lock() {
-            let [arrived, passed_on] = books.entry(self.id).or_default();
+            let ([arrived, passed_on], _) = books.entry(self.id).or_insert_with(|| ([0.0; 2], self.how.name()));
             *arrived += arrives;
             *passed_on += passes_on;
         }

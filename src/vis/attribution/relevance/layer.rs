@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use super::{STABILIZER, stabilized};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Graph, NodeId, Op, Operation, Weights};
-use crate::tensor::{batch_norm_scale, map, with_values, zip};
+use crate::tensor::{affine, batch_norm_scale, map, with_any_order, zip};
 
 /// The weight and bias of a convolution or linear layer, with the scales directly behind it folded in.
 #[derive(Clone, Debug)]
@@ -106,13 +106,10 @@ impl<'a> Weighted<'a> {
 
     /// Its value, behind what is folded in.
     pub(super) fn value(&self) -> Result<Tensor> {
-        let Some((scale, shift)) = &self.folded.after else { return Ok(self.at.output.clone()) };
-        let mut shape = vec![1; self.at.output.rank()];
-        if let Some(channels) = shape.get_mut(1) {
-            *channels = scale.elem_count();
+        match &self.folded.after {
+            None => Ok(self.at.output.clone()),
+            Some((scale, shift)) => affine(self.at.output, &scale.to_vec1::<f32>()?, &shift.to_vec1::<f32>()?),
         }
-        let scaled = self.at.output.broadcast_mul(&scale.reshape(shape.as_slice())?)?;
-        Ok(scaled.broadcast_add(&shift.reshape(shape)?)?)
     }
 
     /// Its weight, each number changed.
@@ -127,7 +124,7 @@ impl<'a> Weighted<'a> {
 
     /// Its inputs above zero and those below, each nothing if there is none.
     pub(super) fn parts(&self) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let [above, below] = with_values(self.x, |x| [x.iter().any(|v| *v > 0.0), x.iter().any(|v| *v < 0.0)])?;
+        let [above, below] = with_any_order(self.x, |x| [x.iter().any(|v| *v > 0.0), x.iter().any(|v| *v < 0.0)])?;
         Ok(match (above, below) {
             (true, false) => (Some(self.x.clone()), None),
             (false, true) => (None, Some(self.x.clone())),
@@ -191,5 +188,5 @@ pub(super) fn quiet(value: f32) -> f32 {
 }
 
 fn is_zero(x: &Tensor) -> Result<bool> {
-    with_values(x, |x| x.iter().all(|v| *v == 0.0))
+    with_any_order(x, |x| x.iter().all(|v| *v == 0.0))
 }

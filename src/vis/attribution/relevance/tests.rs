@@ -102,9 +102,8 @@ fn relevance_is_complete_with_what_layers_keep() {
     let names = ["EpsilonPlus", "EpsilonPlusFlat", "EpsilonAlpha2Beta1", "EpsilonAlpha2Beta1Flat"];
     for number in 0..120 {
         let (model, x) = random_model(&mut rng, &|op| !matches!(op, Op::Softmax | Op::ZeroPad(_)));
-        let prediction = prediction(&model, &x);
         let composite = Composite::named(names[number % 4]).unwrap();
-        let flow = Flow::of(&Job::detached(), &prediction, &composite).unwrap();
+        let (prediction, flow) = Flow::of(&Job::detached(), &input(&x), &composite, &explain(&model)).unwrap();
         let kept: f64 = flow.steps.iter().map(|step| step.change()).sum();
         let scale = flow.steps.iter().map(|step| step.arrives.abs()).fold(f64::from(prediction.score.abs()), f64::max);
         let error = flow.arrived - kept - f64::from(prediction.score);
@@ -145,9 +144,8 @@ fn rules_act_on_a_batch_as_on_each_image() {
     for number in 0..40 {
         let (model, x) = random_model(&mut rng, &|op| !matches!(op, Op::Softmax));
         let other = random(&mut rng, x.shape());
-        let prediction = prediction(&model, &x);
         let composite = Composite::named(names[number % 3]).unwrap();
-        let (rules, _) = rules(&prediction, &composite, &Books::default()).unwrap();
+        let rules = rules(&model, prediction(&model, &x).reads(), &composite, &Books::default()).unwrap();
         let run = |x: &Tensor| {
             let taps = [model.output().id()];
             let (outputs, pullback) = model.pullback(x, &taps, &rules, &Interrupt::never()).unwrap();
