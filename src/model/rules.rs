@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use candle_core::Tensor;
 
+use super::planned::Prepared;
 use super::{Graph, NodeId, Op, Weights};
 use crate::error::{Error, Kind, Result, did_you_mean};
 
@@ -71,6 +72,8 @@ pub struct Operation<'a> {
     pub output: &'a Tensor,
     /// All parameters of the network, among them the operation's ([`Op::parameters`] has their names).
     pub weights: &'a Weights,
+    /// Its own weight, as an executor has it ready.
+    pub(super) prepared: Prepared<'a>,
 }
 
 impl Rule {

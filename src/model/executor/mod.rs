@@ -27,9 +27,9 @@ pub struct Run<'a> {
     /// The nodes at which a [`Pullback`] will be asked for gradients; those of `from` if none is named. They must be known
     /// before the run, which is planned so that these gradients exist; runs on candle's tape take no notice of them.
     pub gradients_at: &'a [NodeId],
-    /// Whether convolutions are summed as they are defined: all, or those that gradients will pass, if there will be any.
-    /// Faster methods are off by up to 3·10⁻⁵ of the largest value, which now and then takes another side of a rectifier's
-    /// kink, and a gradient that hangs on that unit with it.
+    /// Whether convolutions are summed as they are defined; if there will be gradients, those that these will pass, hardly worse
+    /// than that. The fastest method is off by up to 3·10⁻⁵ of the largest value, which now and then takes another side of a
+    /// rectifier's kink, and a gradient that hangs on that unit with it.
     pub exact: bool,
     /// How gradients pass each node.
     pub rules: &'a Rules,

@@ -4,6 +4,7 @@ use candle_core::{Device, Tensor};
 
 use super::forward::{average_windows, pool_window};
 use super::kernels::{Convolution, combined};
+use super::linear_map::Prepared;
 use super::plan::Plan;
 use super::step::{Gating, Place, Step, StepRule, Work};
 use super::{Arena, Group, Inner, Loan, OutputGradients, fresh, lost, target, view};
@@ -354,9 +355,10 @@ impl Inner {
         let inputs = inputs.collect::<Result<Vec<Tensor>>>()?;
         let output = tensor(group.view(step.output), step.output, shape)?;
         let above = tensor(gradients.view(step.output), step.output, shape)?;
-        let op = &self.graph.node(step.node).op;
+        let node = self.graph.node(step.node);
+        let (op, prepared) = (&node.op, Prepared::new(&self.kernels, &node.name));
         let below =
-            rule.backward(&Operation { op, inputs: &inputs, output: &output, weights: &self.weights }, &above)?;
+            rule.backward(&Operation { op, inputs: &inputs, output: &output, weights: &self.weights, prepared }, &above)?;
         let fits = below.len() == inputs.len() && below.iter().zip(&inputs).all(|(g, x)| g.shape() == x.shape());
         if !fits {
             let found: Vec<&[usize]> = below.iter().map(Tensor::dims).collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor, Var};
 
-use super::kernels::{Convolution, combined};
+use super::kernels::{Convolution, Sums, combined};
 use super::plan::Plan;
 use super::step::{Place, Step, StepRule, Work};
 use super::{Group, Inner, fresh, lost, target};
@@ -137,9 +137,13 @@ impl Inner {
                 conv.window = bare(conv.window);
                 let bias = conv.bias.take();
                 let epilogue = Epilogue { bias: bias.as_deref(), ..epilogue };
-                // a rule may divide by what is computed here
-                let exact = run.exact || matches!(step.rule, StepRule::Custom { .. });
-                conv.exact = exact && (step.passed || !tracked);
+                conv.sums = match step.rule {
+                    // a rule may divide by what is computed here
+                    StepRule::Custom { .. } if step.passed => Sums::Defined,
+                    _ if run.exact && !tracked => Sums::Defined,
+                    _ if run.exact && step.passed => Sums::Careful,
+                    _ => Sums::Fast,
+                };
                 let budget = if self.fleeting == Some(*node) { 0 } else { budget::memory() / 2 };
                 conv.forward(&self.kernels, &self.weights, budget, x, out!(), &epilogue, &stop)?;
             }

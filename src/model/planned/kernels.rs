@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Conv2d, Graph, NodeId, Op, Scale, Weights};
 use crate::tensor::{batch_norm_scale, with_values};
 use percept_kernels::{Epilogue, Maps, Stop, Target, View, Window, depthwise, direct, winograd};
+use percept_kernels::winograd::Tile;
 
 /// For how many threads the way of convolving is chosen, however many there are: no result hangs on their number.
 const THREADS: f64 = 2.0;
@@ -20,7 +21,7 @@ const PART: usize = 8;
 /// How a convolution is computed in one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Method {
-    Winograd,
+    Winograd(Tile),
     Direct,
     Depthwise,
 }
@@ -96,8 +97,19 @@ pub(super) struct Convolution<'a> {
     /// Added to each output.
     pub(super) bias: Option<Vec<f32>>,
     pub(super) window: Window,
-    /// Whether the value is summed as it is defined, see [`Run::exact`](crate::model::Run).
-    pub(super) exact: bool,
+    /// How carefully the value is summed, see [`Run::exact`](crate::model::Run).
+    pub(super) sums: Sums,
+}
+
+/// How a convolution sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sums {
+    /// As is fastest: off by up to 3·10⁻⁵ of the largest value.
+    Fast,
+    /// Hardly worse than as it is defined.
+    Careful,
+    /// As it is defined, in an order that does not depend on where in the image a pixel is.
+    Defined,
 }
 
 /// The channels in which a gradient is anything but zero, if they are a small part of all.
@@ -193,13 +205,18 @@ impl<'a> Convolution<'a> {
         };
         let weight = Vec::new();
         let nodes = std::iter::once(&node).chain(scales).map(|id| graph.node(*id).name.clone()).collect();
-        Ok(Self { nodes, conv, weight, factors, bias, window: window(conv, input, output), exact: false })
+        Ok(Self { nodes, conv, weight, factors, bias, window: window(conv, input, output), sums: Sums::Fast })
     }
 
     /// A convolution with other weights, in row-major order, and exact sums.
     pub(super) fn with(conv: &'a Conv2d, weight: Vec<f32>, input: Maps, output: Maps) -> Self {
         let window = window(conv, input, output);
-        Self { nodes: Vec::new(), conv, weight, factors: None, bias: None, window, exact: true }
+        Self { nodes: Vec::new(), conv, weight, factors: None, bias: None, window, sums: Sums::Defined }
+    }
+
+    /// A convolution with its own weight, by itself, and exact sums; `name` is its node's.
+    pub(super) fn own(conv: &'a Conv2d, name: &str, input: Maps, output: Maps) -> Self {
+        Self { nodes: vec![name.to_owned()], ..Self::with(conv, Vec::new(), input, output) }
     }
 
     fn is_depthwise(&self) -> bool {
@@ -213,20 +230,25 @@ impl<'a> Convolution<'a> {
         direct::Sizes { groups, channels: in_channels / groups, outputs: out_channels / groups }
     }
 
-    /// The sizes for Winograd's method, if it fits and is faster, from maps of `channels` to maps of `outputs`.
-    fn winograd(&self, input: Maps, output: Maps, [channels, outputs]: [usize; 2]) -> bool {
+    /// The tile for Winograd's method, if it fits and is faster, from maps of `channels` to maps of `outputs`.
+    fn winograd(&self, input: Maps, output: Maps, [channels, outputs]: [usize; 2]) -> Option<Tile> {
         let Window { kernel, stride, dilation, .. } = self.window;
         let fits = kernel == [3, 3] && stride == [1, 1] && dilation == [1, 1] && self.conv.params.groups == 1;
         let before = self.window.before;
-        if self.exact || !fits || before.iter().any(|before| *before > 2) || channels < 12 || outputs < 12 {
-            return false;
+        let (tile, places, transforms) = match self.sums {
+            Sums::Fast => (Tile::Four, 36.0, 18.0),
+            Sums::Careful => (Tile::Two, 16.0, 22.0),
+            Sums::Defined => return None,
+        };
+        if !fits || before.iter().any(|before| *before > 2) || channels < 12 || outputs < 12 {
+            return None;
         }
         // cycles of a core with sixteen multiplications each; weights come from memory at a few bytes a cycle
-        let tiles = winograd::Shape { input, output, before }.tiles() as f64;
+        let tiles = winograd::Shape { input, output, before }.tiles(tile) as f64;
         let (pairs, sum) = ((channels * outputs) as f64, (channels + outputs) as f64);
         let direct = output.rows() as f64 * 9.0 * pairs / (13.0 * THREADS) + 9.0 * pairs / 2.0;
-        let turned = tiles * (36.0 * pairs / 11.0 + 18.0 * sum) / THREADS + 36.0 * pairs / 2.0;
-        turned < direct
+        let turned = tiles * (places * pairs / 11.0 + transforms * sum) / THREADS + places * pairs / 2.0;
+        (turned < direct).then_some(tile)
     }
 
     fn with_weights(&mut self, weights: &Weights) -> Result<()> {
@@ -264,16 +286,16 @@ impl<'a> Convolution<'a> {
         let (channels, outputs) = (self.conv.in_channels, self.conv.out_channels);
         let method = if self.is_depthwise() {
             Method::Depthwise
-        } else if !self.exact && self.winograd(input, output, [channels, outputs]) {
-            Method::Winograd
+        } else if let Some(tile) = self.winograd(input, output, [channels, outputs]) {
+            Method::Winograd(tile)
         } else {
             Method::Direct
         };
         let key = (self.nodes.clone(), method, Direction::Forward);
         self.load(kernels, &key, weights)?;
         let kernel = kernels.get(key, budget, || match method {
-            Method::Winograd => {
-                Kernel::Winograd(winograd::Kernel::new(channels, outputs, |o, c, tap| self.at(o, c, tap)))
+            Method::Winograd(tile) => {
+                Kernel::Winograd(winograd::Kernel::new(tile, channels, outputs, |o, c, tap| self.at(o, c, tap)))
             }
             Method::Direct => {
                 let kernel =
@@ -316,17 +338,17 @@ impl<'a> Convolution<'a> {
         }
         let method = if self.is_depthwise() {
             Method::Depthwise
-        } else if self.winograd(output, input, [outputs, channels]) {
-            Method::Winograd
+        } else if let Some(tile) = self.winograd(output, input, [outputs, channels]) {
+            Method::Winograd(tile)
         } else {
             Method::Direct
         };
         let key = (self.nodes.clone(), method, Direction::Backward);
         self.load(kernels, &key, weights)?;
         let kernel = kernels.get(key, budget, || match method {
-            Method::Winograd => {
+            Method::Winograd(tile) => {
                 let turned = |c: usize, o: usize, [ky, kx]: [usize; 2]| self.at(o, c, [2 - ky, 2 - kx]);
-                Kernel::Winograd(winograd::Kernel::new(outputs, channels, turned))
+                Kernel::Winograd(winograd::Kernel::new(tile, outputs, channels, turned))
             }
             Method::Direct => Kernel::DirectBackward(direct::Backward::new(self.sizes(), &self.window, |o, c, tap| {
                 self.at(o, c, tap)

@@ -1,14 +1,50 @@
 //! Convolutions and linear layers with other weights, for rules that look at parts of them.
 
+use std::fmt;
+use std::ops::Deref;
+
 use candle_core::{Device, Tensor};
 
 use super::kernels::{Convolution, Kernels};
 use super::on_worker;
 use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;
-use crate::model::{Conv2d, Op, Operation};
+use crate::model::{Conv2d, Op, Operation, budget};
 use crate::tensor::{channels_last, conv2d, linear, rows_of, with_values};
 use percept_kernels::{Epilogue, Maps, Target, View, elementwise};
+
+/// Where the kernels of an operation's own weight are kept, under its name.
+#[derive(Clone, Copy, Default)]
+pub(in crate::model) struct Prepared<'a>(Option<(&'a Kernels, &'a str)>);
+
+impl<'a> Prepared<'a> {
+    pub(super) fn new(kernels: &'a Kernels, name: &'a str) -> Self {
+        Self(Some((kernels, name)))
+    }
+}
+
+impl fmt::Debug for Prepared<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Prepared").field(&self.0.map(|(_, name)| name)).finish()
+    }
+}
+
+/// Kernels of the network, or some for this once.
+enum Ready<'a> {
+    Shared(&'a Kernels),
+    Own(Kernels),
+}
+
+impl Deref for Ready<'_> {
+    type Target = Kernels;
+
+    fn deref(&self) -> &Kernels {
+        match self {
+            Self::Shared(kernels) => kernels,
+            Self::Own(kernels) => kernels,
+        }
+    }
+}
 
 impl Operation<'_> {
     /// What a convolution or a linear layer makes of `x` with another weight of its shape, and this bias.
@@ -49,25 +85,44 @@ impl Operation<'_> {
         Error::new(Kind::Internal, format!("{} is neither a convolution nor a linear layer", self.op))
     }
 
+    /// The convolution with a weight, exact, and where its kernels are kept and up to how many bytes: with those of the network
+    /// if the weight is its own.
+    fn convolution<'a>(
+        &'a self,
+        conv: &'a Conv2d,
+        weight: &Tensor,
+        input: Maps,
+        output: Maps,
+    ) -> Result<(Convolution<'a>, Ready<'a>, usize)> {
+        if let Some((kernels, name)) = self.prepared.0
+            && self.weights.get(&conv.weight)?.id() == weight.id()
+        {
+            let convolution = Convolution::own(conv, name, input, output);
+            return Ok((convolution, Ready::Shared(kernels), budget::memory() / 2));
+        }
+        let weight = weight.flatten_all()?.to_vec1()?;
+        Ok((Convolution::with(conv, weight, input, output), Ready::Own(Kernels::default()), 0))
+    }
+
     fn convolve(&self, conv: &Conv2d, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         let (input, output) = maps(conv, x)?;
         let bias: Option<Vec<f32>> = bias.map(|bias| bias.to_vec1()).transpose()?;
         let epilogue = Epilogue { bias: bias.as_deref(), ..Epilogue::default() };
         let mut values = vec![0f32; output.rows() * conv.out_channels];
-        let mut convolution = Convolution::with(conv, weight.flatten_all()?.to_vec1()?, input, output);
+        let (mut convolution, kernels, budget) = self.convolution(conv, weight, input, output)?;
         let rows = rows(x, input, conv.in_channels)?;
         let (view, out) = (view(&rows, conv.in_channels), target(&mut values, conv.out_channels));
-        convolution.forward(&Kernels::default(), self.weights, 0, view, out, &epilogue, &|| false)?;
+        convolution.forward(&kernels, self.weights, budget, view, out, &epilogue, &|| false)?;
         tensor(values, output, conv.out_channels, x)
     }
 
     fn transposed(&self, conv: &Conv2d, x: &Tensor, above: &Tensor, weight: &Tensor) -> Result<Tensor> {
         let (input, output) = maps(conv, x)?;
         let mut values = vec![0f32; input.rows() * conv.in_channels];
-        let mut convolution = Convolution::with(conv, weight.flatten_all()?.to_vec1()?, input, output);
+        let (mut convolution, kernels, budget) = self.convolution(conv, weight, input, output)?;
         let rows = rows(above, output, conv.out_channels)?;
         let (view, out) = (view(&rows, conv.out_channels), target(&mut values, conv.in_channels));
-        convolution.backward(&Kernels::default(), self.weights, 0, view, out, &Epilogue::default(), &|| false)?;
+        convolution.backward(&kernels, self.weights, budget, view, out, &Epilogue::default(), &|| false)?;
         tensor(values, input, conv.in_channels, above)
     }
 }

@@ -1,10 +1,11 @@
 //! Grad-CAM: the maps of a layer, weighted by how much the score depends on each.
 
-use super::layer_maps::{AtLayers, Maps, gradient_map};
+use super::layer_maps::{AtLayers, Maps, gradient_map, weighted_sum};
 use crate::error::Result;
 use crate::job::Job;
 use crate::lang::function;
 use crate::model::Input;
+use crate::tensor::mean;
 use crate::vis::Explain;
 
 /// Where a layer's evidence for a class lies: its maps, each weighted by the mean gradient of the score on it, added up;
@@ -33,8 +34,7 @@ pub fn grad_cam(
 ) -> Result<AtLayers> {
     maps.each_gradient(job, "Grad-CAM", image, explain, |prediction, layer| {
         gradient_map(job, "Grad-CAM", prediction, layer, augment, |activations, gradient| {
-            let weights = gradient.mean_keepdim((2, 3))?;
-            Ok(activations.broadcast_mul(&weights)?.sum(1)?)
+            weighted_sum(activations, &mean(gradient, &[2, 3], true)?)
         })
     })
 }

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::layer_maps::{AtLayers, Maps, gradient_map};
+use super::layer_maps::{AtLayers, Maps, gradient_map, weighted_sum};
 use crate::error::Result;
 use crate::job::Job;
 use crate::lang::function;
@@ -43,5 +43,5 @@ pub(super) fn combine(activations: &Tensor, gradient: &Tensor) -> Result<Tensor>
     let shares = (&squares / (denominator + EPSILON)?)?;
     let shares = gradient.ne(0f32)?.where_cond(&shares, &shares.zeros_like()?)?;
     let weights = (gradient.relu()? * shares)?.sum_keepdim((2, 3))?;
-    Ok(activations.broadcast_mul(&weights)?.sum(1)?)
+    weighted_sum(activations, &weights)
 }

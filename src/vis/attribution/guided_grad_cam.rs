@@ -1,12 +1,12 @@
 //! Guided Grad-CAM: guided backpropagation where Grad-CAM finds evidence.
 
-use super::layer_maps::{AtLayers, Maps, gradient_map};
+use super::layer_maps::{AtLayers, Maps, gradient_map, weighted_sum};
 use super::{Attribution, Sign};
 use crate::error::Result;
 use crate::job::Job;
 use crate::lang::function;
 use crate::model::{Input, Rule};
-use crate::tensor::{InterpolateMode, interpolate};
+use crate::tensor::{InterpolateMode, interpolate, mean};
 use crate::vis::Explain;
 
 /// The sharp lines of guided backpropagation where Grad-CAM finds evidence for the class: the product of both, after the
@@ -27,7 +27,7 @@ pub fn guided_grad_cam(
     maps.each_gradient(job, "guided Grad-CAM", image, explain, |prediction, layer| {
         let guided = prediction.gradient(job, &Rule::Guided.into())?.squeeze(0)?;
         let cam = gradient_map(job, "Grad-CAM", prediction, layer.clone(), false, |activations, gradient| {
-            Ok(activations.broadcast_mul(&gradient.mean_keepdim((2, 3))?)?.sum(1)?)
+            weighted_sum(activations, &mean(gradient, &[2, 3], true)?)
         })?;
         let size = [guided.dim(1)?, guided.dim(2)?];
         let cam = interpolate(&cam.values, size, InterpolateMode::Bilinear, false)?;

@@ -231,6 +231,13 @@ pub(super) fn gradient_map(
     positive_map(method, prediction, layer, &map)
 }
 
+/// The maps `[1, channels, h, w]` of a layer, each times its weight `[1, channels, 1, 1]`, added up: `[1, h, w]`.
+pub(super) fn weighted_sum(maps: &Tensor, weights: &Tensor) -> Result<Tensor> {
+    let (images, channels, height, width) = maps.dims4()?;
+    let sum = weights.reshape((images, 1, channels))?.matmul(&maps.reshape((images, channels, height * width))?)?;
+    Ok(sum.reshape((images, height, width))?)
+}
+
 /// The positive part of a map `[1, h, w]` as an attribution.
 pub(super) fn positive_map(method: &str, prediction: &Prediction, layer: Layer, map: &Tensor) -> Result<Attribution> {
     let all: Vec<f32> = map.flatten_all()?.to_vec1()?;

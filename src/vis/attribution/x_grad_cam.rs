@@ -1,6 +1,6 @@
 //! XGrad-CAM: as Grad-CAM, with the weights that conserve the score best.
 
-use super::layer_maps::{AtLayers, Maps, gradient_map};
+use super::layer_maps::{AtLayers, Maps, gradient_map, weighted_sum};
 use crate::error::Result;
 use crate::job::Job;
 use crate::lang::function;
@@ -32,7 +32,7 @@ pub fn x_grad_cam(
         gradient_map(job, "XGrad-CAM", prediction, layer, augment, |activations, gradient| {
             let sums = (activations.sum_keepdim((2, 3))? + EPSILON)?;
             let weights = (gradient * activations)?.sum_keepdim((2, 3))?.div(&sums)?;
-            Ok(activations.broadcast_mul(&weights)?.sum(1)?)
+            weighted_sum(activations, &weights)
         })
     })
 }

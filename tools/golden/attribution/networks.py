@@ -31,7 +31,7 @@ from score_cam import compute as score_cam  # noqa: E402
 PARTS = {"resnet18": (20, 80, 64), "vgg16_bn": (130, 60, 40), "mobilenet_v2": (40, 20, 64), "densenet121": (140, 20, 64)}
 SAMPLES, NOISE = 2, 0.1
 # seeds whose noise keeps away from kinks
-SEEDS = {"resnet18": 9, "vgg16_bn": 2, "mobilenet_v2": 9, "densenet121": 1}
+SEEDS = {"resnet18": 9, "vgg16_bn": 7, "mobilenet_v2": 9, "densenet121": 1}
 # steps of a path from the part moved to the side that do so
 STEPS = {"resnet18": 5, "vgg16_bn": 8, "mobilenet_v2": 5, "densenet121": 3}
 
