@@ -294,7 +294,7 @@ def of_neuron(method):
 
 def neuron_integrated(model, x, _):
     attribution = NeuronIntegratedGradients(model, model.get_submodule(LAYERS[NEURON[0]]))
-    return attribution.attribute(x, neuron_selector=NEURON[1:], n_steps=7)[0]
+    return attribution.attribute(x, neuron_selector=NEURON[1:], n_steps=8)[0]
 
 
 def of_layer(method, layer, **options):
@@ -426,7 +426,7 @@ CASES = [
     whole(f"guided_backprop(IMG, target={TARGET}).values", of_neuron(NeuronGuidedBackprop)),
     whole(f"deconvnet(IMG, target={TARGET}).values", of_neuron(NeuronDeconvolution)),
     whole(
-        f"integrated_gradients(IMG, steps=7, tolerance=1, baseline={CAFFE}, target={TARGET}).values", neuron_integrated
+        f"integrated_gradients(IMG, steps=8, tolerance=1, baseline={CAFFE}, target={TARGET}).values", neuron_integrated
     ),
     whole(f"deep_lift(IMG, baseline=MOVED, target={TARGET}).values", neuron_deep_lift),
     whole(f"lrp(IMG, target={TARGET}).values", neuron_lrp),
@@ -435,8 +435,8 @@ CASES = [
         of_layer(LayerConductance, "fire3", n_steps=6),
     ),
     whole(
-        f'internal_influence(IMG, layer="fire3", steps=7, baseline={CAFFE}, target={TARGET}).values',
-        of_layer(InternalInfluence, "fire3", n_steps=7),
+        f'internal_influence(IMG, layer="fire3", steps=8, baseline={CAFFE}, target={TARGET}).values',
+        of_layer(InternalInfluence, "fire3", n_steps=8),
     ),
     whole(
         "smooth(grad_cam, IMG, samples=3, noise=0.1, seed=5).values",
