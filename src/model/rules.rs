@@ -5,13 +5,13 @@
 //! rule) is a [`BackwardRule`]: one file that implements that trait, which sees a node's operation, inputs, output and
 //! weights, and nothing else in the engine changes. A set of rules that users know by a name is an entry of [`RULE_SETS`].
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::planned::Prepared;
 use super::{Graph, NodeId, Op, Weights};
 use crate::error::{Error, Kind, Result, did_you_mean};
 
@@ -74,6 +74,16 @@ pub struct Operation<'a> {
     pub weights: &'a Weights,
     /// Its own weight, as an executor has it ready.
     pub(super) prepared: Prepared<'a>,
+}
+
+/// What an executor keeps for an operation's own weight, of a type that only it knows, and the name that it is kept under.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Prepared<'a>(pub(super) Option<(&'a (dyn Any + Send + Sync), &'a str)>);
+
+impl fmt::Debug for Prepared<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Prepared").field(&self.0.map(|(_, name)| name)).finish()
+    }
 }
 
 impl Rule {

@@ -6,7 +6,7 @@ use candle_core::{DType, Tensor};
 
 use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;
-use crate::model::planned::Prepared;
+use crate::model::rules::Prepared;
 use crate::model::{Op, Operation, Patch, Rule, Weights};
 use crate::tensor::{
     ReluRule, activation, adaptive_avg_pool2d, avg_pool2d, batch_norm_scale, concat, conv2d, flatten, linear,
@@ -39,7 +39,13 @@ pub(in crate::model) fn apply(
             let y = value(&op, &detached, &weights, ReluRule::Plain, interrupt)?.detach();
             let output = y.clone();
             return with_joint_backward(inputs, y, move |above| {
-                let at = Operation { op: &op, inputs: &detached, output: &output, weights: &weights, prepared: Prepared::default() };
+                let at = Operation {
+                    op: &op,
+                    inputs: &detached,
+                    output: &output,
+                    weights: &weights,
+                    prepared: Prepared::default(),
+                };
                 custom.backward(&at, above)
             });
         }

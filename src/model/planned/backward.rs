@@ -4,12 +4,12 @@ use candle_core::{Device, Tensor};
 
 use super::forward::{average_windows, pool_window};
 use super::kernels::{Convolution, combined};
-use super::linear_map::Prepared;
 use super::plan::Plan;
 use super::step::{Gating, Place, Step, StepRule, Work};
 use super::{Arena, Group, Inner, Loan, OutputGradients, fresh, lost, target, view};
 use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;
+use crate::model::rules::Prepared;
 use crate::model::{BackwardRule, Op, Operation, budget};
 use crate::tensor::{Activation, ReluRule, channels_last, rows_of, with_values};
 use percept_kernels::{Epilogue, Gate, Maps, Target, View, elementwise, linear, pool};
@@ -356,9 +356,9 @@ impl Inner {
         let output = tensor(group.view(step.output), step.output, shape)?;
         let above = tensor(gradients.view(step.output), step.output, shape)?;
         let node = self.graph.node(step.node);
-        let (op, prepared) = (&node.op, Prepared::new(&self.kernels, &node.name));
-        let below =
-            rule.backward(&Operation { op, inputs: &inputs, output: &output, weights: &self.weights, prepared }, &above)?;
+        let (op, prepared) = (&node.op, Prepared(Some((&*self.kernels, &node.name))));
+        let below = rule
+            .backward(&Operation { op, inputs: &inputs, output: &output, weights: &self.weights, prepared }, &above)?;
         let fits = below.len() == inputs.len() && below.iter().zip(&inputs).all(|(g, x)| g.shape() == x.shape());
         if !fits {
             let found: Vec<&[usize]> = below.iter().map(Tensor::dims).collect();

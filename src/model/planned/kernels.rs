@@ -9,8 +9,8 @@ use candle_core::Tensor;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Conv2d, Graph, NodeId, Op, Scale, Weights};
 use crate::tensor::{batch_norm_scale, with_values};
-use percept_kernels::{Epilogue, Maps, Stop, Target, View, Window, depthwise, direct, winograd};
 use percept_kernels::winograd::Tile;
+use percept_kernels::{Epilogue, Maps, Stop, Target, View, Window, depthwise, direct, winograd};
 
 /// For how many threads the way of convolving is chosen, however many there are: no result hangs on their number.
 const THREADS: f64 = 2.0;

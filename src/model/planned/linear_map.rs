@@ -1,6 +1,5 @@
 //! Convolutions and linear layers with other weights, for rules that look at parts of them.
 
-use std::fmt;
 use std::ops::Deref;
 
 use candle_core::{Device, Tensor};
@@ -12,22 +11,6 @@ use crate::job::Interrupt;
 use crate::model::{Conv2d, Op, Operation, budget};
 use crate::tensor::{channels_last, conv2d, linear, rows_of, with_values};
 use percept_kernels::{Epilogue, Maps, Target, View, elementwise};
-
-/// Where the kernels of an operation's own weight are kept, under its name.
-#[derive(Clone, Copy, Default)]
-pub(in crate::model) struct Prepared<'a>(Option<(&'a Kernels, &'a str)>);
-
-impl<'a> Prepared<'a> {
-    pub(super) fn new(kernels: &'a Kernels, name: &'a str) -> Self {
-        Self(Some((kernels, name)))
-    }
-}
-
-impl fmt::Debug for Prepared<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Prepared").field(&self.0.map(|(_, name)| name)).finish()
-    }
-}
 
 /// Kernels of the network, or some for this once.
 enum Ready<'a> {
@@ -94,7 +77,8 @@ impl Operation<'_> {
         input: Maps,
         output: Maps,
     ) -> Result<(Convolution<'a>, Ready<'a>, usize)> {
-        if let Some((kernels, name)) = self.prepared.0
+        if let Some((kept, name)) = self.prepared.0
+            && let Some(kernels) = kept.downcast_ref::<Kernels>()
             && self.weights.get(&conv.weight)?.id() == weight.id()
         {
             let convolution = Convolution::own(conv, name, input, output);

@@ -29,7 +29,6 @@ use self::beyond_edits::Remembered;
 use self::forward::last_use;
 pub use self::incremental::Patches;
 use self::kernels::Kernels;
-pub(in crate::model) use self::linear_map::Prepared;
 use self::plan::Plan;
 use self::step::{Buffer, Place};
 use super::executor::{check_starts, check_taps};
