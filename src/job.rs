@@ -4,6 +4,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -101,6 +102,12 @@ impl fmt::Debug for List {
     }
 }
 
+/// The state of works that were stopped before their end, the latest first; shared by the jobs of a session.
+pub type Unfinished = Rc<RefCell<VecDeque<Rc<dyn Any>>>>;
+
+/// So many unfinished works are kept.
+const MOST_UNFINISHED: usize = 4;
+
 /// What one call of a method has at hand besides its arguments.
 pub struct Job<'a> {
     interrupt: Interrupt,
@@ -112,6 +119,8 @@ pub struct Job<'a> {
     notes: RefCell<Vec<(&'static str, String)>>,
     /// The list that the method runs over, and the place in it.
     item: RefCell<Option<(Rc<List>, usize)>>,
+    /// What earlier calls have left unfinished.
+    unfinished: Unfinished,
     /// Was a job stopped before its end?
     stopped: Cell<bool>,
     /// The call in a script that it belongs to.
@@ -130,6 +139,7 @@ impl<'a> Job<'a> {
             folder: Rc::from(Path::new("")),
             notes: RefCell::default(),
             item: RefCell::default(),
+            unfinished: Unfinished::default(),
             stopped: Cell::default(),
             call: None,
             callback_error: RefCell::default(),
@@ -165,6 +175,12 @@ impl<'a> Job<'a> {
     #[must_use]
     pub fn with_folder(self, folder: Rc<Path>) -> Self {
         Self { folder, ..self }
+    }
+
+    /// The same job, with what other jobs have left unfinished.
+    #[must_use]
+    pub fn with_unfinished(self, unfinished: Unfinished) -> Self {
+        Self { unfinished, ..self }
     }
 
     /// The same job, of a call in a script.
@@ -212,6 +228,19 @@ impl<'a> Job<'a> {
     /// The file that a path of the user means: a relative one starts at the job's working folder.
     pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         self.folder.join(path)
+    }
+
+    /// Keeps the state of a work that was stopped, so that it can go on; only a few of the latest are kept.
+    pub fn keep_unfinished<T: 'static>(&self, work: T) {
+        let mut kept = self.unfinished.borrow_mut();
+        kept.push_front(Rc::new(work));
+        kept.truncate(MOST_UNFINISHED);
+    }
+
+    /// The latest unfinished work for which `is` holds.
+    pub fn unfinished<T: Clone + 'static>(&self, is: impl Fn(&T) -> bool) -> Option<T> {
+        let kept = self.unfinished.borrow();
+        kept.iter().filter_map(|work| work.downcast_ref::<T>()).find(|work| is(work)).cloned()
     }
 
     /// The flag that asks this job to stop.

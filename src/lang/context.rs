@@ -10,7 +10,7 @@ use rhai::{Dynamic, NativeCallContext};
 
 use super::scan::Scan;
 use crate::error::Result;
-use crate::job::{Interrupt, Job, Reporter, Seeds, seeds};
+use crate::job::{Interrupt, Job, Reporter, Seeds, Unfinished, seeds};
 
 /// What the surroundings of the interpreter provide: a terminal, a notebook, a test.
 pub trait Host: Reporter {
@@ -53,6 +53,8 @@ pub(super) struct Runtime {
     pub functions: RefCell<BTreeSet<String>>,
     /// What the call of a stopped job has returned all the same.
     pub unfinished: RefCell<Option<Dynamic>>,
+    /// The state of works that can go on.
+    pub works: Unfinished,
 }
 
 impl Runtime {
@@ -66,6 +68,7 @@ impl Runtime {
             globals: RefCell::default(),
             functions: RefCell::default(),
             unfinished: RefCell::default(),
+            works: Unfinished::default(),
         }
     }
 
@@ -101,6 +104,7 @@ impl<'a> Context<'a> {
     pub(super) fn new(call: &'a NativeCallContext<'a>, runtime: &'a Runtime) -> Self {
         let job = Job::new(runtime.interrupt.clone(), runtime.host(), Rc::clone(&runtime.seeds))
             .with_folder(runtime.folder())
+            .with_unfinished(Rc::clone(&runtime.works))
             .with_call(call);
         Self { call, runtime, job }
     }

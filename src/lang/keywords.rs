@@ -47,8 +47,8 @@ pub(super) fn register(engine: &mut Engine, roles: Roles) {
                 let prefix = if *method { METHOD_WRAPPER } else { WRAPPER };
                 Token::Identifier(Box::new(format!("{prefix}{name}").as_str().into()))
             }
-            // Rhai reserves the name without using it
-            (_, Token::Reserved(name)) if *name == "var" => Token::Identifier(name),
+            // Rhai reserves these names without using them
+            (_, Token::Reserved(name)) if matches!(name.as_str(), "var" | "match") => Token::Identifier(name),
             (_, token) => token,
         }
     });

@@ -1,73 +1,119 @@
-//! Gradient ascent on an image: objective × parametrization × transforms × optimizer.
+//! Gradient ascent on images: objective × parametrization × transforms × optimizer.
+
+use std::rc::Rc;
 
 use candle_core::Tensor;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::objective::Objective;
+use super::objective::{Goal, Objective};
 use super::optimizer::Optimizer;
 use super::param::Param;
+use super::tiles::tiled;
 use super::transform::{Drawn, Transform};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::image::Image;
 use crate::job::{Job, Progress};
 use crate::lang::Dynamic;
-use crate::model::{Model, Rules};
+use crate::model::{Model, Rule, Rules};
+use crate::tensor::{mean_abs, zip};
+
+/// So many steps without any gradient end an ascent that has had none before.
+const PATIENCE: usize = 32;
 
 /// How a run of steps ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// All steps were taken.
     Finished,
-    /// It was interrupted after so many steps; taking the others goes on as if it had not been.
-    Interrupted {
-        /// Steps taken.
-        steps: usize,
-    },
+    /// It was interrupted; taking the other steps goes on as if it had not been.
+    Interrupted,
 }
 
-/// What makes an image climb an objective, with everything it remembers from step to step: an ascent that was interrupted
-/// and goes on takes the same steps as one that was not.
-pub struct Ascent<'a> {
+/// How an ascent goes.
+#[derive(Clone)]
+pub struct Plan {
+    /// What is done to the image before each look, first to last.
+    pub transforms: Rc<[Box<dyn Transform>]>,
+    /// How it steps.
+    pub optimizer: Box<dyn Optimizer>,
+    /// How many steps are taken.
+    pub steps: usize,
+    /// What the last step is multiplied by; those before are between this and 1.
+    pub last_step: f64,
+    /// For so many steps, a rectifier that blocks the gradient everywhere lets it pass: see [`Rule::Redirected`].
+    pub redirected: usize,
+    /// Where the image may change, `[1, 1, h, w]` from 0 to 1.
+    pub mask: Option<Tensor>,
+    /// The gradient of a larger image is taken in squares of this side.
+    pub tile: Option<usize>,
+}
+
+impl Plan {
+    /// A plain ascent of so many steps.
+    pub fn new(optimizer: impl Optimizer + 'static, steps: usize) -> Self {
+        let optimizer = Box::new(optimizer);
+        Self { transforms: Rc::new([]), optimizer, steps, last_step: 1.0, redirected: 0, mask: None, tile: None }
+    }
+}
+
+/// What makes images climb an objective, with everything it remembers from step to step: an ascent that was interrupted and
+/// goes on takes the same steps as one that was not.
+#[derive(Clone)]
+pub struct Ascent {
     model: Model,
-    objective: &'a dyn Objective,
-    transforms: Vec<Box<dyn Transform>>,
-    optimizer: Box<dyn Optimizer>,
+    goal: Goal,
+    param: Box<dyn Param>,
+    plan: Plan,
     random: ChaCha8Rng,
+    taken: usize,
+    /// The last steps that had no gradient.
+    idle: usize,
 }
 
-impl<'a> Ascent<'a> {
+impl Ascent {
     /// An ascent whose transforms are drawn from random numbers that start with `seed`.
-    pub fn new(
-        model: Model,
-        objective: &'a dyn Objective,
-        transforms: Vec<Box<dyn Transform>>,
-        optimizer: Box<dyn Optimizer>,
-        seed: u64,
-    ) -> Self {
-        Self { model, objective, transforms, optimizer, random: ChaCha8Rng::seed_from_u64(seed) }
+    pub fn new(model: Model, goal: Goal, param: impl Param + 'static, plan: Plan, seed: u64) -> Self {
+        Self { model, goal, param: Box::new(param), plan, random: ChaCha8Rng::seed_from_u64(seed), taken: 0, idle: 0 }
     }
 
-    /// Passes over the random numbers of `steps` steps that were taken before.
-    pub fn skip(&mut self, steps: usize) {
-        for _ in 0..steps {
-            self.transforms.iter().for_each(|transform| drop(transform.draw(&mut self.random)));
-        }
-    }
-
-    /// Takes `steps` steps, each reported with a picture of the image so far.
+    /// The images so far, `[N, 3, h, w]`, red, green and blue from 0 to 1.
     ///
     /// # Errors
-    /// The image is too small for the objective's layers. An interrupt is no error: see [`Ended`].
-    pub fn climb(&mut self, job: &Job, progress: &Progress<'_>, param: &mut dyn Param, steps: usize) -> Result<Ended> {
-        for done in 0..steps {
-            match self.step(job, param) {
-                Err(error) if error.kind() == Kind::Interrupted => return Ok(Ended::Interrupted { steps: done }),
+    /// They cannot be computed.
+    pub fn image(&self) -> Result<Tensor> {
+        self.param.image()
+    }
+
+    /// What was climbed.
+    pub fn goal(&self) -> &Goal {
+        &self.goal
+    }
+
+    /// The network.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// How many steps were taken.
+    pub fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// Takes the steps that are left, each reported with a picture of what there is so far.
+    ///
+    /// # Errors
+    /// The image is too small for the objective's layers, or nothing in it changes the objective. An interrupt is no error:
+    /// see [`Ended`].
+    pub fn climb(&mut self, job: &Job, progress: &Progress<'_>) -> Result<Ended> {
+        while self.taken < self.plan.steps {
+            match self.step(job) {
+                Err(error) if error.kind() == Kind::Interrupted => return Ok(Ended::Interrupted),
                 outcome => outcome?,
             }
-            let preview = || Ok(Dynamic::from(Image::from_tensor(&param.image()?)?));
+            let preview = || Ok(Dynamic::from(picture(&self.param.image()?)?));
             match progress.advance_showing(1, &preview) {
-                Err(error) if error.kind() == Kind::Interrupted => return Ok(Ended::Interrupted { steps: done + 1 }),
+                Err(error) if error.kind() == Kind::Interrupted => return Ok(Ended::Interrupted),
                 outcome => outcome?,
             }
         }
@@ -75,27 +121,78 @@ impl<'a> Ascent<'a> {
     }
 
     /// One step; if it fails, nothing has changed.
-    fn step(&mut self, job: &Job, param: &mut dyn Param) -> Result<()> {
+    fn step(&mut self, job: &Job) -> Result<()> {
         let mut random = self.random.clone();
-        let drawn: Vec<Box<dyn Drawn>> = self.transforms.iter().map(|transform| transform.draw(&mut random)).collect();
-        let image = drawn.iter().try_fold(param.image()?, |image, transform| transform.apply(&image))?;
-        let gradient = gradient(job, &self.model, self.objective, &image)?;
-        let gradient = drawn.iter().rev().try_fold(gradient, |gradient, transform| transform.adjoint(&gradient))?;
-        let values = self.optimizer.step(param.values(), &param.gradient(&gradient)?)?;
-        param.set(values)?;
+        let progress = self.taken as f64 / self.plan.steps.saturating_sub(1).max(1) as f64;
+        let drawn: Vec<Box<dyn Drawn>> =
+            self.plan.transforms.iter().map(|transform| transform.draw(progress, &mut random)).collect();
+        let image = drawn.iter().try_fold(self.param.image()?, |image, transform| transform.apply(&image))?;
+        let rules = if self.taken < self.plan.redirected { redirected(&self.model) } else { Rules::default() };
+        let gradient = tiled(&image, self.plan.tile, |part| gradient_by(job, &self.model, &*self.goal, part, &rules))?;
+        let mut gradient = drawn.iter().rev().try_fold(gradient, |gradient, transform| transform.adjoint(&gradient))?;
+        self.check_alive(&gradient)?;
+        if let Some(mask) = &self.plan.mask {
+            gradient = gradient.broadcast_mul(mask)?;
+        }
+        let values = self.plan.optimizer.step(self.param.values(), &self.param.gradient(&gradient)?)?;
+        let rate = (1.0 + (self.plan.last_step - 1.0) * progress) as f32;
+        self.param.set(if rate == 1.0 {
+            values
+        } else {
+            zip(self.param.values(), &values, |from, to| from + rate * (to - from))?
+        })?;
         self.random = random;
+        self.taken += 1;
         Ok(())
+    }
+
+    /// An objective that no pixel changes, from the first step on, makes no picture.
+    fn check_alive(&mut self, gradient: &Tensor) -> Result<()> {
+        self.idle = if mean_abs(gradient)? > 0.0 { 0 } else { self.idle + 1 };
+        let patience = PATIENCE.min(self.plan.steps.saturating_sub(self.plan.redirected)).max(1);
+        if self.idle < patience || self.idle < self.taken.saturating_sub(self.plan.redirected) {
+            return Ok(());
+        }
+        let message = format!("no change of the image changes {}: its gradient is zero", self.goal.description(&self.model));
+        Err(Error::new(Kind::Argument, message)
+            .with_hint("start from a photo in which it is not zero (start=…), or look at a channel that is not dead"))
     }
 }
 
-/// The gradient of an objective for an image `[1, 3, h, w]`, red, green and blue from 0 to 1.
+impl std::fmt::Debug for Ascent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ascent").field("goal", &self.goal).field("taken", &self.taken).finish_non_exhaustive()
+    }
+}
+
+/// Gradients that rectifiers would block everywhere pass them, where a network has any.
+fn redirected(model: &Model) -> Rules {
+    let graph = model.graph();
+    if graph.ids().any(|id| graph.node(id).op.is_rectifier()) { Rule::Redirected.into() } else { Rules::default() }
+}
+
+/// Images `[N, 3, h, w]` side by side, as one picture.
 ///
 /// # Errors
-/// The image is too small for the objective's layers, or the run was interrupted.
+/// They are too large for one.
+pub fn picture(images: &Tensor) -> Result<Image> {
+    let all = (0..images.dim(0)?).map(|index| images.narrow(0, index, 1)).collect::<candle_core::Result<Vec<_>>>()?;
+    Image::from_tensor(&Tensor::cat(&all, 3)?)
+}
+
+/// The gradient of the sum of an objective over images `[N, 3, h, w]`, red, green and blue from 0 to 1.
+///
+/// # Errors
+/// The images are too small for the objective's layers, or the run was interrupted.
 pub fn gradient(job: &Job, model: &Model, objective: &dyn Objective, image: &Tensor) -> Result<Tensor> {
+    gradient_by(job, model, objective, image, &Rules::default())
+}
+
+/// The same under rules for the backward pass.
+fn gradient_by(job: &Job, model: &Model, objective: &dyn Objective, image: &Tensor, rules: &Rules) -> Result<Tensor> {
     let input = model.recipe().to_input(image)?;
     let taps = objective.taps(job, model, &input)?;
-    let (activations, pullback) = model.pullback(&input, &taps, &Rules::default(), job.interrupt())?;
+    let (activations, pullback) = model.pullback(&input, &taps, rules, job.interrupt())?;
     let above = objective.gradients(job, model, &activations)?;
     model.recipe().as_seen(&model.recipe().to_rgb_gradient(&pullback.gradient(&above)?)?)
 }

@@ -6,16 +6,20 @@
 pub mod ascent;
 pub mod attribution;
 mod classify;
+mod color;
 pub mod evaluation;
+pub mod laplacian;
 pub mod objective;
 pub mod optimizer;
 pub mod options;
 pub mod param;
 mod patches;
 mod prediction;
+mod pyramid;
 pub mod representation;
 pub mod segmentation;
 pub mod synthesis;
+mod tiles;
 pub mod transform;
 
 pub use classify::{Classification, classify};

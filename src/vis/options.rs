@@ -1,6 +1,6 @@
 //! Options that several methods take, each documented once.
 
-use super::objective::{ClassScore, Goal, Measure};
+use super::objective::{ClassScore, Goal, Measure, two_networks};
 use super::prediction::{Backward, Prediction, Question};
 use crate::error::{Error, Kind, Result};
 use crate::job::Job;
@@ -115,11 +115,4 @@ impl Explain {
             (None, target) => Ok(target.clone()),
         }
     }
-}
-
-fn two_networks(decided: &Model, model: &Model) -> Error {
-    let message = format!("the target is about {}, not about {}", decided.fingerprint(), model.fingerprint());
-    Error::new(Kind::Argument, message)
-        .with_hint("an objective that holds a layer knows its network")
-        .at_argument("target")
 }

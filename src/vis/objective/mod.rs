@@ -3,9 +3,16 @@
 mod channel;
 mod class_score;
 mod closure;
+mod direction;
+mod diversity;
+mod feature_distance;
 mod finer;
+mod gram;
+mod guided;
 mod l2;
 mod neuron;
+mod picture;
+mod reference;
 mod similarity;
 mod sum;
 
@@ -17,16 +24,22 @@ use candle_core::{Tensor, Var};
 pub use channel::{Channel, channel};
 pub use class_score::{ClassScore, Measure, class_score};
 pub use closure::Closure;
+pub use direction::{Direction, direction};
+pub use diversity::{Diversity, diversity};
+pub use feature_distance::{FeatureDistance, feature_distance};
 pub use finer::{FinerScore, finer_score};
-pub use l2::L2;
+pub use gram::{Gram, gram, gram_matrix};
+pub use guided::{Guided, guided};
+pub use l2::{L2, l2};
 pub use neuron::{Neuron, neuron};
+pub use picture::{Picture, blur_edges_word, l2_norm, l6_norm, tv};
 pub use similarity::{Similarity, similarity};
 pub use sum::Sum;
 
 use crate::error::{Error, Kind, Result};
 use crate::job::Job;
 use crate::lang::{Dynamic, FnPtr, FromValue, IntoValue, Reject, register_value_type};
-use crate::model::{Model, NodeId};
+use crate::model::{Model, Network, NodeId};
 
 /// A differentiable function of the activations of some layers. It knows the layers by name, so that one objective can be
 /// asked of several networks, unless it holds a layer's handle or a network.
@@ -100,6 +113,28 @@ impl Goal {
     pub fn new(objective: impl Objective + 'static) -> Self {
         Self(Rc::new(objective))
     }
+
+    /// The network that it is asked of: the one given, that of its layers, or the embedded one.
+    ///
+    /// # Errors
+    /// It is about another network than the one given.
+    pub fn network(&self, job: &Job, given: Option<&Model>) -> Result<Model> {
+        let decided = self.model().cloned();
+        if let (Some(decided), Some(given)) = (&decided, given)
+            && !decided.same(given)
+        {
+            return Err(two_networks(decided, given));
+        }
+        Network { model: given.cloned().or(decided) }.get(job)
+    }
+}
+
+/// The error of an objective that is about another network than the one it is asked of.
+pub(super) fn two_networks(decided: &Model, model: &Model) -> Error {
+    let message = format!("the target is about {}, not about {}", decided.fingerprint(), model.fingerprint());
+    Error::new(Kind::Argument, message)
+        .with_hint("an objective that holds a layer knows its network")
+        .at_argument("target")
 }
 
 impl std::ops::Deref for Goal {
@@ -122,7 +157,7 @@ impl fmt::Display for Goal {
 inventory::submit! {
     crate::lang::ValueType {
         name: "objective",
-        doc: "A number that a network computes: what an attribution explains. Objectives add, subtract and scale.",
+        doc: "A number that a network computes: what an attribution explains, or an image is made to raise. Objectives add, subtract and scale.",
         id: std::any::TypeId::of::<Goal>,
         rust: std::any::type_name::<Goal>,
         text: |value| Some(value.read_lock::<Goal>()?.to_string()),

@@ -1,53 +1,38 @@
 //! How alike an image is to another one, as a layer sees both.
 
-use std::cell::RefCell;
-
 use candle_core::{D, Tensor};
 
-use super::channel::label;
+use super::reference::{Reference, Size};
 use super::{Goal, Objective, only};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::image::Image;
 use crate::job::Job;
 use crate::lang::function;
-use crate::model::{Layer, LayerName, Model, NodeId};
+use crate::model::{LayerName, Model, NodeId};
 
 /// The cosine between the features of an image and those of another one: the means of each channel over all places.
 #[derive(Clone, Debug)]
-pub struct Similarity {
-    image: Image,
-    layer: Option<LayerName>,
-    /// The features of the other image `[channels]`, once the network is known.
-    features: RefCell<Option<Tensor>>,
-}
+pub struct Similarity(Reference);
 
 impl Similarity {
     /// To an image, in a layer; without one, in the network's last that has places.
     pub fn new(image: Image, layer: Option<LayerName>) -> Self {
-        Self { image, layer, features: RefCell::default() }
-    }
-
-    fn layer(&self, model: &Model) -> Result<Layer> {
-        self.layer.as_ref().map_or_else(|| model.default_cam_layer(), |layer| layer.find(model))
+        Self(Reference::new(image, layer))
     }
 }
 
 impl Objective for Similarity {
     fn model(&self) -> Option<&Model> {
-        self.layer.as_ref()?.handle().map(Layer::model)
+        self.0.model()
     }
 
     fn taps(&self, job: &Job, model: &Model, _: &Tensor) -> Result<Vec<NodeId>> {
-        let layer = self.layer(model)?;
-        let other = model.input(&model.view(&self.image)?)?;
-        let features = pooled(&layer.activations(&other, job.interrupt())?)?.squeeze(0)?;
-        *self.features.borrow_mut() = Some(features);
-        Ok(vec![layer.id()])
+        self.0.look(job, model, Size::Network)?;
+        Ok(vec![self.0.layer(model)?.id()])
     }
 
     fn values(&self, _: &Job, _: &Model, activations: &[Tensor]) -> Result<Tensor> {
-        let other = self.features.borrow().clone();
-        let other = other.ok_or_else(|| Error::new(Kind::Internal, "the other image's features are not known"))?;
+        let other = pooled(&self.0.activations()?)?.squeeze(0)?;
         let own = pooled(only(activations)?)?;
         let product = own.broadcast_mul(&other)?.sum(1)?;
         let other_norm = f64::from(other.sqr()?.sum_all()?.sqrt()?.to_scalar::<f32>()?);
@@ -56,11 +41,7 @@ impl Objective for Similarity {
     }
 
     fn description(&self, model: &Model) -> String {
-        let layer = match &self.layer {
-            Some(layer) => label(layer, model),
-            None => self.layer(model).map_or_else(|_| "?".to_owned(), |layer| layer.name().to_owned()),
-        };
-        format!("similarity in {layer}")
+        format!("similarity in {}", self.0.label(model))
     }
 }
 

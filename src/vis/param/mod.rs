@@ -1,15 +1,28 @@
 //! Parametrizations: how an image under optimization is held.
 
+mod fourier;
+mod laplacian;
+mod phase;
 mod pixels;
+mod soft;
+mod spectrum;
+mod standard;
+#[cfg(test)]
+mod testing;
 
 use candle_core::Tensor;
+use dyn_clone::{DynClone, clone_trait_object};
 
+pub use fourier::Fourier;
+pub use laplacian::Laplacian;
+pub use phase::{Phase, photo_magnitudes};
 pub use pixels::Pixels;
+pub use soft::{Soft, moved};
 
 use crate::error::Result;
 
 /// An image as a function of parameters, which an ascent changes.
-pub trait Param {
+pub trait Param: DynClone {
     /// The parameters.
     fn values(&self) -> &Tensor;
     /// The image they stand for, `[1, 3, h, w]`, red, green and blue from 0 to 1.
@@ -28,3 +41,5 @@ pub trait Param {
     /// They have another shape.
     fn set(&mut self, values: Tensor) -> Result<()>;
 }
+
+clone_trait_object!(Param);

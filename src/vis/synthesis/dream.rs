@@ -1,17 +1,36 @@
 //! DeepDream: amplifying what a layer detects in an image, over octaves.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
+use super::octaves::{OctaveOrder, check_smallest, enlarged, octave_sizes};
 use crate::error::{Error, Kind, Result};
-use crate::image::{Filter, Image, WHITE, resample};
+use crate::image::{Image, WHITE};
 use crate::job::Job;
-use crate::lang::{Options, function};
-use crate::model::{Layer, LayerName, Model, resolve_layer};
-use crate::vis::ascent::{Ascent, Ended};
-use crate::vis::objective::L2;
-use crate::vis::optimizer::Normalized;
-use crate::vis::param::{Param, Pixels};
+use crate::lang::{Options, choices, function};
+use crate::model::{LayerName, Model, resolve_layer};
+use crate::vis::ascent::{Ascent, Ended, Plan};
+use crate::vis::laplacian::{BAND_WEIGHTS, CHROMA};
+use crate::vis::objective::{Goal, L2};
+use crate::vis::optimizer::{Bands, Normalized};
+use crate::vis::param::{Pixels, Soft, moved};
 use crate::vis::transform::Jitter;
+
+/// A larger image than this, in pixels, is looked at in squares, unless `tile` says otherwise.
+const WHOLE: usize = 1400 * 1400;
+
+/// The side of these squares.
+const TILE: usize = 1024;
+
+/// How the gradient of a dream becomes a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Normalization {
+    /// Each band of a Laplacian pyramid by itself.
+    Bands,
+    /// The whole by its mean magnitude, as the authors' notebook has it.
+    Mean,
+}
+
+choices!(Normalization { "bands" => Bands, "mean" => Mean });
 
 /// How a dream is made.
 #[derive(Clone, Debug, Options)]
@@ -21,19 +40,28 @@ pub struct DreamOptions {
     #[range(1..=20)]
     pub octaves: usize,
     /// The layer whose activations are amplified: a layer, which decides the network, or the name of one. Early layers
-    /// give textures, late ones parts of things (of the embedded network, `fire5` to `fire7` eyes and swirls, `fire8` and
-    /// `fire9` faces). If not given, the network's default.
+    /// give textures, late ones parts of things (of the embedded network, `fire5` eyes and swirls, `fire7` to `fire9`
+    /// faces). If not given, the network's default.
     #[default]
     #[leading]
     pub layer: Option<LayerName>,
+    /// What is amplified instead of a whole layer: any objective, such as `channel("fire8", 12)`, `class_score("koala")`,
+    /// `guided("fire7", other)`, `l2("fire5") + 0.5 * l2("fire8")`, or a function of the activations.
+    #[default]
+    pub target: Option<Goal>,
     /// How many steps at each size.
-    #[default(10)]
+    #[default(16)]
     #[range(1..)]
     pub steps: usize,
-    /// How far each step goes: the mean change of a pixel, in units from 0 to 1.
-    #[default(0.006)]
-    #[range(0.0..)]
+    /// How far the first step of each size goes, in units from 0 to 1: with bands the standard deviation of the change in
+    /// each, otherwise the mean change of a pixel.
+    #[default(0.01)]
+    #[range(0.0..=1.0)]
     pub step_size: f64,
+    /// What the last step of each size is multiplied by; steps shrink evenly.
+    #[default(0.4)]
+    #[range(0.0..=1.0)]
+    pub last_step: f64,
     /// How far the image is shifted at random before each step, in pixels; it hides the grid of the network.
     #[default(32)]
     #[range(0..=4096)]
@@ -42,6 +70,32 @@ pub struct DreamOptions {
     #[default(1.4)]
     #[range(1.05..=4.0)]
     pub octave_scale: f64,
+    /// Whether sizes grow ("up"), shrink ("down"), or grow and shrink again ("up-down").
+    #[default("up")]
+    pub octave_order: OctaveOrder,
+    /// How a gradient becomes a step: "bands" normalizes each band of a Laplacian pyramid, so that whole forms grow as
+    /// fast as lines, and nears black and white more and more slowly; "mean" divides the whole by its mean, and clips.
+    #[default("bands")]
+    pub normalization: Normalization,
+    /// How much each band counts, from the finest details to the coarsest forms.
+    #[default]
+    pub bands: Option<Vec<f64>>,
+    /// How much colours count beside brightness: 0 keeps the image's own hues, 1 gives the network's.
+    #[default]
+    #[range(0.0..=4.0)]
+    pub chroma: Option<f64>,
+    /// Where the image may change: bright where it may, black where it stays as it is. It is resized to the image.
+    #[default]
+    pub mask: Option<Image>,
+    /// The side of the squares in which a large image is looked at, in pixels; if not given, images of more than about
+    /// 1400×1400 pixels are looked at in squares of 1024.
+    #[default]
+    #[range(128..)]
+    pub tile: Option<usize>,
+    /// A dream that was interrupted, to go on with: the result is the same as if it had not been. The other arguments
+    /// must be those it was begun with.
+    #[default]
+    pub resume: Option<Image>,
     /// The seed of the shifts; without it, the next of the session's.
     #[default]
     pub seed: Option<u64>,
@@ -54,7 +108,8 @@ pub struct DreamOptions {
 /// An image in which a network has amplified what one of its layers detects, over several sizes.
 ///
 /// The image is shrunk first, and grows by `octave_scale` from octave to octave; what the network added is carried along,
-/// so that large forms come first and details settle in them. If it is interrupted, the image so far is returned.
+/// so that large forms come first and details settle in them. If it is interrupted, the image so far is returned, and
+/// `resume=` goes on from it.
 ///
 /// ```rhai
 /// dream(photo("china").resize(160, 107), octaves=2, steps=3)
@@ -62,52 +117,91 @@ pub struct DreamOptions {
 #[function(source = "Mordvintsev, Olah and Tyka, Inceptionism, 2015; the authors' notebook, google/deepdream")]
 pub fn dream(
     job: &Job,
-    /// Where the dream starts: a photograph, or `noise(w, h)`.
+    /// Where the dream starts: a photograph, `clouds(w, h)` or `noise(w, h)`.
     image: &Image,
     #[options] options: &DreamOptions,
 ) -> Result<Image> {
-    let mut dream = Dream::new(job, image, options)?;
-    dream.advance(job)?;
-    dream.image()
+    let mut dream = match &options.resume {
+        None => Dream::new(job, image, options)?,
+        Some(begun) => Dream::unfinished(job, begun, image, options)?,
+    };
+    let ended = dream.advance(job)?;
+    let image = dream.image()?;
+    if ended == Ended::Interrupted {
+        job.keep_unfinished((image.clone(), dream));
+    }
+    Ok(image)
 }
 
 /// A dream under way: interrupted, it can be looked at, and go on as if nothing had happened.
+#[derive(Clone, Debug)]
 pub struct Dream {
     base: Image,
-    objective: L2,
-    /// Width and height of each octave, smallest first.
+    model: Model,
+    goal: Goal,
+    /// Width and height of each octave, first to last.
     sizes: Vec<(usize, usize)>,
     options: DreamOptions,
     seed: u64,
-    /// The octave that is being made, and the steps taken in it.
+    /// The octave that is being made.
     octave: usize,
-    steps: usize,
     /// What the network has added to the octave before.
     detail: Option<Tensor>,
-    canvas: Option<Pixels>,
+    ascent: Option<Ascent>,
 }
 
 impl Dream {
     /// Checks everything before any work starts.
     ///
     /// # Errors
-    /// There is no such layer, or the smallest octave is too small for it.
+    /// There is no such layer, `layer` and `target` are both given, bands are no weights, or the smallest octave is too
+    /// small for the network.
     pub fn new(job: &Job, image: &Image, options: &DreamOptions) -> Result<Self> {
-        let layer = resolve_layer(job, options.layer.as_ref(), options.model.as_ref(), Model::default_dream_layer)?;
-        let sizes = octave_sizes(image, options.octaves, options.octave_scale);
-        check_smallest(&layer, &sizes)?;
+        let (model, goal) = climbed(job, options)?;
+        let weights = options.bands.as_deref().unwrap_or(&[1.0]);
+        if weights.is_empty() || weights.iter().any(|weight| !(weight.is_finite() && *weight >= 0.0)) {
+            let message = "bands are weights from 0 up, one for each band from the finest to the coarsest";
+            return Err(Error::new(Kind::Argument, format!("dream: {message}")).at_argument("bands"));
+        }
+        let sizes = octave_sizes([image.width(), image.height()], options.octaves, options.octave_scale);
+        let base = model.as_seen(&image.flatten(WHITE))?;
+        check_smallest(job, &model, &goal, &base, &sizes)?;
         Ok(Self {
-            // a grey network dreams in grey
-            base: layer.model().as_seen(&image.flatten(WHITE))?,
-            objective: L2 { layer },
-            sizes,
+            base,
+            model,
+            goal,
+            sizes: options.octave_order.of(sizes),
             seed: job.seed(options.seed),
             options: options.clone(),
             octave: 0,
-            steps: 0,
             detail: None,
-            canvas: None,
+            ascent: None,
         })
+    }
+
+    /// The dream that was interrupted with an image.
+    fn unfinished(job: &Job, begun: &Image, image: &Image, options: &DreamOptions) -> Result<Self> {
+        let wrong = |message: &str, hint: &str| {
+            Error::new(Kind::Argument, format!("dream: {message}")).with_hint(hint).at_argument("resume")
+        };
+        let found = job.unfinished(|(left, _): &(Image, Self)| left.same(begun));
+        let Some((_, dream)) = found else {
+            return Err(wrong(
+                "this image is no dream that was interrupted in this session",
+                "only the latest few are remembered; one that is finished can be dreamt on as the image itself",
+            ));
+        };
+        // a seed that was drawn is part of what was begun
+        let asked = DreamOptions { resume: None, seed: dream.options.seed, ..options.clone() };
+        let same_start = dream.model.as_seen(&image.flatten(WHITE))? == dream.base;
+        if !same_start || format!("{asked:?}") != format!("{:?}", dream.options) {
+            return Err(wrong(
+                "it was begun with other arguments",
+                "call it as before, with the same image, and resume= added",
+            ));
+        }
+        job.seed(Some(dream.seed));
+        Ok(dream)
     }
 
     /// Goes on until the dream is finished, or interrupted.
@@ -115,25 +209,22 @@ impl Dream {
     /// # Errors
     /// A fault of the network's run. An interrupt is no error.
     pub fn advance(&mut self, job: &Job) -> Result<Ended> {
+        let taken = self.ascent.as_ref().map_or(0, Ascent::taken);
         let all = self.sizes.len() * self.options.steps;
-        let progress = job.progress("dream", all - (self.octave * self.options.steps + self.steps).min(all));
+        let progress = job.progress("dream", all - (self.octave * self.options.steps + taken).min(all));
         while let Some(&(width, height)) = self.sizes.get(self.octave) {
             let base = self.base(width, height)?;
-            let mut canvas = match (self.canvas.take(), &self.detail) {
-                (Some(canvas), _) => canvas,
-                (None, Some(detail)) => Pixels::new(&(&base + resize(detail, width, height)?)?)?,
-                (None, None) => Pixels::new(&base)?,
+            let mut ascent = match self.ascent.take() {
+                Some(ascent) => ascent,
+                None => self.ascent(&base)?,
             };
-            let mut ascent = self.ascent();
-            ascent.skip(self.steps);
-            let ended = ascent.climb(job, &progress, &mut canvas, self.options.steps - self.steps)?;
-            self.detail = Some((canvas.values() - &base)?);
-            if let Ended::Interrupted { steps } = ended {
-                self.steps += steps;
-                self.canvas = Some(canvas);
+            let ended = ascent.climb(job, &progress)?;
+            self.detail = Some((ascent.image()? - &base)?);
+            if ended == Ended::Interrupted {
+                self.ascent = Some(ascent);
                 return Ok(ended);
             }
-            (self.octave, self.steps) = (self.octave + 1, 0);
+            self.octave += 1;
         }
         Ok(Ended::Finished)
     }
@@ -145,7 +236,7 @@ impl Dream {
     pub fn image(&self) -> Result<Image> {
         let Some(detail) = &self.detail else { return Ok(self.base.clone()) };
         let (width, height) = (self.base.width(), self.base.height());
-        Image::from_tensor(&(self.base(width, height)? + resize(detail, width, height)?)?)
+        Image::from_tensor(&self.with_detail(&self.base(width, height)?, detail)?)
     }
 
     /// The image that the dream started from at a size, `[1, 3, h, w]`.
@@ -153,54 +244,69 @@ impl Dream {
         self.base.resize(width, height)?.tensor()
     }
 
+    /// What the network has added, put on the image at another size.
+    fn with_detail(&self, base: &Tensor, detail: &Tensor) -> Result<Tensor> {
+        let (_, _, height, width) = base.dims4()?;
+        if detail.dims() == base.dims() {
+            return Ok((base + detail)?);
+        }
+        let detail = enlarged(detail, width, height)?;
+        match self.options.normalization {
+            Normalization::Bands => moved(base, &detail),
+            Normalization::Mean => Ok((base + detail)?),
+        }
+    }
+
     /// The ascent of the present octave, whose shifts follow from the seed and the octave.
-    fn ascent(&self) -> Ascent<'_> {
-        let optimizer = Normalized { step_size: self.options.step_size };
+    fn ascent(&self, base: &Tensor) -> Result<Ascent> {
+        let (_, _, height, width) = base.dims4()?;
+        let start = match &self.detail {
+            Some(detail) => self.with_detail(base, detail)?,
+            None => base.clone(),
+        };
+        let options = &self.options;
+        let plan = match options.normalization {
+            Normalization::Mean => Plan::new(Normalized { step_size: options.step_size }, options.steps),
+            Normalization::Bands => {
+                let weights = options.bands.as_ref().map(|bands| bands.iter().map(|band| *band as f32).collect());
+                let bands = Bands {
+                    step_size: options.step_size,
+                    weights: weights.unwrap_or_else(|| BAND_WEIGHTS.to_vec()),
+                    chroma: options.chroma.map_or(CHROMA, |chroma| chroma as f32),
+                };
+                Plan::new(bands, options.steps)
+            }
+        };
+        let mask = options.mask.as_ref().map(|mask| Ok::<_, Error>(mask.resize(width, height)?.tensor()?.mean_keepdim(1)?));
+        let plan = Plan {
+            transforms: [Box::new(Jitter(options.jitter)) as _].into(),
+            last_step: options.last_step,
+            mask: mask.transpose()?,
+            tile: options.tile.or_else(|| (width * height > WHOLE).then_some(TILE)),
+            redirected: options.steps,
+            ..plan
+        };
         let seed = self.seed.wrapping_add(self.octave as u64);
-        let model = self.objective.layer.model().clone();
-        Ascent::new(model, &self.objective, vec![Box::new(Jitter(self.options.jitter))], Box::new(optimizer), seed)
+        let (model, goal) = (self.model.clone(), self.goal.clone());
+        Ok(match options.normalization {
+            Normalization::Bands => Ascent::new(model, goal, Soft::new(&start)?, plan, seed),
+            Normalization::Mean => Ascent::new(model, goal, Pixels::new(&start)?, plan, seed),
+        })
     }
 }
 
-/// Width and height of the octaves, smallest first; the last is the image's own size.
-fn octave_sizes(image: &Image, octaves: usize, scale: f64) -> Vec<(usize, usize)> {
-    let shrink = |length: usize, power: usize| (length as f64 / scale.powi(power as i32)).round() as usize;
-    (0..octaves).rev().map(|power| (shrink(image.width(), power), shrink(image.height(), power))).collect()
-}
-
-/// An octave that is smaller than the network can take is refused before anything starts.
-fn check_smallest(layer: &Layer, sizes: &[(usize, usize)]) -> Result<()> {
-    let (least_height, least_width) = layer.model().minimum_size(&[layer.id()])?;
-    let fits = |(width, height): &&(usize, usize)| *width >= least_width && *height >= least_height;
-    let fitting = sizes.iter().filter(fits).count();
-    let Some((width, height)) = sizes.first() else { return Ok(()) };
-    if fitting == sizes.len() {
-        return Ok(());
+/// The network and what a dream in it climbs.
+fn climbed(job: &Job, options: &DreamOptions) -> Result<(Model, Goal)> {
+    match (&options.target, &options.layer) {
+        (Some(_), Some(_)) => {
+            Err(Error::new(Kind::Argument, "dream: `layer` and `target` both say what is amplified")
+                .with_hint("give one of them; l2(\"fire5\") is a layer as a target")
+                .at_argument("target"))
+        }
+        (Some(goal), None) => Ok((goal.network(job, options.model.as_ref())?, goal.clone())),
+        (None, layer) => {
+            let layer = resolve_layer(job, layer.as_ref(), options.model.as_ref(), Model::default_dream_layer)?;
+            Ok((layer.model().clone(), Goal::new(L2 { layer: layer.into() })))
+        }
     }
-    let message = format!(
-        "dream: the smallest of {} octaves is {width}×{height} pixels; layer {} takes at least \
-         {least_width}×{least_height}",
-        sizes.len(),
-        layer.name()
-    );
-    let error = Error::new(Kind::Argument, message);
-    Err(if fitting == 0 {
-        error.with_hint("start from a larger image").at_argument("image")
-    } else {
-        error.with_hint(format!("this image has room for octaves={fitting}")).at_argument("octaves")
-    })
-}
-
-/// A difference of images `[1, 3, h, w]`, of either sign, at another size.
-fn resize(detail: &Tensor, width: usize, height: usize) -> Result<Tensor> {
-    let (_, _, own_height, own_width) = detail.dims4()?;
-    if (width, height) == (own_width, own_height) {
-        return Ok(detail.clone());
-    }
-    let values: Vec<f32> = detail.flatten_all()?.to_vec1()?;
-    let mut resized = Vec::with_capacity(3 * width * height);
-    for plane in values.chunks(own_width * own_height) {
-        resized.extend(resample(plane, (own_width, own_height), (width, height), Filter::Bilinear)?);
-    }
-    Ok(Tensor::from_vec(resized, (1, 3, height, width), &Device::Cpu)?)
 }

@@ -1,5 +1,7 @@
 //! Feature visualization: images that a network makes.
 
 mod dream;
+mod octaves;
 
-pub use dream::{Dream, DreamOptions, dream};
+pub use dream::{Dream, DreamOptions, Normalization, dream};
+pub use octaves::OctaveOrder;

@@ -16,7 +16,7 @@ pub struct Jitter(pub usize);
 struct Shift([i64; 2]);
 
 impl Transform for Jitter {
-    fn draw(&self, random: &mut ChaCha8Rng) -> Box<dyn Drawn> {
+    fn draw(&self, _progress: f64, random: &mut ChaCha8Rng) -> Box<dyn Drawn> {
         let most = i64::try_from(self.0).unwrap_or(i64::MAX);
         Box::new(Shift([random.random_range(-most..=most), random.random_range(-most..=most)]))
     }

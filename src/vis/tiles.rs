@@ -1,0 +1,90 @@
+//! Gradients of images too large for one run, in overlapping squares.
+
+use candle_core::Tensor;
+
+use crate::error::Result;
+
+/// How far squares overlap, as a share of their side: what a unit sees beyond a square's edge is missing there, so each
+/// square counts only inside its margins.
+const OVERLAP: usize = 8;
+
+/// The gradient for an image `[N, C, h, w]` by `gradient`, in squares of the side `tile` if it is larger than that.
+///
+/// Each square is looked at with a margin around it and its gradient is used without the margin, so each pixel's comes from
+/// one square. What units see beyond the margin is missing; a random shift between steps (jitter) moves the squares' edges
+/// about, and no seam is left where they are.
+///
+/// # Errors
+/// `gradient` failed, or gave another shape than the square's.
+pub fn tiled(image: &Tensor, tile: Option<usize>, gradient: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    let (_, _, height, width) = image.dims4()?;
+    let Some(tile) = tile.filter(|tile| height > *tile || width > *tile) else { return gradient(image) };
+    let margin = tile / OVERLAP;
+    let rows = spans(height, tile, margin).into_iter().map(|row| {
+        let parts = spans(width, tile, margin).into_iter().map(|column| {
+            let square = image.narrow(2, row.seen[0], row.seen[1])?.narrow(3, column.seen[0], column.seen[1])?;
+            let found = gradient(&square.contiguous()?)?;
+            Ok(found.narrow(2, row.used[0], row.used[1])?.narrow(3, column.used[0], column.used[1])?)
+        });
+        Ok(Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 3)?)
+    });
+    Ok(Tensor::cat(&rows.collect::<Result<Vec<_>>>()?, 2)?)
+}
+
+/// A stretch of an axis that is looked at, and the part of it that is used: start and length, the latter within the former.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    seen: [usize; 2],
+    used: [usize; 2],
+}
+
+/// The stretches that cover `length` pixels, each at most `tile` long with its margins.
+fn spans(length: usize, tile: usize, margin: usize) -> Vec<Span> {
+    if length <= tile {
+        return vec![Span { seen: [0, length], used: [0, length] }];
+    }
+    let inner = (tile - 2 * margin).max(1);
+    let count = length.div_ceil(inner);
+    (0..count)
+        .map(|index| {
+            let (start, end) = (index * length / count, (index + 1) * length / count);
+            // all squares have one size, so that one plan serves them
+            let first = start.saturating_sub(margin).min(length - tile);
+            Span { seen: [first, tile], used: [start - first, end - start] }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::tensor::testing::{random, rng, values};
+
+    #[test]
+    fn every_pixel_is_covered_once_and_inside() {
+        for length in 1..200 {
+            for tile in [8, 16, 40] {
+                let mut next = 0;
+                for span in spans(length, tile, tile / OVERLAP) {
+                    assert_eq!(span.seen[0] + span.used[0], next);
+                    assert!(span.used[0] + span.used[1] <= span.seen[1] && span.seen[0] + span.seen[1] <= length);
+                    assert!(span.seen[1] <= tile.max(length.min(tile)));
+                    next += span.used[1];
+                }
+                assert_eq!(next, length);
+            }
+        }
+    }
+
+    /// A gradient that needs no neighbours is the same in squares.
+    #[test]
+    fn squares_join_to_the_whole() {
+        let image = random(&mut rng(1), (2, 3, 37, 50));
+        let by = |part: &Tensor| Ok((part.sqr()? * 2.0)?);
+        let whole = values(&by(&image).unwrap());
+        assert_eq!(values(&tiled(&image, Some(16), by).unwrap()), whole);
+        assert_eq!(values(&tiled(&image, Some(64), by).unwrap()), whole);
+        assert_eq!(values(&tiled(&image, None, by).unwrap()), whole);
+    }
+}
