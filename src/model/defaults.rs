@@ -1,6 +1,6 @@
 //! The layers that methods look at if none is given: those of the zoo's entry, or found in the graph.
 
-use super::zoo::{self, DefaultLayers};
+use super::zoo::{self, DefaultLayers, Visualization};
 use super::{Layer, Model, NodeId, Op};
 use crate::error::{Error, Kind, Result};
 
@@ -24,6 +24,11 @@ impl Model {
     /// No layer has places.
     pub fn default_cam_layer(&self) -> Result<Layer> {
         self.default_layer(|layers| layers.cam, |spatial| spatial.len().saturating_sub(1))
+    }
+
+    /// How an image is made that shows what a part of the network looks for, unless said otherwise.
+    pub fn visualization(&self) -> Visualization {
+        zoo::find(self.name()).map_or(Visualization::USUAL, |entry| entry.visualization)
     }
 
     /// The layer that the zoo names, or the one at a place among those of the graph that a method could look at.

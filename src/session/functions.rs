@@ -65,6 +65,7 @@ pub(super) const FIGURE_TYPES: &[&str] = &[
     "classification",
     "filters",
     "activations",
+    "panels",
     "measure",
     "trust",
     "ranking",

@@ -236,6 +236,31 @@ fn transpose(
     Ok(tensor.with(tensor.inner().transpose(first, second)?.contiguous()?))
 }
 
+/// One slice of a tensor along its first dimension: of activations, the map of one channel. Differentiable.
+///
+/// ```rhai
+/// tensor([[1, 2, 3], [4, 5, 6]]).slice(1)
+/// ```
+#[function(name = "slice")]
+fn slice_one(
+    /// The tensor.
+    tensor: TensorValue,
+    /// Which one, from 0.
+    #[range(0..)]
+    index: usize,
+) -> Result<TensorValue> {
+    let count = tensor.inner().dims().first().copied().unwrap_or(0);
+    if index < count {
+        return Ok(tensor.with(tensor.inner().get(index)?));
+    }
+    let message = format!(
+        "slice: a tensor of shape {:?} has slices 0 to {}, no {index}",
+        tensor.inner().dims(),
+        count as i64 - 1
+    );
+    Err(Error::new(Kind::Tensor, message).at_argument("index"))
+}
+
 /// A part of a tensor along one dimension. Differentiable.
 ///
 /// ```rhai

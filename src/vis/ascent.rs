@@ -73,8 +73,8 @@ pub struct Ascent {
 
 impl Ascent {
     /// An ascent whose transforms are drawn from random numbers that start with `seed`.
-    pub fn new(model: Model, goal: Goal, param: impl Param + 'static, plan: Plan, seed: u64) -> Self {
-        Self { model, goal, param: Box::new(param), plan, random: ChaCha8Rng::seed_from_u64(seed), taken: 0, idle: 0 }
+    pub fn new(model: Model, goal: Goal, param: Box<dyn Param>, plan: Plan, seed: u64) -> Self {
+        Self { model, goal, param, plan, random: ChaCha8Rng::seed_from_u64(seed), taken: 0, idle: 0 }
     }
 
     /// The images so far, `[N, 3, h, w]`, red, green and blue from 0 to 1.
@@ -98,6 +98,11 @@ impl Ascent {
     /// How many steps were taken.
     pub fn taken(&self) -> usize {
         self.taken
+    }
+
+    /// How many steps are left.
+    pub fn left(&self) -> usize {
+        self.plan.steps.saturating_sub(self.taken)
     }
 
     /// Takes the steps that are left, each reported with a picture of what there is so far.
@@ -153,7 +158,8 @@ impl Ascent {
         if self.idle < patience || self.idle < self.taken.saturating_sub(self.plan.redirected) {
             return Ok(());
         }
-        let message = format!("no change of the image changes {}: its gradient is zero", self.goal.description(&self.model));
+        let message =
+            format!("no change of the image changes {}: its gradient is zero", self.goal.description(&self.model));
         Err(Error::new(Kind::Argument, message)
             .with_hint("start from a photo in which it is not zero (start=…), or look at a channel that is not dead"))
     }

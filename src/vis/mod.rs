@@ -12,6 +12,7 @@ pub mod laplacian;
 pub mod objective;
 pub mod optimizer;
 pub mod options;
+mod panels;
 pub mod param;
 mod patches;
 mod prediction;
@@ -24,4 +25,5 @@ pub mod transform;
 
 pub use classify::{Classification, classify};
 pub use options::Explain;
+pub use panels::{Panel, Panels};
 pub use prediction::{Backward, Gather, Gradients, Pass, Prediction, Question};

@@ -34,6 +34,8 @@ pub struct Entry {
     recipe: fn() -> InputRecipe,
     /// The layers that methods look at if none is given.
     pub layers: DefaultLayers,
+    /// How an image is made that shows what a part of the network looks for.
+    pub visualization: Visualization,
     build: fn() -> Result<Graph>,
     /// How the names of parameters begin that only serve training.
     ignored: &'static [&'static str],
@@ -50,9 +52,30 @@ pub struct DefaultLayers {
     pub cam: &'static str,
 }
 
+/// How an image is made that shows what a part of a network looks for, unless said otherwise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Visualization {
+    /// The side of the image, in pixels.
+    pub size: usize,
+    /// Steps of the ascent.
+    pub steps: usize,
+    /// How far one step of Adam goes, in units of the Fourier parameters.
+    pub step_size: f64,
+}
+
+impl Visualization {
+    /// What suits most networks.
+    pub const USUAL: Self = Self { size: 128, steps: 256, step_size: 0.05 };
+
+    /// Of a network with another input than most: its units see more of an image, or nothing below a size.
+    const fn sized(size: usize) -> Self {
+        Self { size, ..Self::USUAL }
+    }
+}
+
 /// All networks.
 pub const ENTRIES: &[Entry] = &[
-    network("alexnet", alexnet::alexnet, ["relu4", "relu5"]),
+    Entry { visualization: Visualization::sized(160), ..network("alexnet", alexnet::alexnet, ["relu4", "relu5"]) },
     network("vgg11", || vgg::vgg([1, 1, 2, 2, 2], false), ["relu4_2", "relu5_2"]),
     network("vgg11_bn", || vgg::vgg([1, 1, 2, 2, 2], true), ["relu4_2", "relu5_2"]),
     network("vgg13", || vgg::vgg([2, 2, 2, 2, 2], false), ["relu4_2", "relu5_2"]),
@@ -71,6 +94,7 @@ pub const ENTRIES: &[Entry] = &[
     Entry {
         recipe: || InputRecipe { resize: ResizeRule::CenterCrop { shorter: 342 }, ..centred().resized(299, 299) },
         ignored: &["AuxLogits."],
+        visualization: Visualization::sized(192),
         ..network("inception_v3", inception::inception_v3, ["Mixed_6b", "Mixed_7c"])
     },
     network("resnet18", || resnet::resnet(Block::Basic, [2, 2, 2, 2]), ["layer3", "layer4"]),
@@ -116,6 +140,7 @@ const fn network(name: &'static str, build: fn() -> Result<Graph>, [dream, cam]:
         name,
         recipe: InputRecipe::torchvision,
         layers: DefaultLayers { dream, cam },
+        visualization: Visualization::USUAL,
         build,
         ignored: &[],
         renamed: &[],

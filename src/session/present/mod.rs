@@ -13,6 +13,7 @@ mod model;
 mod naming;
 mod neuron_groups;
 mod page;
+mod panels;
 mod planted;
 mod plot;
 mod scene;

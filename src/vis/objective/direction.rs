@@ -48,8 +48,12 @@ impl Objective for Direction {
         if layer.units() == self.vector.len() {
             return Ok(vec![layer.id()]);
         }
-        let message =
-            format!("layer {} has {} channels, the direction {} numbers", layer.name(), layer.units(), self.vector.len());
+        let message = format!(
+            "layer {} has {} channels, the direction {} numbers",
+            layer.name(),
+            layer.units(),
+            self.vector.len()
+        );
         Err(Error::new(Kind::Argument, message).at_argument("target"))
     }
 
@@ -82,7 +86,9 @@ impl Objective for Direction {
 /// v[3] = 1.0; v[7] = 0.5;
 /// saliency(photo("chelsea"), target=direction("fire2", v, cosine_power=2.0))
 /// ```
-#[function(source = "Olah et al., The Building Blocks of Interpretability, Distill 2018; tensorflow/lucid, objectives.py")]
+#[function(
+    source = "Olah et al., The Building Blocks of Interpretability, Distill 2018; tensorflow/lucid, objectives.py"
+)]
 pub fn direction(
     /// The layer.
     layer: LayerName,

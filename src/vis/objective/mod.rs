@@ -1,5 +1,7 @@
 //! Objectives: functions from a network's activations to a number. Attributions explain one, an ascent makes one larger.
 
+mod balanced;
+mod between;
 mod channel;
 mod class_score;
 mod closure;
@@ -21,6 +23,8 @@ use std::rc::Rc;
 
 use candle_core::{Tensor, Var};
 
+pub use balanced::balanced;
+pub use between::Between;
 pub use channel::{Channel, channel};
 pub use class_score::{ClassScore, Measure, class_score};
 pub use closure::Closure;

@@ -1,11 +1,13 @@
 //! A Laplacian pyramid: an image is the sum of small images of growing size, in decorrelated colours.
 
 use candle_core::{Device, Tensor};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 use super::Param;
 use super::spectrum::Size;
 use crate::error::{Error, Kind, Result};
-use crate::tensor::with_values;
+use crate::tensor::{normal, with_values};
 use crate::vis::color::{LEAST, from_rgb, same_shape, to_rgb, to_rgb_adjoint};
 use crate::vis::pyramid::Pyramid;
 
@@ -35,6 +37,19 @@ impl Laplacian {
         let shapes = pyramid.sizes().iter().map(|[height, width]| (images, 3, *height, *width));
         let zeros = shapes.map(|shape| Ok(Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu)?));
         Self::with(&zeros.collect::<Result<Vec<_>>>()?, images, pyramid)
+    }
+
+    /// So many images near grey, whose parameters are noise of standard deviation 0.01 that follows from the seed.
+    ///
+    /// # Errors
+    /// As [`grey`](Self::grey).
+    pub fn noise(images: usize, width: usize, height: usize, bands: usize, seed: u64) -> Result<Self> {
+        let mut param = Self::grey(images, width, height, bands)?;
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let count = param.values.elem_count();
+        let values: Vec<f32> = normal(&mut random).take(count).map(|value| 0.01 * value).collect();
+        param.set(Tensor::from_vec(values, count, &Device::Cpu)?)?;
+        Ok(param)
     }
 
     /// Starts from images `[N, 3, h, w]` from 0 to 1, split into so many bands, at least 1. What is nearer to 0 or 1

@@ -1,9 +1,11 @@
 //! Parametrizations: how an image under optimization is held.
 
+mod cppn;
 mod fourier;
 mod laplacian;
 mod phase;
 mod pixels;
+mod shared;
 mod soft;
 mod spectrum;
 mod standard;
@@ -13,10 +15,12 @@ mod testing;
 use candle_core::Tensor;
 use dyn_clone::{DynClone, clone_trait_object};
 
+pub use cppn::Cppn;
 pub use fourier::Fourier;
 pub use laplacian::Laplacian;
 pub use phase::{Phase, photo_magnitudes};
 pub use pixels::Pixels;
+pub use shared::Shared;
 pub use soft::{Soft, moved};
 
 use crate::error::Result;

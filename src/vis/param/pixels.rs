@@ -1,10 +1,16 @@
 //! Pixels: the image is its own parametrization, clipped to colours that exist.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
 use super::Param;
+use super::spectrum::Size;
 use crate::error::Result;
-use crate::tensor::map;
+use crate::tensor::{map, normal};
+
+/// The standard deviation of the noise that images start from.
+const DEVIATION: f32 = 0.05;
 
 /// The pixels of an image, `[1, 3, h, w]` from 0 to 1.
 #[derive(Clone, Debug)]
@@ -17,6 +23,18 @@ impl Pixels {
     /// The tensor holds no float32 values.
     pub fn new(image: &Tensor) -> Result<Self> {
         Ok(Self(clip(image)?))
+    }
+
+    /// So many images of grey with noise of standard deviation 0.05 that follows from the seed.
+    ///
+    /// # Errors
+    /// The size is 0 or larger than an image may be.
+    pub fn noise(images: usize, width: usize, height: usize, seed: u64) -> Result<Self> {
+        let size = Size::new(width, height)?;
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let noise = normal(&mut random).map(|value| 0.5 + DEVIATION * value);
+        let values: Vec<f32> = noise.take(images * 3 * size.height * size.width).collect();
+        Self::new(&Tensor::from_vec(values, (images, 3, size.height, size.width), &Device::Cpu)?)
     }
 }
 

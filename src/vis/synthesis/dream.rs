@@ -1,5 +1,7 @@
 //! DeepDream: amplifying what a layer detects in an image, over octaves.
 
+use std::rc::Rc;
+
 use candle_core::Tensor;
 
 use super::octaves::{OctaveOrder, check_smallest, enlarged, octave_sizes};
@@ -277,9 +279,10 @@ impl Dream {
                 Plan::new(bands, options.steps)
             }
         };
-        let mask = options.mask.as_ref().map(|mask| Ok::<_, Error>(mask.resize(width, height)?.tensor()?.mean_keepdim(1)?));
+        let mask =
+            options.mask.as_ref().map(|mask| Ok::<_, Error>(mask.resize(width, height)?.tensor()?.mean_keepdim(1)?));
         let plan = Plan {
-            transforms: [Box::new(Jitter(options.jitter)) as _].into(),
+            transforms: Rc::new([Box::new(Jitter(options.jitter))]),
             last_step: options.last_step,
             mask: mask.transpose()?,
             tile: options.tile.or_else(|| (width * height > WHOLE).then_some(TILE)),
@@ -289,8 +292,8 @@ impl Dream {
         let seed = self.seed.wrapping_add(self.octave as u64);
         let (model, goal) = (self.model.clone(), self.goal.clone());
         Ok(match options.normalization {
-            Normalization::Bands => Ascent::new(model, goal, Soft::new(&start)?, plan, seed),
-            Normalization::Mean => Ascent::new(model, goal, Pixels::new(&start)?, plan, seed),
+            Normalization::Bands => Ascent::new(model, goal, Box::new(Soft::new(&start)?), plan, seed),
+            Normalization::Mean => Ascent::new(model, goal, Box::new(Pixels::new(&start)?), plan, seed),
         })
     }
 }
@@ -298,11 +301,9 @@ impl Dream {
 /// The network and what a dream in it climbs.
 fn climbed(job: &Job, options: &DreamOptions) -> Result<(Model, Goal)> {
     match (&options.target, &options.layer) {
-        (Some(_), Some(_)) => {
-            Err(Error::new(Kind::Argument, "dream: `layer` and `target` both say what is amplified")
-                .with_hint("give one of them; l2(\"fire5\") is a layer as a target")
-                .at_argument("target"))
-        }
+        (Some(_), Some(_)) => Err(Error::new(Kind::Argument, "dream: `layer` and `target` both say what is amplified")
+            .with_hint("give one of them; l2(\"fire5\") is a layer as a target")
+            .at_argument("target")),
         (Some(goal), None) => Ok((goal.network(job, options.model.as_ref())?, goal.clone())),
         (None, layer) => {
             let layer = resolve_layer(job, layer.as_ref(), options.model.as_ref(), Model::default_dream_layer)?;

@@ -2,6 +2,7 @@
 
 mod blur;
 mod crop;
+mod fit;
 mod flip;
 mod jitter;
 mod noise;
@@ -17,6 +18,7 @@ use rand_chacha::ChaCha8Rng;
 
 pub use blur::Blur;
 pub use crop::Crop;
+pub use fit::Fit;
 pub use flip::Flip;
 pub use jitter::Jitter;
 pub use noise::Noise;

@@ -76,7 +76,8 @@ mod tests {
     #[test]
     fn two_pixels_become_four() {
         let image = Tensor::new(&[[[[0f32, 1.0]]]], &Device::Cpu).unwrap();
-        let scaled = Scale(Amount::OneOf(vec![2.0])).draw(0.0, &mut ChaCha8Rng::seed_from_u64(1)).apply(&image).unwrap();
+        let scaled =
+            Scale(Amount::OneOf(vec![2.0])).draw(0.0, &mut ChaCha8Rng::seed_from_u64(1)).apply(&image).unwrap();
         assert_eq!(values(&scaled)[..4], [0.0, 0.25, 0.75, 1.0]);
         let huge = Scale(Amount::OneOf(vec![1e9])).draw(0.0, &mut ChaCha8Rng::seed_from_u64(1)).apply(&image);
         assert!(huge.unwrap_err().message().contains("too large"));

@@ -1,0 +1,216 @@
+//! The options of methods that make an image by gradient ascent, and the ascent that they mean.
+
+use super::transforms::Transforms;
+use crate::error::{Error, Kind, Result};
+use crate::image::{Image, WHITE};
+use crate::job::Job;
+use crate::lang::{FromValue, Options, Reject, choices};
+use crate::model::Model;
+use crate::vis::ascent::{Ascent, Plan};
+use crate::vis::objective::Goal;
+use crate::vis::optimizer::{Adam, Momentum, Nadam, Normalized, Optimizer};
+use crate::vis::param::{Cppn, Fourier, Laplacian, Param, Phase, Pixels, photo_magnitudes};
+use crate::vis::transform::Fit;
+
+/// How the image is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parametrization {
+    /// Its waves, in decorrelated colours.
+    Fourier,
+    /// Its pixels.
+    Pixels,
+    /// A Laplacian pyramid, in decorrelated colours.
+    Laplacian,
+    /// The phases of its waves, whose magnitudes are those of photographs.
+    Phase,
+    /// A small network from places to colours.
+    Cppn,
+}
+
+choices!(Parametrization {
+    "fourier" => Fourier, "pixels" => Pixels, "laplacian" => Laplacian, "phase" => Phase, "cppn" => Cppn,
+});
+
+/// How an ascent steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stepping {
+    /// Adam.
+    Adam,
+    /// Nadam.
+    Nadam,
+    /// Gradient ascent with momentum.
+    Momentum,
+    /// Steps of one mean size.
+    Normalized,
+}
+
+choices!(Stepping { "adam" => Adam, "nadam" => Nadam, "momentum" => Momentum, "normalized" => Normalized });
+
+/// Width and height of an image to be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageSize {
+    /// In pixels.
+    pub width: usize,
+    /// In pixels.
+    pub height: usize,
+}
+
+/// The largest side of an image that is made.
+const LARGEST: i64 = 8192;
+
+impl FromValue for ImageSize {
+    const EXPECTED: &'static str = "a side in pixels, or [width, height]";
+    const TYPES: &'static [&'static str] = &["integer", "list"];
+    fn from_value(value: &rhai::Dynamic) -> Result<Self, Reject> {
+        let side = |value: &rhai::Dynamic| match value.as_int() {
+            Ok(side) if (1..=LARGEST).contains(&side) => Ok(side as usize),
+            Ok(side) => Err(Reject::Because(format!("must be from 1 to {LARGEST} pixels, not {side}"), None)),
+            Err(_) => Err(Reject::Type),
+        };
+        if let Some(sides) = value.read_lock::<rhai::Array>() {
+            return match &sides[..] {
+                [width, height] => Ok(Self { width: side(width)?, height: side(height)? }),
+                _ => Err(Reject::Type),
+            };
+        }
+        let side = side(value)?;
+        Ok(Self { width: side, height: side })
+    }
+}
+
+/// How an image is made by gradient ascent.
+#[derive(Clone, Debug, Options)]
+pub struct AscentOptions {
+    /// The size of the image: its side or [width, height], in pixels. If not given, what suits the network, or the size of
+    /// `start`.
+    #[default]
+    pub size: Option<ImageSize>,
+    /// How many steps; if not given, as many as suit the network.
+    #[default]
+    #[range(1..=100000)]
+    pub steps: Option<usize>,
+    /// How the image is held: "fourier" (its waves in decorrelated colours, so that all scales grow alike), "laplacian" (a
+    /// pyramid), "pixels", "phase" (only the phases of its waves; their magnitudes are those of photographs), or "cppn" (a
+    /// small network from places to colours).
+    #[default("fourier")]
+    pub param: Parametrization,
+    /// What is done to the image at random before each look: "standard", "crops", "none", or a list of maps.
+    #[default("standard")]
+    pub transforms: Transforms,
+    /// How it steps: "adam", "nadam", "momentum" or "normalized".
+    #[default("adam")]
+    pub optimizer: Stepping,
+    /// How far a step goes, in units of the parametrization; if not given, what suits it and the optimizer.
+    #[default]
+    #[range(0.0..)]
+    pub step_size: Option<f64>,
+    /// The image to start from; noise, if not given.
+    #[default]
+    pub start: Option<Image>,
+    /// The seed of the noise and the transforms; without it, the next of the session's.
+    #[default]
+    pub seed: Option<u64>,
+    /// The network; the embedded one if not given.
+    #[default]
+    #[leading]
+    pub model: Option<Model>,
+}
+
+/// Bands of a Laplacian parametrization.
+const BANDS: usize = 5;
+
+/// For so many steps a rectifier that blocks the gradient everywhere lets it pass (Lucid's number).
+const REDIRECTED: usize = 16;
+
+impl AscentOptions {
+    /// The ascent of so many images that they mean.
+    ///
+    /// # Errors
+    /// The objective does not fit the network, or the image is too small for it.
+    pub fn ascent(&self, job: &Job, goal: &Goal, images: usize) -> Result<Ascent> {
+        let model = goal.network(job, self.model.as_ref())?;
+        model.recipe().check_picture()?;
+        let usual = model.visualization();
+        let size = self.size(&model, goal, job)?;
+        let seed = job.seed(self.seed);
+        let param = self.param(&model, size, images, seed)?;
+        let rate = self.step_size.unwrap_or(match (self.param, self.optimizer) {
+            (Parametrization::Phase, _) => 1.0,
+            (Parametrization::Pixels, Stepping::Normalized) => 0.01,
+            (Parametrization::Pixels, _) => 0.02,
+            (Parametrization::Cppn, _) => 0.005,
+            _ => usual.step_size,
+        });
+        let optimizer: Box<dyn Optimizer> = match self.optimizer {
+            Stepping::Adam => Box::new(Adam::new(rate)),
+            Stepping::Nadam => Box::new(Nadam::new(rate)),
+            Stepping::Momentum => Box::new(Momentum::new(rate, 0.9)),
+            Stepping::Normalized => Box::new(Normalized { step_size: rate }),
+        };
+        let mut transforms = self.transforms.make(size.width.min(size.height));
+        let taps = goal.taps(job, &model, &model.recipe().to_input(&param.image()?)?)?;
+        let is_open = |height: usize, width: usize| model.check_size(&taps, height, width).is_ok();
+        if !is_open(size.height + 7, size.width + 7) {
+            let (height, width) = (model.recipe().height, model.recipe().width);
+            transforms.push(Box::new(Fit { height, width }));
+        } else {
+            model.check_size(&taps, size.height, size.width).map_err(|error| error.at_argument("size"))?;
+        }
+        let plan = Plan {
+            transforms: transforms.into(),
+            optimizer,
+            steps: self.steps.unwrap_or(usual.steps),
+            last_step: 1.0,
+            redirected: REDIRECTED,
+            mask: None,
+            tile: None,
+        };
+        Ok(Ascent::new(model, goal.clone(), param, plan, seed))
+    }
+
+    /// The size of the image: the one asked for, that of the start, or the network's usual one if the objective's layers
+    /// can look at that.
+    fn size(&self, model: &Model, goal: &Goal, job: &Job) -> Result<ImageSize> {
+        if let Some(size) = self.size {
+            return Ok(size);
+        }
+        if let Some(start) = &self.start {
+            return Ok(ImageSize { width: start.width(), height: start.height() });
+        }
+        let side = model.visualization().size;
+        let (height, width) = (model.recipe().height, model.recipe().width);
+        let input = model.recipe().to_input(&Image::filled(width, height, [0.5; 3])?.tensor()?)?;
+        let taps = goal.taps(job, model, &input)?;
+        let (least_height, least_width) = model.minimum_size(&taps)?;
+        Ok(ImageSize { width: side.max(least_width), height: side.max(least_height) })
+    }
+
+    fn param(&self, model: &Model, size: ImageSize, images: usize, seed: u64) -> Result<Box<dyn Param>> {
+        let ImageSize { width, height } = size;
+        if let Some(start) = &self.start {
+            let start = model.as_seen(&start.flatten(WHITE).resize(width, height)?)?.tensor()?;
+            let start = start.repeat((images, 1, 1, 1))?;
+            return Ok(match self.param {
+                Parametrization::Fourier => Box::new(Fourier::from_image(&start)?),
+                Parametrization::Pixels => Box::new(Pixels::new(&start)?),
+                Parametrization::Laplacian => Box::new(Laplacian::from_image(&start, BANDS)?),
+                Parametrization::Phase => Box::new(Phase::from_image(&start)?),
+                Parametrization::Cppn => {
+                    let message = "param=\"cppn\" cannot start from an image";
+                    return Err(Error::new(Kind::Argument, message)
+                        .with_hint("a small network knows no photo; leave out `start`")
+                        .at_argument("start"));
+                }
+            });
+        }
+        Ok(match self.param {
+            Parametrization::Fourier => Box::new(Fourier::noise(images, width, height, seed)?),
+            Parametrization::Laplacian => Box::new(Laplacian::noise(images, width, height, BANDS, seed)?),
+            Parametrization::Pixels => Box::new(Pixels::noise(images, width, height, seed)?),
+            Parametrization::Phase => {
+                Box::new(Phase::noise(images, width, height, &photo_magnitudes(width, height)?, seed)?)
+            }
+            Parametrization::Cppn => Box::new(Cppn::new(images, width, height, seed)?),
+        })
+    }
+}
