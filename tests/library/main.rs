@@ -13,6 +13,7 @@ mod occlusion;
 mod segmentation;
 mod showing;
 mod superpixels;
+mod synthesis;
 mod tensor_functions;
 mod tensor_ops;
 

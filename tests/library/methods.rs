@@ -6,10 +6,10 @@ use std::rc::Rc;
 use crate::common::{session, value};
 use candle_core::{Device, Tensor};
 use percept::job::{Interrupt, Preview, Report, Reporter};
-use percept::model::{LayerName, Model};
-use percept::vis::ascent::{Ascent, Ended, gradient};
+use percept::model::{LayerName, Model, Rules};
+use percept::vis::ascent::{Ascent, Ended, Plan, gradient};
 use percept::vis::attribution::saliency;
-use percept::vis::objective::{L2, Objective};
+use percept::vis::objective::{Goal, L2, Objective};
 use percept::vis::optimizer::Normalized;
 use percept::vis::param::{Param, Pixels};
 use percept::vis::representation::activations;
@@ -118,7 +118,7 @@ fn an_interrupted_dream_goes_on_as_if_nothing_had_happened() {
     for stop in [1, 2, 3, 4, 5, 7] {
         let mut parts = Dream::new(&Job::detached(), &image, &options).unwrap();
         let mut stops = 0;
-        while let Ended::Interrupted { .. } = parts.advance(&stopping(stop)).unwrap() {
+        while let Ended::Interrupted = parts.advance(&stopping(stop)).unwrap() {
             stops += 1;
             let unfinished = parts.image().unwrap();
             assert_eq!((unfinished.width(), unfinished.height()), (120, 90));
@@ -129,25 +129,28 @@ fn an_interrupted_dream_goes_on_as_if_nothing_had_happened() {
     }
 }
 
+/// The number that an objective has for one image.
+fn value_of(model: &Model, goal: &Goal, image: &Tensor) -> f32 {
+    let (job, input) = (Job::detached(), model.recipe().to_input(image).unwrap());
+    let taps = goal.taps(&job, model, &input).unwrap();
+    let activations = model.run(&input, &taps, &Rules::default(), &Interrupt::never()).unwrap();
+    goal.values(&job, model, &activations).unwrap().to_vec1::<f32>().unwrap()[0]
+}
+
 #[test]
 fn the_objective_improves_within_three_steps() {
     let model = Model::embedded().unwrap();
     for layer in ["conv1", "fire3", "fire7"] {
-        let objective = L2 { layer: model.layer(layer).unwrap() };
-        let score = |image: &Tensor| {
-            let input = model.recipe().to_input(image).unwrap();
-            let activations = objective.layer.activations(&input, &Interrupt::never()).unwrap();
-            let values = objective.values(&Job::detached(), &model, &[activations]).unwrap();
-            values.to_vec1::<f32>().unwrap()[0]
-        };
-        let mut pixels = Pixels::new(&photo(100, 80).tensor().unwrap()).unwrap();
+        let goal = Goal::new(L2 { layer: layer.into() });
+        let score = |image: &Tensor| value_of(&model, &goal, image);
+        let pixels = Pixels::new(&photo(100, 80).tensor().unwrap()).unwrap();
         let before = score(&pixels.image().unwrap());
-        let optimizer = Box::new(Normalized { step_size: 0.01 });
-        let mut ascent = Ascent::new(model.clone(), &objective, vec![Box::new(Jitter(4))], optimizer, 1);
+        let plan = Plan { transforms: Rc::new([Box::new(Jitter(4))]), ..Plan::new(Normalized { step_size: 0.01 }, 3) };
+        let mut ascent = Ascent::new(model.clone(), goal.clone(), Box::new(pixels), plan, 1);
         let job = Job::detached();
-        let ended = ascent.climb(&job, &job.progress("ascent", 3), &mut pixels, 3).unwrap();
+        let ended = ascent.climb(&job, &job.progress("ascent", 3)).unwrap();
         assert_eq!(ended, Ended::Finished);
-        let after = score(&pixels.image().unwrap());
+        let after = score(&ascent.image().unwrap());
         assert!(after > 1.01 * before, "{layer}: {before} became {after}");
     }
 }
@@ -174,7 +177,7 @@ fn an_objectives_gradients_are_those_of_its_value() {
         }
     }
     let (job, model) = (Job::detached(), Model::embedded().unwrap());
-    let l2 = L2 { layer: model.layer("fire4").unwrap() };
+    let l2 = L2 { layer: "fire4".into() };
     let image = photo(90, 70).tensor().unwrap();
     let shortcut = values(&gradient(&job, &model, &l2, &image).unwrap());
     let by_tape = values(&gradient(&job, &model, &OnTape(l2), &image).unwrap());
@@ -189,7 +192,7 @@ fn an_objectives_gradients_are_those_of_its_value() {
 fn the_adjoint_of_jitter_is_exact() {
     let mut random = ChaCha8Rng::seed_from_u64(3);
     for _ in 0..20 {
-        let drawn = Jitter(9).draw(&mut random);
+        let drawn = Jitter(9).draw(0.0, &mut random);
         let x = Tensor::randn(0f32, 1.0, (1, 3, 17, 23), &Device::Cpu).unwrap();
         let y = Tensor::randn(0f32, 1.0, (1, 3, 17, 23), &Device::Cpu).unwrap();
         let product = |a: &Tensor, b: &Tensor| -> f64 {

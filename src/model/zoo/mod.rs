@@ -65,7 +65,7 @@ pub struct Visualization {
 
 impl Visualization {
     /// What suits most networks.
-    pub const USUAL: Self = Self { size: 128, steps: 256, step_size: 0.05 };
+    pub const USUAL: Self = Self { size: 128, steps: 256, step_size: 0.02 };
 
     /// Of a network with another input than most: its units see more of an image, or nothing below a size.
     const fn sized(size: usize) -> Self {

@@ -57,11 +57,11 @@ pub struct DreamOptions {
     pub steps: usize,
     /// How far the first step of each size goes, in units from 0 to 1: with bands the standard deviation of the change in
     /// each, otherwise the mean change of a pixel.
-    #[default(0.01)]
+    #[default(0.006)]
     #[range(0.0..=1.0)]
     pub step_size: f64,
     /// What the last step of each size is multiplied by; steps shrink evenly.
-    #[default(0.4)]
+    #[default(0.5)]
     #[range(0.0..=1.0)]
     pub last_step: f64,
     /// How far the image is shifted at random before each step, in pixels; it hides the grid of the network.

@@ -138,7 +138,7 @@ impl AscentOptions {
             (Parametrization::Phase, _) => 1.0,
             (Parametrization::Pixels, Stepping::Normalized) => 0.01,
             (Parametrization::Pixels, _) => 0.02,
-            (Parametrization::Cppn, _) => 0.005,
+            (Parametrization::Cppn, _) => 0.002,
             _ => usual.step_size,
         });
         let optimizer: Box<dyn Optimizer> = match self.optimizer {

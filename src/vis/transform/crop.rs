@@ -116,7 +116,22 @@ mod tests {
     use super::super::testing::{assert_adjoint, values};
     use super::*;
 
-    const CROP: Crop = Crop { least: 0.05, most: 0.99, spread: None, size: 7, count: 3 };
+    const CROP: Crop = Crop { least: 0.05, most: 0.99, shrinks: false, spread: None, size: 7, count: 3 };
+
+    #[test]
+    fn boxes_shrink_over_the_steps() {
+        let side = |progress: f64| {
+            let crop = Crop { least: 0.1, most: 0.5, shrinks: true, spread: None, size: 4, count: 1 };
+            // a ramp along x: what the box covers of it is its side
+            let ramp: Vec<f32> = (0..100).flat_map(|_| (0..100).map(|x| x as f32)).collect();
+            let ramp = Tensor::from_vec(ramp, (1, 1, 100, 100), &Device::Cpu).unwrap();
+            let seen = values(&crop.draw(progress, &mut ChaCha8Rng::seed_from_u64(2)).apply(&ramp).unwrap());
+            (seen[3] - seen[0]) / 3.0 * 4.0
+        };
+        for (progress, truth) in [(0.0, 50.0), (0.5, 30.0), (1.0, 10.0)] {
+            assert!((side(progress) - truth).abs() < 0.1, "{} instead of {truth}", side(progress));
+        }
+    }
 
     #[test]
     fn the_adjoint_is_exact() {
@@ -143,7 +158,7 @@ mod tests {
         let image = Tensor::from_vec(ramp, (1, 2, 20, 30), &Device::Cpu).unwrap();
         let mut random = ChaCha8Rng::seed_from_u64(2);
         for spread in [None, Some(0.5)] {
-            let crop = Crop { least: 0.3, most: 0.6, spread, size: 4, count: 50 };
+            let crop = Crop { least: 0.3, most: 0.6, shrinks: false, spread, size: 4, count: 50 };
             let seen = values(&crop.draw(0.0, &mut random).apply(&image).unwrap());
             for cut in seen.chunks_exact(32) {
                 // four samples stand for a box of 6 to 12 pixels

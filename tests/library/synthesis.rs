@@ -1,0 +1,193 @@
+//! Images made by gradient ascent, called from Rust: objectives that improve, and ascents that stop and go on.
+
+use std::rc::Rc;
+
+use percept::image::photo;
+use percept::job::Interrupt;
+use percept::model::{Model, Rules};
+use percept::vis::ascent::{Ascent, Ended, Plan, picture};
+use percept::vis::objective::{
+    Between, Channel, ClassScore, Direction, Diversity, FeatureDistance, Goal, Gram, Guided, L2, Neuron, Picture,
+    Similarity, Sum, balanced,
+};
+use percept::vis::optimizer::{Adam, Bands, Momentum, Nadam, Normalized, Optimizer};
+use percept::vis::param::{Cppn, Fourier, Laplacian, Param, Phase, Pixels, Shared, Soft, photo_magnitudes};
+use percept::vis::synthesis::{AscentOptions, ImageSize, Parametrization, Stepping, Transforms, visualize};
+use percept::vis::transform::{Amount, Blur, Crop, Flip, Jitter, Noise, Pad, Rotate, Scale};
+use percept::{Image, Job};
+
+use crate::methods::stopping;
+
+/// Networks with random weights, and a layer of each that has places.
+fn networks() -> Vec<(Model, &'static str)> {
+    [("squeezenet1_1", "fire3"), ("alexnet", "relu2"), ("resnet18", "layer2")]
+        .map(|(name, layer)| (Model::untrained(name, 5, &Default::default()).unwrap(), layer))
+        .into()
+}
+
+fn image(width: usize, height: usize) -> Image {
+    photo("china").unwrap().resize(width, height).unwrap()
+}
+
+/// The sum of an objective's numbers over images.
+fn value_of(model: &Model, goal: &Goal, images: &candle_core::Tensor) -> f32 {
+    let (job, input) = (Job::detached(), model.recipe().to_input(images).unwrap());
+    let taps = goal.taps(&job, model, &input).unwrap();
+    let activations = model.run(&input, &taps, &Rules::default(), &Interrupt::never()).unwrap();
+    goal.values(&job, model, &activations).unwrap().to_vec1::<f32>().unwrap().iter().sum()
+}
+
+#[test]
+fn every_objective_improves_within_three_steps() {
+    for (model, layer) in networks() {
+        let other = photo("flower").unwrap().resize(224, 224).unwrap();
+        let units = model.layer(layer).unwrap().units();
+        let vector = (0..units).map(|unit| if unit % 3 == 0 { 1.0 } else { -0.2 }).collect();
+        let channel = |channel| Goal::new(Channel { layer: layer.into(), channel });
+        let goals: Vec<(Goal, usize)> = vec![
+            (channel(3), 1),
+            (Goal::new(Neuron { layer: layer.into(), channel: 3, y: None, x: None }), 1),
+            (Goal::new(L2 { layer: layer.into() }), 1),
+            (Goal::new(Direction::new(layer.into(), vector, 0.0).unwrap()), 1),
+            (Goal::new(ClassScore::of(105)), 1),
+            (Goal::new(Similarity::new(other.clone(), Some(layer.into()))), 1),
+            (Goal::new(Sum::new(vec![(-1.0, Goal::new(FeatureDistance::new(other.clone(), Some(layer.into()))))])), 1),
+            (Goal::new(Sum::new(vec![(-1.0, Goal::new(Gram::new(other.clone(), Some(layer.into()))))])), 1),
+            (Goal::new(Guided::new(other.clone(), Some(layer.into()))), 1),
+            (Goal::new(Diversity { layer: layer.into() }), 2),
+            (balanced(&channel(3), 1.0, layer.into()), 2),
+            (Goal::new(Between(channel(3), channel(4))), 2),
+            (Goal::new(Sum::new(vec![(-1.0, Goal::new(Picture::TotalVariation))])), 1),
+            (Goal::new(Sum::new(vec![(-1.0, Goal::new(Picture::L2))])), 1),
+            (Goal::new(Sum::new(vec![(-1.0, Goal::new(Picture::L6))])), 1),
+            (Goal::new(Sum::new(vec![(-1.0, Goal::new(Picture::BlurEdges))])), 1),
+        ];
+        for (goal, images) in goals {
+            let noise = Pixels::noise(images, 224, 224, 3).unwrap();
+            let start = (image(224, 224).tensor().unwrap() * 0.6).unwrap();
+            let start = start.broadcast_add(&(noise.values() * 0.4).unwrap()).unwrap();
+            let before = value_of(&model, &goal, &start);
+            let plan = Plan { redirected: 3, ..Plan::new(Normalized { step_size: 0.002 }, 3) };
+            let mut ascent = Ascent::new(model.clone(), goal.clone(), Box::new(Pixels::new(&start).unwrap()), plan, 1);
+            let job = Job::detached();
+            assert_eq!(ascent.climb(&job, &job.progress("ascent", 3)).unwrap(), Ended::Finished);
+            let after = value_of(&model, &goal, &ascent.image().unwrap());
+            let name = goal.description(&model);
+            assert!(after > before + 1e-4 * before.abs(), "{}, {name}: {before} became {after}", model.name());
+        }
+    }
+}
+
+/// Whatever holds, shows and steps the image: stopped anywhere and gone on with, it is the image of an ascent that was not.
+#[test]
+fn an_ascent_that_was_stopped_goes_on_as_if_nothing_had_happened() {
+    let model = Model::embedded().unwrap();
+    let goal = || Goal::new(Channel { layer: "fire3".into(), channel: 5 });
+    let (width, height) = (60, 48);
+    let params: Vec<Box<dyn Param>> = vec![
+        Box::new(Fourier::noise(2, width, height, 1).unwrap()),
+        Box::new(Laplacian::noise(1, width, height, 3, 1).unwrap()),
+        Box::new(Phase::noise(1, width, height, &photo_magnitudes(width, height).unwrap(), 1).unwrap()),
+        Box::new(Pixels::noise(1, width, height, 1).unwrap()),
+        Box::new(Soft::new(&image(width, height).tensor().unwrap()).unwrap()),
+        Box::new(Cppn::new(1, width, height, 1).unwrap()),
+        Box::new(Shared::noise(2, width, height, 1).unwrap()),
+    ];
+    let optimizers: Vec<Box<dyn Optimizer>> = vec![
+        Box::new(Adam::new(0.05)),
+        Box::new(Nadam::new(0.05)),
+        Box::new(Momentum::new(0.05, 0.9)),
+        Box::new(Normalized { step_size: 0.01 }),
+    ];
+    let plan = |optimizer: &Box<dyn Optimizer>| Plan {
+        transforms: Rc::new([
+            Box::new(Pad::grey(6)),
+            Box::new(Jitter(4)),
+            Box::new(Scale(Amount::Between(0.9, 1.1))),
+            Box::new(Rotate::within(5.0)),
+            Box::new(Flip),
+            Box::new(Noise { deviation: 0.01 }),
+            Box::new(Blur { sigma: 0.5 }),
+            Box::new(Crop { least: 0.5, most: 0.9, shrinks: true, spread: Some(0.15), size: 48, count: 2 }),
+        ]),
+        optimizer: optimizer.clone(),
+        last_step: 0.5,
+        redirected: 2,
+        ..Plan::new(Normalized { step_size: 0.01 }, 4)
+    };
+    for (index, param) in params.iter().enumerate() {
+        let optimizer = &optimizers[index % optimizers.len()];
+        let start = || Ascent::new(model.clone(), goal(), param.clone(), plan(optimizer), 9);
+        let job = Job::detached();
+        let mut whole = start();
+        whole.climb(&job, &job.progress("ascent", 4)).unwrap();
+        let mut parts = start();
+        let mut stops = 0;
+        loop {
+            let job = stopping(1 + stops % 2);
+            if parts.clone().climb(&job, &job.progress("ascent", 4)).unwrap() == Ended::Finished && stops > 3 {
+                break;
+            }
+            let job = stopping(1);
+            if parts.climb(&job, &job.progress("ascent", 4)).unwrap() == Ended::Finished {
+                break;
+            }
+            let unfinished = picture(&parts.image().unwrap()).unwrap();
+            assert_eq!(unfinished.height(), height);
+            stops += 1;
+            assert!(stops < 20);
+        }
+        assert!(stops > 0, "it was never stopped");
+        let pixels = |ascent: &Ascent| ascent.image().unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(pixels(&parts), pixels(&whole), "parametrization {index}");
+    }
+}
+
+#[test]
+fn bands_are_an_optimizer_of_images() {
+    let model = Model::embedded().unwrap();
+    let goal = Goal::new(L2 { layer: "fire5".into() });
+    let start = image(120, 80).tensor().unwrap();
+    let mut ascent = Ascent::new(
+        model.clone(),
+        goal.clone(),
+        Box::new(Soft::new(&start).unwrap()),
+        Plan::new(Bands::new(0.01), 3),
+        1,
+    );
+    let job = Job::detached();
+    ascent.climb(&job, &job.progress("ascent", 3)).unwrap();
+    assert!(value_of(&model, &goal, &ascent.image().unwrap()) > 1.1 * value_of(&model, &goal, &start));
+}
+
+/// One seed, one picture, for any number of threads and every parametrization and optimizer.
+#[test]
+fn a_seed_gives_one_picture_for_any_number_of_threads() {
+    let params = [
+        Parametrization::Fourier,
+        Parametrization::Laplacian,
+        Parametrization::Phase,
+        Parametrization::Pixels,
+        Parametrization::Cppn,
+    ];
+    let steppings = [Stepping::Adam, Stepping::Nadam, Stepping::Momentum, Stepping::Normalized];
+    for (index, param) in params.into_iter().enumerate() {
+        let options = AscentOptions {
+            size: Some(ImageSize { width: 70, height: 52 }),
+            steps: Some(3),
+            param,
+            optimizer: steppings[index % steppings.len()],
+            transforms: if index % 2 == 0 { Transforms::Standard } else { Transforms::Crops },
+            seed: Some(4),
+            ..AscentOptions::default()
+        };
+        let made = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let goal = Goal::new(Channel { layer: "fire3".into(), channel: 5 });
+                visualize(&Job::detached(), &goal, None, &options).unwrap().planes().to_vec()
+            })
+        };
+        assert_eq!(made(1), made(3), "{param:?}");
+    }
+}
