@@ -16,6 +16,7 @@ mod prediction;
 pub mod representation;
 pub mod segmentation;
 pub mod synthesis;
+pub mod texture;
 pub mod transform;
 
 pub use classify::{Classification, classify};
