@@ -20,6 +20,7 @@ mod pyramid;
 pub mod representation;
 pub mod segmentation;
 pub mod synthesis;
+pub mod texture;
 mod tiles;
 pub mod transform;
 

@@ -2,9 +2,10 @@
 
 use super::transforms::Transforms;
 use crate::error::{Error, Kind, Result};
+pub use crate::image::Size as ImageSize;
 use crate::image::{Image, WHITE};
 use crate::job::Job;
-use crate::lang::{FromValue, Options, Reject, choices};
+use crate::lang::{Options, choices};
 use crate::model::Model;
 use crate::vis::ascent::{Ascent, Plan};
 use crate::vis::objective::Goal;
@@ -45,38 +46,6 @@ pub enum Stepping {
 }
 
 choices!(Stepping { "adam" => Adam, "nadam" => Nadam, "momentum" => Momentum, "normalized" => Normalized });
-
-/// Width and height of an image to be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ImageSize {
-    /// In pixels.
-    pub width: usize,
-    /// In pixels.
-    pub height: usize,
-}
-
-/// The largest side of an image that is made.
-const LARGEST: i64 = 8192;
-
-impl FromValue for ImageSize {
-    const EXPECTED: &'static str = "a side in pixels, or [width, height]";
-    const TYPES: &'static [&'static str] = &["integer", "list"];
-    fn from_value(value: &rhai::Dynamic) -> Result<Self, Reject> {
-        let side = |value: &rhai::Dynamic| match value.as_int() {
-            Ok(side) if (1..=LARGEST).contains(&side) => Ok(side as usize),
-            Ok(side) => Err(Reject::Because(format!("must be from 1 to {LARGEST} pixels, not {side}"), None)),
-            Err(_) => Err(Reject::Type),
-        };
-        if let Some(sides) = value.read_lock::<rhai::Array>() {
-            return match &sides[..] {
-                [width, height] => Ok(Self { width: side(width)?, height: side(height)? }),
-                _ => Err(Reject::Type),
-            };
-        }
-        let side = side(value)?;
-        Ok(Self { width: side, height: side })
-    }
-}
 
 /// How an image is made by gradient ascent.
 #[derive(Clone, Debug, Options)]
@@ -172,6 +141,7 @@ impl AscentOptions {
     /// can look at that.
     fn size(&self, model: &Model, goal: &Goal, job: &Job) -> Result<ImageSize> {
         if let Some(size) = self.size {
+            size.check()?;
             return Ok(size);
         }
         if let Some(start) = &self.start {
