@@ -52,6 +52,7 @@ impl Bench {
             "dream" => self.script(
                 r#"dream(photo("china").resize(512, 512), layer="fire7", octaves=4, steps=10, seed=1).to_tensor()"#,
             ),
+            "visualize" => self.script(r#"visualize(channel("fire6", 3), size=128, steps=64, seed=1).to_tensor()"#),
             "occlusion" => self.script("occlusion(img, class=285, window=35, stride=8).values"),
             "integrated_gradients" => {
                 self.script(r#"integrated_gradients(img, class=285, steps=50, tolerance=1).values"#)

@@ -118,6 +118,8 @@ impl Ascent {
             }
             let preview = || Ok(Dynamic::from(picture(&self.param.image()?)?));
             match progress.advance_showing(1, &preview) {
+                // nothing is left to go on with
+                Err(error) if error.kind() == Kind::Interrupted && self.left() == 0 => {}
                 Err(error) if error.kind() == Kind::Interrupted => return Ok(Ended::Interrupted),
                 outcome => outcome?,
             }

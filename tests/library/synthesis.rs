@@ -3,16 +3,18 @@
 use std::rc::Rc;
 
 use percept::image::photo;
-use percept::job::Interrupt;
+use percept::job::{Interrupt, Unfinished};
 use percept::model::{Model, Rules};
-use percept::vis::ascent::{Ascent, Ended, Plan, picture};
+use percept::vis::ascent::{Ascent, Ended, Plan, gradient, picture};
 use percept::vis::objective::{
     Between, Channel, ClassScore, Direction, Diversity, FeatureDistance, Goal, Gram, Guided, L2, Neuron, Picture,
     Similarity, Sum, balanced,
 };
 use percept::vis::optimizer::{Adam, Bands, Momentum, Nadam, Normalized, Optimizer};
 use percept::vis::param::{Cppn, Fourier, Laplacian, Param, Phase, Pixels, Shared, Soft, photo_magnitudes};
-use percept::vis::synthesis::{AscentOptions, ImageSize, Parametrization, Stepping, Transforms, visualize};
+use percept::vis::synthesis::{
+    AscentOptions, DreamOptions, ImageSize, OctaveOrder, Parametrization, Stepping, Transforms, dream, visualize,
+};
 use percept::vis::transform::{Amount, Blur, Crop, Flip, Jitter, Noise, Pad, Rotate, Scale};
 use percept::{Image, Job};
 
@@ -25,7 +27,7 @@ fn networks() -> Vec<(Model, &'static str)> {
         .into()
 }
 
-fn image(width: usize, height: usize) -> Image {
+fn image_of(width: usize, height: usize) -> Image {
     photo("china").unwrap().resize(width, height).unwrap()
 }
 
@@ -40,7 +42,7 @@ fn value_of(model: &Model, goal: &Goal, images: &candle_core::Tensor) -> f32 {
 #[test]
 fn every_objective_improves_within_three_steps() {
     for (model, layer) in networks() {
-        let other = photo("flower").unwrap().resize(224, 224).unwrap();
+        let other = photo("coffee").unwrap().resize(224, 224).unwrap();
         let units = model.layer(layer).unwrap().units();
         let vector = (0..units).map(|unit| if unit % 3 == 0 { 1.0 } else { -0.2 }).collect();
         let channel = |channel| Goal::new(Channel { layer: layer.into(), channel });
@@ -64,7 +66,7 @@ fn every_objective_improves_within_three_steps() {
         ];
         for (goal, images) in goals {
             let noise = Pixels::noise(images, 224, 224, 3).unwrap();
-            let start = (image(224, 224).tensor().unwrap() * 0.6).unwrap();
+            let start = (image_of(224, 224).tensor().unwrap() * 0.6).unwrap();
             let start = start.broadcast_add(&(noise.values() * 0.4).unwrap()).unwrap();
             let before = value_of(&model, &goal, &start);
             let plan = Plan { redirected: 3, ..Plan::new(Normalized { step_size: 0.002 }, 3) };
@@ -73,7 +75,7 @@ fn every_objective_improves_within_three_steps() {
             assert_eq!(ascent.climb(&job, &job.progress("ascent", 3)).unwrap(), Ended::Finished);
             let after = value_of(&model, &goal, &ascent.image().unwrap());
             let name = goal.description(&model);
-            assert!(after > before + 1e-4 * before.abs(), "{}, {name}: {before} became {after}", model.name());
+            assert!(after > before, "{}, {name}: {before} became {after}", model.name());
         }
     }
 }
@@ -89,7 +91,7 @@ fn an_ascent_that_was_stopped_goes_on_as_if_nothing_had_happened() {
         Box::new(Laplacian::noise(1, width, height, 3, 1).unwrap()),
         Box::new(Phase::noise(1, width, height, &photo_magnitudes(width, height).unwrap(), 1).unwrap()),
         Box::new(Pixels::noise(1, width, height, 1).unwrap()),
-        Box::new(Soft::new(&image(width, height).tensor().unwrap()).unwrap()),
+        Box::new(Soft::new(&image_of(width, height).tensor().unwrap()).unwrap()),
         Box::new(Cppn::new(1, width, height, 1).unwrap()),
         Box::new(Shared::noise(2, width, height, 1).unwrap()),
     ];
@@ -147,7 +149,7 @@ fn an_ascent_that_was_stopped_goes_on_as_if_nothing_had_happened() {
 fn bands_are_an_optimizer_of_images() {
     let model = Model::embedded().unwrap();
     let goal = Goal::new(L2 { layer: "fire5".into() });
-    let start = image(120, 80).tensor().unwrap();
+    let start = image_of(120, 80).tensor().unwrap();
     let mut ascent = Ascent::new(
         model.clone(),
         goal.clone(),
@@ -190,4 +192,108 @@ fn a_seed_gives_one_picture_for_any_number_of_threads() {
         };
         assert_eq!(made(1), made(3), "{param:?}");
     }
+}
+
+/// Numbers and gradients of objectives are PyTorch's. tools/golden/objectives.py makes them.
+#[test]
+fn objectives_are_those_of_pytorch() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/objectives.safetensors");
+    let tensors = candle_core::safetensors::load(path, &candle_core::Device::Cpu).unwrap();
+    let (job, model) = (Job::detached(), Model::embedded().unwrap());
+    let (images, other) = (&tensors["images"], Image::from_tensor(&tensors["other"]).unwrap());
+    let units = model.layer("fire5").unwrap().units();
+    let vector: Vec<f32> = (0..units).map(|unit| if unit % 3 == 0 { 1.0 } else { -0.2 }).collect();
+    let direction = |power| Goal::new(Direction::new("fire5".into(), vector.clone(), power).unwrap());
+    let goals = [
+        ("l2", Goal::new(L2 { layer: "fire5".into() })),
+        ("channel", Goal::new(Channel { layer: "fire5".into(), channel: 12 })),
+        ("direction", direction(0.0)),
+        ("direction_cosine", direction(2.0)),
+        ("match", Goal::new(FeatureDistance::new(other.clone(), Some("fire5".into())))),
+        ("gram", Goal::new(Gram::new(other.clone(), Some("fire5".into())))),
+        ("guided", Goal::new(Guided::new(other, Some("fire5".into())))),
+        ("diversity", Goal::new(Diversity { layer: "fire5".into() })),
+        ("tv", Goal::new(Picture::TotalVariation)),
+        ("l2_norm", Goal::new(Picture::L2)),
+        ("l6_norm", Goal::new(Picture::L6)),
+    ];
+    for (name, goal) in goals {
+        let input = model.recipe().to_input(images).unwrap();
+        let taps = goal.taps(&job, &model, &input).unwrap();
+        let activations = model.run(&input, &taps, &Rules::default(), &Interrupt::never()).unwrap();
+        let values = goal.values(&job, &model, &activations).unwrap().to_vec1::<f32>().unwrap();
+        let truth = tensors[&format!("{name}.values")].to_vec1::<f32>().unwrap();
+        for (value, truth) in values.iter().zip(&truth) {
+            assert!((value - truth).abs() <= 2e-4 * truth.abs(), "{name}: {value} is not {truth}");
+        }
+        let gradient = gradient(&job, &model, &*goal, images).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let norm = gradient.iter().map(|slope| f64::from(*slope).powi(2)).sum::<f64>().sqrt();
+        let wanted = f64::from(tensors[&format!("{name}.norm")].to_vec1::<f32>().unwrap()[0]);
+        assert!((norm - wanted).abs() <= 2e-3 * wanted, "{name}: the gradient's norm {norm} is not {wanted}");
+        let truth = tensors[&format!("{name}.gradient")].to_vec1::<f32>().unwrap();
+        let off: f64 =
+            gradient.iter().step_by(7).zip(&truth).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>().sqrt();
+        let own: f64 = truth.iter().map(|slope| f64::from(*slope).powi(2)).sum::<f64>().sqrt();
+        println!("{name}: off by {:.1e}", off / own);
+        assert!(off <= 5e-3 * own, "{name}: gradients differ by {off} of {own}");
+    }
+}
+
+/// `resume=` takes what an interrupted call has returned, and the same call goes on to the same image.
+#[test]
+fn resume_goes_on_to_the_image_of_a_call_that_was_not_interrupted() {
+    let store = Unfinished::default();
+    let options = AscentOptions {
+        size: Some(ImageSize { width: 48, height: 48 }),
+        steps: Some(6),
+        seed: Some(3),
+        ..AscentOptions::default()
+    };
+    let goal = Goal::new(Channel { layer: "fire3".into(), channel: 5 });
+    let whole = visualize(&Job::detached(), &goal, None, &options).unwrap();
+    let mut image = visualize(&stopping(2).with_unfinished(store.clone()), &goal, None, &options).unwrap();
+    assert_ne!(image, whole, "it was stopped");
+    for _ in 0..10 {
+        image = visualize(&stopping(2).with_unfinished(store.clone()), &goal, Some(image), &options).unwrap();
+        if image == whole {
+            break;
+        }
+    }
+    assert_eq!(image, whole);
+    // a finished image, another session's, other arguments
+    let again = visualize(&Job::detached().with_unfinished(store.clone()), &goal, Some(image), &options);
+    assert!(again.unwrap_err().to_string().contains("was not interrupted in this session"));
+    let begun = visualize(&stopping(2).with_unfinished(store.clone()), &goal, None, &options).unwrap();
+    let elsewhere = visualize(&Job::detached(), &goal, Some(begun.clone()), &options);
+    assert!(elsewhere.unwrap_err().to_string().contains("was not interrupted in this session"));
+    let other = AscentOptions { steps: Some(7), ..options };
+    let changed = visualize(&Job::detached().with_unfinished(store.clone()), &goal, Some(begun), &other);
+    assert!(changed.unwrap_err().to_string().contains("begun with other arguments"));
+
+    let photo = image_of(90, 70);
+    let options = DreamOptions {
+        octaves: 2,
+        steps: 3,
+        layer: Some("fire3".into()),
+        octave_order: OctaveOrder::UpDown,
+        ..DreamOptions::default()
+    };
+    let seeded = |resume, seed| DreamOptions { resume, seed, ..options.clone() };
+    let whole = dream(&Job::detached(), &photo, &seeded(None, Some(4))).unwrap();
+    let mut image = dream(&stopping(2).with_unfinished(store.clone()), &photo, &seeded(None, Some(4))).unwrap();
+    for _ in 0..10 {
+        let job = stopping(2).with_unfinished(store.clone());
+        image = dream(&job, &photo, &seeded(Some(image), Some(4))).unwrap();
+        if image == whole {
+            break;
+        }
+    }
+    assert_eq!(image, whole);
+    // a seed that was drawn stays
+    let begun = dream(&stopping(2).with_unfinished(store.clone()), &photo, &seeded(None, None)).unwrap();
+    let job = Job::detached().with_unfinished(store.clone());
+    let ended = dream(&job, &photo, &seeded(Some(begun.clone()), None)).unwrap();
+    assert_ne!(ended, begun);
+    let other = dream(&job, &image_of(91, 70), &seeded(Some(begun), None));
+    assert!(other.unwrap_err().to_string().contains("begun with other arguments"));
 }

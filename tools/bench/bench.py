@@ -17,6 +17,8 @@ from pathlib import Path
 
 WORKLOADS = {
     "dream": "DeepDream, SqueezeNet, 512², fire7, 4×10",
+    "visualize": "feature visualization, SqueezeNet fire6, 128², 64 steps",
+    "style": "style transfer, SqueezeNet, 256², 100 Adam steps",
     "gradient": "10 gradient steps, VGG16 to relu4_3, 224²",
     "gallery": "features of 231 images, SqueezeNet, 227²",
     "vgg16": "forward VGG16, 224²",
@@ -31,7 +33,7 @@ WORKLOADS = {
     "rise": "RISE, 4,000 masks, SqueezeNet, 227²",
 }
 # each side draws random numbers of its own
-RANDOM = {"dream", "smooth_grad", "rise"}
+RANDOM = {"dream", "visualize", "style", "smooth_grad", "rise"}
 
 
 def prepare(folder, repository):
@@ -122,6 +124,66 @@ def torch_side(folder, repository):
             detail = canvas - octave_base
         return base + detail
 
+    def visualize():
+        """Lucid's way: waves in decorrelated colours, a sigmoid, and random transforms before each look."""
+        net = model("squeezenet1_1").features[:10]  # up to fire6
+        size, generator = 128, torch.Generator().manual_seed(1)
+        fy, fx = torch.fft.fftfreq(size)[:, None], torch.fft.rfftfreq(size)[None]
+        scale = size / torch.maximum((fy**2 + fx**2).sqrt(), torch.tensor(1 / size))
+        waves = (0.01 * torch.randn(1, 3, size, size // 2 + 1, 2, generator=generator)).requires_grad_()
+        colors = torch.tensor([[0.5628, 0.1948, 0.0433], [0.5845, 0.0, -0.1082], [0.5845, -0.1948, 0.0649]])
+        adam = torch.optim.Adam([waves], lr=0.02)
+        uniform = lambda low, high: low + (high - low) * torch.rand(1, generator=generator).item()
+        for _ in range(64):
+            planes = torch.fft.irfft2(torch.view_as_complex(waves) * scale, s=(size, size)) / 4
+            image = torch.sigmoid(torch.einsum("ij,njhw->nihw", colors, planes))
+            x = torch.nn.functional.pad(image, (12, 12, 12, 12), value=0.5)
+            x = x.roll(torch.randint(-8, 9, (2,), generator=generator).tolist(), (2, 3))
+            x = torch.nn.functional.interpolate(x, scale_factor=uniform(0.9, 1.1), mode="bilinear")
+            angle = torch.tensor(uniform(-10, 10) / 180 * torch.pi)
+            turn = torch.stack([torch.stack([angle.cos(), -angle.sin(), angle * 0]),
+                                torch.stack([angle.sin(), angle.cos(), angle * 0])])[None]
+            x = torch.nn.functional.grid_sample(
+                x, torch.nn.functional.affine_grid(turn, x.shape, align_corners=False), align_corners=False)
+            x = x.roll(torch.randint(-4, 5, (2,), generator=generator).tolist(), (2, 3))
+            adam.zero_grad()
+            (-net(255 * x[:, [2, 1, 0]] - mean)[0, 3].mean()).backward()
+            adam.step()
+        return image.detach()
+
+    def style():
+        """The Gram matrices of four layers, the features of one, total variation; Adam on pixels."""
+        net, layers = model("squeezenet1_1").features[:8], [1, 3, 5, 7]
+        content, sample = photo("china", 256), photo("coffee", 256)
+
+        def activations(x):
+            found = []
+            for index, module in enumerate(net):
+                x = module(x)
+                if index in layers:
+                    found.append(x)
+            return found
+
+        def gram(f):
+            f = f.flatten(2)[0]
+            return f @ f.T / f.shape[1]
+
+        with torch.no_grad():
+            wanted, features = [gram(f) for f in activations(sample)], activations(content)[2]
+        x = content.clone().requires_grad_()
+        adam = torch.optim.Adam([x], lr=5.0)
+        for _ in range(100):
+            found = activations(x)
+            loss = sum((gram(f) - g).square().sum() / g.square().sum() for f, g in zip(found, wanted))
+            loss = loss + 0.05 * (found[2] - features).square().sum() / features.square().sum()
+            loss = loss + 1e-4 * ((x[..., 1:] - x[..., :-1]).square().mean() + (x[..., 1:, :] - x[..., :-1, :]).square().mean())
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+            with torch.no_grad():
+                x.copy_(torch.maximum(torch.minimum(x, 255 - mean), -mean))
+        return x.detach()
+
     def gradient():
         net, canvas = model("vgg16").features[:23], given("one")
         for _ in range(10):
@@ -190,6 +252,8 @@ def torch_side(folder, repository):
 
     special = {
         "dream": dream,
+        "visualize": visualize,
+        "style": style,
         "gradient": gradient,
         "gallery": gallery,
         "occlusion": occlusion,

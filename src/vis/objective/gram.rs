@@ -82,7 +82,7 @@ impl Objective for Gram {
 /// it, subtract it.
 ///
 /// ```rhai
-/// visualize(-1.0 * gram("fire2", photo("flower")), size=64, steps=4, transforms="none")
+/// visualize(-1.0 * gram("fire2", photo("gravel")), size=64, steps=4, transforms="none")
 /// ```
 #[function(source = "Gatys, Ecker and Bethge, Texture Synthesis Using Convolutional Neural Networks, 2015")]
 pub fn gram(

@@ -74,7 +74,7 @@ impl Guided {
 /// features at any place of another image. A dream that climbs it turns what it finds into parts of the guide.
 ///
 /// ```rhai
-/// dream(photo("china").resize(160, 107), target=guided("fire5", photo("flower")), octaves=1, steps=2)
+/// dream(photo("china").resize(160, 107), target=guided("fire5", photo("coffee")), octaves=1, steps=2)
 /// ```
 #[function(source = "Mordvintsev, Olah and Tyka, Inceptionism, 2015; the authors' notebook, google/deepdream")]
 pub fn guided(

@@ -193,8 +193,10 @@ impl Dream {
                 "only the latest few are remembered; one that is finished can be dreamt on as the image itself",
             ));
         };
-        // a seed that was drawn is part of what was begun
-        let asked = DreamOptions { resume: None, seed: dream.options.seed, ..options.clone() };
+        // a seed that was drawn need not be given
+        let is_its_seed = options.seed.is_none_or(|seed| seed == dream.seed);
+        let seed = if is_its_seed { dream.options.seed } else { options.seed };
+        let asked = DreamOptions { resume: None, seed, ..options.clone() };
         let same_start = dream.model.as_seen(&image.flatten(WHITE))? == dream.base;
         if !same_start || format!("{asked:?}") != format!("{:?}", dream.options) {
             return Err(wrong(
