@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::tensor::{affine, sum_of, with_values};
 
 /// How much each band counts by default, finest first; the last is what is left below four bands of details.
-pub const BAND_WEIGHTS: [f32; 5] = [0.2, 0.6, 1.0, 1.0, 0.8];
+pub const BAND_WEIGHTS: [f32; 5] = [0.35, 0.8, 1.0, 1.0, 0.8];
 
 /// A band whose deviation is no more than this counts as zero.
 const LEAST: f64 = 1e-30;
