@@ -7,6 +7,7 @@ pub mod ascent;
 pub mod attribution;
 mod classify;
 pub mod evaluation;
+pub mod fooling;
 pub mod objective;
 pub mod optimizer;
 pub mod options;

@@ -6,6 +6,8 @@ mod captioned;
 mod channel_shares;
 mod classification;
 mod filters;
+mod fooled;
+mod fooling_sets;
 mod image;
 mod list;
 mod measure;
