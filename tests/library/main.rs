@@ -7,6 +7,7 @@ mod axioms;
 mod common;
 mod evaluation;
 mod folders;
+mod fooling;
 mod interrupt;
 mod methods;
 mod occlusion;

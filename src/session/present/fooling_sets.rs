@@ -79,7 +79,8 @@ fn page(title: String, above: Vec<Option<Figure>>, results: &[Fooled]) -> Result
         let tiles: Vec<Tile> = results.iter().take(MOST).map(tile).collect();
         let count = results.len();
         let fooled = results.iter().filter(|result| result.success).count();
-        let caption = format!("{fooled} of {count} images, as measured on the PNGs that are read back, fool the network.");
+        let caption =
+            format!("{fooled} of {count} images, as measured on the PNGs that are read back, fool the network.");
         figures.push(Figure::new(Body::Grid(Grid::new(tiles).columns(4))).captioned(caption));
     }
     if figures.is_empty() {

@@ -87,13 +87,7 @@ pub fn apgd(
 }
 
 /// One run, from a random place on the edge of the ball.
-fn run(
-    job: &Job,
-    search: &mut Search<'_>,
-    ball: &Ball,
-    options: &ApgdOptions,
-    random: &mut ChaCha8Rng,
-) -> Result<()> {
+fn run(job: &Job, search: &mut Search<'_>, ball: &Ball, options: &ApgdOptions, random: &mut ChaCha8Rng) -> Result<()> {
     let victim = search.victim;
     let mut delta = on_the_edge(ball, victim, random);
     let mut slope = search.slope(job, &ball.rounded(victim.pixels(), &delta), options.loss)?;

@@ -72,7 +72,10 @@ impl Ball {
             Err(Error::new(Kind::Argument, message).with_hint(hint).at_argument("epsilon"))
         };
         if epsilon * f64::from(WHITE) < 1.0 - SLACK {
-            return fault("less than one level of an 8-bit image", "one level is 1/255.0; 1/255 is 0, as integers divide");
+            return fault(
+                "less than one level of an 8-bit image",
+                "one level is 1/255.0; 1/255 is 0, as integers divide",
+            );
         }
         if norm == Norm::LInf && epsilon > 1.0 {
             return fault("but pixels go from 0 to 1", "8 of 255 levels are 8/255.0");
@@ -252,9 +255,13 @@ mod tests {
                 assert!(size <= epsilon + 1e-6, "{norm:?} {epsilon}: {size}");
                 let mut projected = delta.clone();
                 ball.project(&original, &mut projected);
-                assert!(sum(&original, &projected).iter().zip(&original).zip(&projected).all(|((sum, pixel), change)| {
-                    (sum - pixel - change).abs() < 1e-6
-                }));
+                assert!(
+                    sum(&original, &projected)
+                        .iter()
+                        .zip(&original)
+                        .zip(&projected)
+                        .all(|((sum, pixel), change)| { (sum - pixel - change).abs() < 1e-6 })
+                );
             }
         }
     }

@@ -131,7 +131,8 @@ fn climb(job: &Job, search: &mut Search<'_>, options: &FoolOptions, patience: us
         }
         let cost = 2.0 * options.distance as f32;
         let away = difference(&pixels, victim.pixels());
-        let gradient: Vec<f32> = slope.gradient.iter().zip(&away).map(|(slope, change)| slope - cost * change).collect();
+        let gradient: Vec<f32> =
+            slope.gradient.iter().zip(&away).map(|(slope, change)| slope - cost * change).collect();
         let size = options.step_size * if search.has_good() { FINER } else { 1.0 };
         let scale = (size / length(&gradient)) as f32;
         if !scale.is_finite() {

@@ -116,9 +116,13 @@ mod tests {
     /// The derivative by the scores, against differences.
     #[test]
     fn derivatives_are_those_of_the_values() {
-        for (loss, target) in
-            [(Loss::Margin, None), (Loss::Margin, Some(3)), (Loss::Dlr, None), (Loss::Dlr, Some(3)), (Loss::Dlr, Some(4))]
-        {
+        for (loss, target) in [
+            (Loss::Margin, None),
+            (Loss::Margin, Some(3)),
+            (Loss::Dlr, None),
+            (Loss::Dlr, Some(3)),
+            (Loss::Dlr, Some(4)),
+        ] {
             let weights = loss.pull(&said(&SCORES), 1, target).weights;
             for (class, weight) in weights.iter().enumerate() {
                 let value = |step: f32| {
@@ -134,7 +138,11 @@ mod tests {
 
     #[test]
     fn a_ratio_needs_enough_classes() {
-        assert!(Loss::Dlr.check(3, false).is_ok() && Loss::Dlr.check(4, true).is_ok() && Loss::Margin.check(2, true).is_ok());
+        assert!(
+            Loss::Dlr.check(3, false).is_ok()
+                && Loss::Dlr.check(4, true).is_ok()
+                && Loss::Margin.check(2, true).is_ok()
+        );
         assert_eq!(Loss::Dlr.check(3, true).unwrap_err().argument(), Some("loss"));
         assert!(Loss::Dlr.check(2, false).is_err());
     }

@@ -41,3 +41,6 @@ pub use smallest_flip::smallest_flip;
 pub use square::{SquareOptions, square_attack};
 pub use universal::{Universal, UniversalOptions, universal_perturbation};
 pub use victim::Aim;
+
+#[cfg(test)]
+mod tests;

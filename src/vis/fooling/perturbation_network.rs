@@ -110,9 +110,8 @@ pub fn perturbation_network(
     let mut trained = untrained(&crowd.lens, options.channels, seed)?;
     let mut rates = Vec::new();
     let results = train(job, &crowd, &ball, options, seed, &mut trained, &mut rates);
-    let results = results.and_then(|()| {
-        crowd.judge(job, METHOD, |victim| changed(job.interrupt(), &trained, &ball, victim))
-    });
+    let results =
+        results.and_then(|()| crowd.judge(job, METHOD, |victim| changed(job.interrupt(), &trained, &ball, victim)));
     Ok(PerturbationNetwork {
         model: crowd.lens.model.clone(),
         target: crowd.aimed.target,
@@ -138,8 +137,11 @@ fn untrained(lens: &Lens, channels: usize, seed: u64) -> Result<Model> {
             bias: Some(format!("{layer}.bias")),
         };
         x = graph.add(&layer, &[], Op::Conv2d(conv), &[x]);
-        let (name, function) =
-            if number < 3 { (format!("relu{number}"), Op::RELU) } else { ("tanh".into(), Op::Activation(Activation::Tanh)) };
+        let (name, function) = if number < 3 {
+            (format!("relu{number}"), Op::RELU)
+        } else {
+            ("tanh".into(), Op::Activation(Activation::Tanh))
+        };
         x = graph.add(&name, &[], function, &[x]);
     }
     let graph = graph.finish()?;

@@ -224,8 +224,7 @@ impl<'a> Search<'a> {
 
     /// The first of rising scales at which a perturbation is good enough once it is rounded; all of them are offered.
     fn first_good(&mut self, job: &Job, delta: &[f32], scales: &[f32; TOGETHER]) -> Result<Option<usize>> {
-        let images: Vec<Vec<f32>> =
-            scales.iter().map(|scale| scaled(self.victim.pixels(), delta, *scale)).collect();
+        let images: Vec<Vec<f32>> = scales.iter().map(|scale| scaled(self.victim.pixels(), delta, *scale)).collect();
         let said = self.victim.lens.says(job.interrupt(), images.concat())?;
         self.course.looks += said.len();
         let mut first = None;

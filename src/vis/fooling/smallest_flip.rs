@@ -24,7 +24,9 @@ use crate::lang::function;
 /// ```rhai
 /// smallest_flip(photo("chelsea"), steps=5)
 /// ```
-#[function(source = "as for `deepfool` and `carlini_wagner`; on 8 bits: Bonnet, Furon and Bas, 2020, doi:10.1145/3369412.3395062")]
+#[function(
+    source = "as for `deepfool` and `carlini_wagner`; on 8 bits: Bonnet, Furon and Bas, 2020, doi:10.1145/3369412.3395062"
+)]
 pub fn smallest_flip(
     job: &Job,
     /// The image.

@@ -104,7 +104,7 @@ impl Squares<'_> {
                 let advantage = self.victim.advantage(&said);
                 if advantage > margin {
                     (margin, delta) = (advantage, changed);
-                    search.record_at(query, &said);
+                    search.record_at(query + 1, &said);
                     search.offer(&pixels, &said);
                     break;
                 }
@@ -149,7 +149,8 @@ impl Squares<'_> {
             }
             Norm::L2 => {
                 let side = (height.min(width) / ALONG).max(SMALLEST).min(height.min(width));
-                for (top, left) in (0..height / side).flat_map(|row| (0..width / side).map(move |column| (row, column))) {
+                for (top, left) in (0..height / side).flat_map(|row| (0..width / side).map(move |column| (row, column)))
+                {
                     let pattern = pattern(side, random.random());
                     let signs = self.signs(&mut random);
                     let window = Window { top: top * side, left: left * side, side };
@@ -286,9 +287,8 @@ mod tests {
 
     #[test]
     fn squares_become_smaller() {
-        let parts: Vec<f64> = [1, 11, 51, 201, 501, 1001, 2001, 4001, 6001, 8001]
-            .map(|query| part(0.8, query, 10_000))
-            .to_vec();
+        let parts: Vec<f64> =
+            [1, 11, 51, 201, 501, 1001, 2001, 4001, 6001, 8001].map(|query| part(0.8, query, 10_000)).to_vec();
         assert_eq!(parts, (0..10).map(|power| 0.8 / f64::from(1 << power)).collect::<Vec<_>>());
         // of fewer queries all are passed through too
         assert_eq!(part(0.8, 4001, 5000), 0.8 / 512.0);

@@ -103,7 +103,8 @@ pub fn universal_perturbation(
     let crowd = Crowd::new(job, aimed, &images)?;
     let mut found = Found { delta: vec![0.0; crowd.lens.length()], rate: -1.0, rates: Vec::new() };
     let results = search(job, &crowd, &ball, options, seed, &mut found);
-    let results = results.and_then(|()| crowd.judge(job, METHOD, |victim| Ok(ball.rounded(victim.pixels(), &found.delta))));
+    let results =
+        results.and_then(|()| crowd.judge(job, METHOD, |victim| Ok(ball.rounded(victim.pixels(), &found.delta))));
     Ok(Universal {
         model: crowd.lens.model.clone(),
         target: crowd.aimed.target,

@@ -132,7 +132,8 @@ pub fn adversarial_patch(
     let seed = job.seed(options.seed);
     let crowd = Crowd::new(job, aimed, &images)?;
     // mid grey, as the reference begins
-    let mut making = Making { crowd: &crowd, options, scales, side, seed, patch: vec![0.5; 3 * side * side], rates: Vec::new() };
+    let mut making =
+        Making { crowd: &crowd, options, scales, side, seed, patch: vec![0.5; 3 * side * side], rates: Vec::new() };
     let results = making.run(job);
     let image = cut_out(&making.patch, side)?;
     let results = results.and_then(|()| {
@@ -214,7 +215,9 @@ fn scales(scale: &[f64]) -> Result<(f64, f64)> {
     match scale {
         [least, most] if *least > 0.0 && least <= most && *most <= 1.0 => Ok((*least, *most)),
         other => {
-            let message = format!("`scale` is {other:?}; it must be a smaller and a larger part of the image, above 0 and up to 1");
+            let message = format!(
+                "`scale` is {other:?}; it must be a smaller and a larger part of the image, above 0 and up to 1"
+            );
             Err(Error::new(Kind::Argument, message).with_hint("for example [0.1, 1.0]").at_argument("scale"))
         }
     }
@@ -268,7 +271,10 @@ impl fmt::Display for Patch {
         let aim = self.target.map_or_else(|| "another class".to_owned(), |class| self.model.classes().name(class));
         let (side, steps) = (self.image.width(), self.rates.len());
         let percent = 100.0 * self.rate();
-        write!(f, "adversarial patch of {side}×{side} pixels: {percent:.0} % of the images become {aim}, after {steps} steps")
+        write!(
+            f,
+            "adversarial patch of {side}×{side} pixels: {percent:.0} % of the images become {aim}, after {steps} steps"
+        )
     }
 }
 
