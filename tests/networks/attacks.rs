@@ -1,5 +1,5 @@
-//! Adversarial attacks against torchattacks, on the same weights and images (tools/golden/attacks.py): at the same size of the
-//! perturbation as many images fool the network, though here all of them have 8 bits.
+//! Adversarial attacks against torchattacks, on the same weights and images (tools/golden/attacks.py): at the same size
+//! of the perturbation as many images fool the network, though here all of them have 8 bits.
 use std::path::{Path, PathBuf};
 
 use percept::Image;
@@ -97,8 +97,8 @@ fn attacks_succeed_as_often_as_those_of_torchattacks() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
-/// The perturbation before it is rounded is torchattacks'; after that it fools still, and is no longer. Without the rule by which
-/// torchattacks stops, it is shorter.
+/// The perturbation before it is rounded is torchattacks'; after that it fools still, and is no longer. Without the
+/// rule by which torchattacks stops, it is shorter.
 #[test]
 fn carlini_wagner_goes_as_far_as_that_of_torchattacks() {
     let (golden, images) = golden();

@@ -18,7 +18,8 @@ use crate::lang::{Options, function};
 
 /// How much of a step is the new one; the rest is the one before.
 const MOMENTUM: f32 = 0.75;
-/// Parts of all steps: until the first check of the step size, by how much fewer until each further one, and the fewest.
+/// Parts of all steps: until the first check of the step size, by how much fewer until each further one, and the
+/// fewest.
 const FIRST: f64 = 0.22;
 const FEWER: f64 = 0.03;
 const FEWEST: f64 = 0.06;
@@ -38,7 +39,8 @@ pub struct ApgdOptions {
     #[default(1)]
     #[range(1..=1000)]
     pub restarts: usize,
-    /// What grows: "cross-entropy", "margin" (the difference of scores), or "dlr" (that difference over the spread of the scores).
+    /// What grows: "cross-entropy", "margin" (the difference of scores), or "dlr" (that difference over the spread of
+    /// the scores).
     #[default("cross-entropy")]
     pub loss: Loss,
     /// The seed of the starts; without it, the next of the session's.
@@ -46,8 +48,8 @@ pub struct ApgdOptions {
     pub seed: Option<u64>,
 }
 
-/// Auto-PGD: projected gradient descent with momentum that needs no step size. It begins with steps of twice `epsilon`, and
-/// halves them and returns to the best place so far whenever they no longer help.
+/// Auto-PGD: projected gradient descent with momentum that needs no step size. It begins with steps of twice `epsilon`,
+/// and halves them and returns to the best place so far whenever they no longer help.
 ///
 /// The network always looks at the image rounded to 8 bits. The result is the image, of all steps, that fools it most.
 ///
@@ -58,10 +60,8 @@ pub struct ApgdOptions {
 /// ```rhai
 /// apgd(photo("chelsea"), target="koala", norm="l2", loss="dlr", steps=5, seed=1)
 /// ```
-#[function(
-    source = "Croce and Hein, Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks, \
-              2020, arXiv:2003.01690; defaults of torchattacks"
-)]
+#[function(source = "Croce and Hein, Reliable evaluation of adversarial robustness with an ensemble of diverse \
+              parameter-free attacks, 2020, arXiv:2003.01690; defaults of torchattacks")]
 pub fn apgd(
     job: &Job,
     /// The image.
@@ -159,8 +159,8 @@ impl Pace {
         }
     }
 
-    /// Counts a step with its loss, and the best loss until now. Returns whether the steps are halved, and the search is to go
-    /// on at the best place.
+    /// Counts a step with its loss, and the best loss until now. Returns whether the steps are halved, and the search
+    /// is to go on at the best place.
     fn is_too_fast(&mut self, loss: f32, best: f32) -> bool {
         self.losses.push(loss);
         if self.losses.len() <= self.wait {

@@ -32,8 +32,8 @@ choices!(Norm { "linf" => LInf, "l2" => L2 });
 /// How far an image may be changed.
 #[derive(Clone, Debug, Options)]
 pub struct Reach {
-    /// The largest perturbation, in units of pixels from 0 to 1, at least one of 255 levels: the greatest change of a value for
-    /// "linf", 8/255.0 if not given; the root of the sum of all squared changes for "l2", 1 if not given.
+    /// The largest perturbation, in units of pixels from 0 to 1, at least one of 255 levels: the greatest change of a
+    /// value for "linf", 8/255.0 if not given; the root of the sum of all squared changes for "l2", 1 if not given.
     #[default]
     pub epsilon: Option<f64>,
     /// How a perturbation is measured: "linf", its greatest change, or "l2", the root of the sum of the squares.
@@ -106,10 +106,10 @@ impl Ball {
         into_picture(original, delta);
     }
 
-    /// The 8-bit image of a perturbed one, no further from the original than is allowed. In L∞ each value is rounded by itself.
-    /// In L2 that would lose changes of less than half a level, of which there are many: the perturbation is scaled before it is
-    /// rounded, such that it keeps its length. Of all whole-numbered perturbations of a length, rounding a multiple of a
-    /// direction gives the one that goes furthest in it.
+    /// The 8-bit image of a perturbed one, no further from the original than is allowed. In L∞ each value is rounded by
+    /// itself. In L2 that would lose changes of less than half a level, of which there are many: the perturbation is
+    /// scaled before it is rounded, such that it keeps its length. Of all whole-numbered perturbations of a length,
+    /// rounding a multiple of a direction gives the one that goes furthest in it.
     pub fn rounded(&self, original: &[f32], delta: &[f32]) -> Vec<f32> {
         match self.norm {
             Norm::LInf => {
@@ -148,8 +148,8 @@ pub fn scaled(original: &[f32], delta: &[f32], scale: f32) -> Vec<f32> {
     original.iter().zip(delta).map(moved).collect()
 }
 
-/// The largest scale at which a perturbation, rounded to levels, is no longer than `radius`; where it cannot become longer,
-/// one at which it is as long as it can be.
+/// The largest scale at which a perturbation, rounded to levels, is no longer than `radius`; where it cannot become
+/// longer, one at which it is as long as it can be.
 pub fn scale_of_length(original: &[f32], delta: &[f32], radius: f64) -> f32 {
     // each change in levels, and how many levels there are in its direction
     let changes: Vec<(f32, f32)> = original

@@ -46,17 +46,18 @@ pub struct CarliniWagnerOptions {
     #[default(1)]
     #[range(1..=30)]
     pub searches: usize,
-    /// Whether a search ends early once its cost has not fallen for a tenth of the steps. It is faster, and ends long before the
-    /// distance is as small as it can be.
+    /// Whether a search ends early once its cost has not fallen for a tenth of the steps. It is faster, and ends long
+    /// before the distance is as small as it can be.
     #[default(false)]
     pub abort_early: bool,
 }
 
-/// Carlini and Wagner's attack in L2: an image for which the squared distance to the original plus `c` times how far the scores
-/// are from where they are to be is least. The image is the hyperbolic tangent of what Adam moves, so that it always is one.
+/// Carlini and Wagner's attack in L2: an image for which the squared distance to the original plus `c` times how far
+/// the scores are from where they are to be is least. The image is the hyperbolic tangent of what Adam moves, so that
+/// it always is one.
 ///
-/// The nearest image on the way that fools the network is rounded to 8 bits: the result is the nearest 8-bit image in its
-/// direction that does so. `unrounded_l2` is the distance before that.
+/// The nearest image on the way that fools the network is rounded to 8 bits: the result is the nearest 8-bit image in
+/// its direction that does so. `unrounded_l2` is the distance before that.
 ///
 /// ```rhai
 /// carlini_wagner(photo("chelsea"), steps=10)
@@ -66,8 +67,9 @@ pub struct CarliniWagnerOptions {
 /// carlini_wagner(photo("chelsea"), target="koala", c=10, steps=5)
 /// ```
 #[function(
-    source = "Carlini and Wagner, Towards Evaluating the Robustness of Neural Networks, 2016, arXiv:1608.04644; defaults of \
-              torchattacks but for `abort_early`; on 8 bits: Bonnet, Furon and Bas, 2020, doi:10.1145/3369412.3395062"
+    source = "Carlini and Wagner, Towards Evaluating the Robustness of Neural Networks, 2016, arXiv:1608.04644; \
+              defaults of torchattacks but for `abort_early`; on 8 bits: Bonnet, Furon and Bas, 2020, \
+              doi:10.1145/3369412.3395062"
 )]
 pub fn carlini_wagner(
     job: &Job,

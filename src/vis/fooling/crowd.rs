@@ -9,8 +9,8 @@ use crate::image::Image;
 use crate::job::{Interrupt, Job};
 use crate::model::{Rule, Rules};
 
-/// Images about which the network is as wrong as that pull no more, so that others are heard: the logarithm of the probability
-/// of their own class, or the probability of the target.
+/// Images about which the network is as wrong as that pull no more, so that others are heard: the logarithm of the
+/// probability of their own class, or the probability of the target.
 const FAR: f32 = -9.0;
 const SURE: f32 = 0.9;
 

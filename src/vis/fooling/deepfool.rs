@@ -26,26 +26,28 @@ pub struct DeepFoolOptions {
     #[default(0.02)]
     #[range(0.0..=10.0)]
     pub overshoot: f64,
-    /// How many classes are looked at: that many of the most probable ones, the image's own among them. With a target, that alone.
+    /// How many classes are looked at: that many of the most probable ones, the image's own among them. With a target,
+    /// that alone.
     #[default(10)]
     #[range(2..=1000)]
     pub classes: usize,
 }
 
-/// DeepFool: a small perturbation in L2. The boundary to each of the most probable classes is taken for a plane, the image is
-/// moved to the nearest, and so on until the class changes.
+/// DeepFool: a small perturbation in L2. The boundary to each of the most probable classes is taken for a plane, the
+/// image is moved to the nearest, and so on until the class changes.
 ///
-/// That perturbation is often below half a level of an 8-bit image, so that nothing of it would be left in a file. The result
-/// is the nearest 8-bit image in its direction that fools the network: a few whole levels where it is strongest.
+/// That perturbation is often below half a level of an 8-bit image, so that nothing of it would be left in a file. The
+/// result is the nearest 8-bit image in its direction that fools the network: a few whole levels where it is strongest.
 /// `unrounded_l2` is the length that it had.
 ///
 /// ```rhai
 /// deepfool(photo("chelsea"))
 /// ```
 #[function(
-    source = "Moosavi-Dezfooli, Fawzi and Frossard, DeepFool: a simple and accurate method to fool deep neural networks, 2015, \
-              arXiv:1511.04599; defaults of the authors' code and of torchattacks; on 8 bits: Bonnet, Furon and Bas, What if \
-              Adversarial Samples were Digital Images?, 2020, doi:10.1145/3369412.3395062"
+    source = "Moosavi-Dezfooli, Fawzi and Frossard, DeepFool: a simple and accurate method to fool deep neural \
+              networks, 2015, arXiv:1511.04599; defaults of the authors' code and of torchattacks; on 8 bits: \
+              Bonnet, Furon and Bas, What if Adversarial Samples were Digital Images?, 2020, \
+              doi:10.1145/3369412.3395062"
 )]
 pub fn deepfool(
     job: &Job,

@@ -12,18 +12,16 @@ use crate::image::Image;
 use crate::job::Job;
 use crate::lang::function;
 
-/// The fast gradient sign method: every value of the image moves by `epsilon`, up or down, as the gradient of the cross-entropy
-/// says. One backward pass, no search.
+/// The fast gradient sign method: every value of the image moves by `epsilon`, up or down, as the gradient of the
+/// cross-entropy says. One backward pass, no search.
 ///
 /// Without a target the image moves away from its class; with one, towards that.
 ///
 /// ```rhai
 /// fgsm(photo("chelsea"), epsilon=2/255.0)
 /// ```
-#[function(
-    source = "Goodfellow, Shlens and Szegedy, Explaining and Harnessing Adversarial Examples, 2014, arXiv:1412.6572; numbers as \
-              torchattacks"
-)]
+#[function(source = "Goodfellow, Shlens and Szegedy, Explaining and Harnessing Adversarial Examples, 2014, \
+              arXiv:1412.6572; numbers as torchattacks")]
 pub fn fgsm(
     job: &Job,
     /// The image.

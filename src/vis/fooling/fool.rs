@@ -40,21 +40,21 @@ pub struct FoolOptions {
     pub probability: f64,
 }
 
-/// An image that looks the same and that a network takes for something else: gradient ascent on the logarithm of the target's
-/// probability minus the squared distance to the original. Of all images on the way about which the network is sure enough, the
-/// result is the nearest.
+/// An image that looks the same and that a network takes for something else: gradient ascent on the logarithm of the
+/// target's probability minus the squared distance to the original. Of all images on the way about which the network is
+/// sure enough, the result is the nearest.
 ///
-/// The network always looks at the image rounded to 8 bits, and success is measured on the PNG that is read back, so a saved
-/// image fools as well. Without a target, it is the class that comes second. What is shown: the original, what was
-/// added (magnified), the result, both answers, and the probabilities by step.
+/// The network always looks at the image rounded to 8 bits, and success is measured on the PNG that is read back, so a
+/// saved image fools as well. Without a target, it is the class that comes second. What is shown: the original, what
+/// was added (magnified), the result, both answers, and the probabilities by step.
 ///
 /// ```rhai
 /// let elephant = compose(photo("grass"), gallery("mammal/elephant"), scale=0.75);
 /// fool(elephant, target="koala", steps=10)
 /// ```
 #[function(
-    source = "Szegedy et al., Intriguing properties of neural networks, 2013, arXiv:1312.6199; the steps as in Stanford's CS231n, \
-              assignment 3"
+    source = "Szegedy et al., Intriguing properties of neural networks, 2013, arXiv:1312.6199; the steps as in \
+              Stanford's CS231n, assignment 3"
 )]
 pub fn fool(
     job: &Job,
@@ -70,15 +70,15 @@ pub fn fool(
     search.finish("Fooling", outcome)
 }
 
-/// An image that means nothing and of which a network is sure: noise, changed by gradient ascent until the network takes it
-/// for the class with the wanted probability.
+/// An image that means nothing and of which a network is sure: noise, changed by gradient ascent until the network
+/// takes it for the class with the wanted probability.
 ///
 /// ```rhai
 /// fooling_from_noise("koala", steps=10, seed=1)
 /// ```
 #[function(
-    source = "Nguyen, Yosinski and Clune, Deep neural networks are easily fooled, 2014, arXiv:1412.1897; the steps as in Stanford's \
-              CS231n, assignment 3"
+    source = "Nguyen, Yosinski and Clune, Deep neural networks are easily fooled, 2014, arXiv:1412.1897; the steps \
+              as in Stanford's CS231n, assignment 3"
 )]
 pub fn fooling_from_noise(
     job: &Job,

@@ -44,8 +44,9 @@ pub(super) struct Course {
     pub unrounded_l2: Option<f64>,
 }
 
-/// An image that was changed such that a network takes it for something else: original and result, both of 8 bits as a file
-/// holds them, and what the network says about each. The result is encoded as a PNG and read back before it is judged.
+/// An image that was changed such that a network takes it for something else: original and result, both of 8 bits as a
+/// file holds them, and what the network says about each. The result is encoded as a PNG and read back before it is
+/// judged.
 #[derive(Clone, Debug)]
 pub struct Fooled {
     /// How it was made: "PGD".
@@ -216,8 +217,8 @@ impl fmt::Display for Fooled {
     }
 }
 
-/// The changed image, of 8 bits, at the network's own size. A network whose input is the middle of a larger picture looks at
-/// another part of it if it is classified as a picture; `prepare(f.image.to_tensor())` is its input as it is.
+/// The changed image, of 8 bits, at the network's own size. A network whose input is the middle of a larger picture
+/// looks at another part of it if it is classified as a picture; `prepare(f.image.to_tensor())` is its input as it is.
 ///
 /// ```rhai
 /// fgsm(photo("chelsea")).image
@@ -256,8 +257,8 @@ fn perturbation(
     fooled.perturbation()
 }
 
-/// Whether the network takes the changed image, read back from its PNG, for the target; without a target, for another class
-/// than the original.
+/// Whether the network takes the changed image, read back from its PNG, for the target; without a target, for another
+/// class than the original.
 ///
 /// ```rhai
 /// fgsm(photo("chelsea")).success
@@ -270,8 +271,8 @@ fn success(
     Ok(fooled.success)
 }
 
-/// The distance of the changed image from the original: the root of the sum of all squared changes, in units of pixels from
-/// 0 to 1.
+/// The distance of the changed image from the original: the root of the sum of all squared changes, in units of pixels
+/// from 0 to 1.
 ///
 /// ```rhai
 /// smallest_flip(photo("chelsea"), steps=5).l2
@@ -297,8 +298,8 @@ fn linf(
     Ok(fooled.linf)
 }
 
-/// The peak signal-to-noise ratio of the changed image in dB: 10·log₁₀ of 1 over the mean squared change; infinite if nothing
-/// changed.
+/// The peak signal-to-noise ratio of the changed image in dB: 10·log₁₀ of 1 over the mean squared change; infinite if
+/// nothing changed.
 ///
 /// ```rhai
 /// fgsm(photo("chelsea")).psnr
@@ -324,7 +325,8 @@ fn changed(
     Ok(fooled.changed)
 }
 
-/// The L2 length of the perturbation before it was rounded to 8 bits, for methods that look for the smallest one; else nothing.
+/// The L2 length of the perturbation before it was rounded to 8 bits, for methods that look for the smallest one; else
+/// nothing.
 ///
 /// ```rhai
 /// deepfool(photo("chelsea")).unrounded_l2
@@ -389,8 +391,8 @@ fn probability(
     Ok(f64::from(fooled.taken_for.probability))
 }
 
-/// The scores of both classes by step, a tensor [steps, 2]: first the class that the original is taken for, then the target, or
-/// the highest other class. The first row is the original's.
+/// The scores of both classes by step, a tensor [steps, 2]: first the class that the original is taken for, then the
+/// target, or the highest other class. The first row is the original's.
 ///
 /// ```rhai
 /// pgd(photo("chelsea"), steps=3, seed=1).scores
@@ -403,8 +405,8 @@ fn scores(
     by_step(fooled, 0)
 }
 
-/// The probabilities of both classes by step, a tensor [steps, 2]: first the class that the original is taken for, then the
-/// target, or the highest other class. The first row is the original's.
+/// The probabilities of both classes by step, a tensor [steps, 2]: first the class that the original is taken for, then
+/// the target, or the highest other class. The first row is the original's.
 ///
 /// ```rhai
 /// pgd(photo("chelsea"), steps=3, seed=1).probabilities
@@ -424,8 +426,8 @@ fn by_step(fooled: &Fooled, number: usize) -> Result<TensorValue> {
     TensorValue::from_values(values, &[steps, 2])
 }
 
-/// The first step at which the target, or the highest other class, was above the class that the original is taken for; nothing
-/// if it never was.
+/// The first step at which the target, or the highest other class, was above the class that the original is taken for;
+/// nothing if it never was.
 ///
 /// ```rhai
 /// pgd(photo("chelsea"), steps=3, seed=1).crossing

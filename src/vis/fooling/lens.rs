@@ -58,8 +58,8 @@ pub enum Of {
     LogProbabilities,
 }
 
-/// A network that looks at images of one size, given as pixels from 0 to 1: all reds, all greens, all blues of the first, then
-/// those of the next.
+/// A network that looks at images of one size, given as pixels from 0 to 1: all reds, all greens, all blues of the
+/// first, then those of the next.
 #[derive(Clone, Debug)]
 pub struct Lens {
     /// The network.

@@ -10,10 +10,11 @@ pub enum Loss {
     /// The logarithm of the target's probability, or minus that of the image's own class.
     #[default]
     CrossEntropy,
-    /// The score of the target minus the highest other one, or the highest other score minus that of the image's own class.
+    /// The score of the target minus the highest other one, or the highest other score minus that of the image's own
+    /// class.
     Margin,
-    /// That difference over the distance of the highest score to the third (Croce and Hein, 2020), which no scale of the
-    /// scores changes.
+    /// That difference over the distance of the highest score to the third (Croce and Hein, 2020), which no scale of
+    /// the scores changes.
     Dlr,
 }
 

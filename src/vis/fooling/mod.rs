@@ -1,8 +1,8 @@
 //! Fooling: images that look the same, and that a network takes for something else.
 //!
-//! An attack works on the image as the network sees it, at 8 bits: that is the original, and everything is measured against it.
-//! Whatever may become the result is rounded to 8 bits before the network looks at it, and the result is encoded as a PNG and
-//! read back before it is judged ([`Fooled`]). Sizes are in units of pixels from 0 to 1.
+//! An attack works on the image as the network sees it, at 8 bits: that is the original, and everything is measured
+//! against it. Whatever may become the result is rounded to 8 bits before the network looks at it, and the result is
+//! encoded as a PNG and read back before it is judged ([`Fooled`]). Sizes are in units of pixels from 0 to 1.
 //!
 //! `Lens` is the network as a function of pixels, `Victim` the network with its image and what is wanted, `Ball` the
 //! perturbations that are allowed and what is left of them at 8 bits, `Search` the loop with the best image so far.

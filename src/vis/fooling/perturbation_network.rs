@@ -79,13 +79,13 @@ value_type!(
     provenance
 );
 
-/// Trains a small network that modifies images: an image goes in, a perturbation comes out, and the network that is fooled takes
-/// their sum for the target, or without one for something else. Once it is trained, one pass of it changes any image:
-/// `.apply(img)`.
+/// Trains a small network that modifies images: an image goes in, a perturbation comes out, and the network that is
+/// fooled takes their sum for the target, or without one for something else. Once it is trained, one pass of it changes
+/// any image: `.apply(img)`.
 ///
-/// It has three convolutions of 3×3 with ReLU between them and a hyperbolic tangent at the end, times `epsilon`. The network that
-/// is fooled stays as it is; its gradient at the pixels is what the small one learns from. It always looks at images rounded to
-/// 8 bits.
+/// It has three convolutions of 3×3 with ReLU between them and a hyperbolic tangent at the end, times `epsilon`. The
+/// network that is fooled stays as it is; its gradient at the pixels is what the small one learns from. It always looks
+/// at images rounded to 8 bits.
 ///
 /// Interrupted, it is the network so far, and what it does to the images is not measured.
 ///
@@ -94,8 +94,8 @@ value_type!(
 /// perturbation_network(images, steps=2, batch=2, channels=4, seed=1).apply(photo("rocket"))
 /// ```
 #[function(
-    source = "Baluja and Fischer, Adversarial Transformation Networks, 2017, arXiv:1703.09387; Poursaeed et al., Generative \
-              Adversarial Perturbations, 2017, arXiv:1712.02328"
+    source = "Baluja and Fischer, Adversarial Transformation Networks, 2017, arXiv:1703.09387; Poursaeed et al., \
+              Generative Adversarial Perturbations, 2017, arXiv:1712.02328"
 )]
 pub fn perturbation_network(
     job: &Job,
@@ -287,8 +287,8 @@ impl fmt::Display for PerturbationNetwork {
         let percent = 100.0 * self.rate();
         write!(
             f,
-            "perturbation network of {parameters} parameters, at most {:.4} each value: {percent:.0} % of the images become {aim}, \
-             after {steps} steps",
+            "perturbation network of {parameters} parameters, at most {:.4} each value: {percent:.0} % of the images \
+             become {aim}, after {steps} steps",
             self.epsilon
         )
     }

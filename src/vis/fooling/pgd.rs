@@ -24,14 +24,15 @@ pub struct PgdOptions {
     #[default(10)]
     #[range(1..=100000)]
     pub steps: usize,
-    /// How far a step goes, in units of pixels from 0 to 1: each value for "linf", 2/255.0 if not given; all together for "l2",
-    /// 0.2 if not given.
+    /// How far a step goes, in units of pixels from 0 to 1: each value for "linf", 2/255.0 if not given; all together
+    /// for "l2", 0.2 if not given.
     #[default]
     pub step_size: Option<f64>,
     /// Whether it starts at a random place of the ball rather than at the image.
     #[default(true)]
     pub random_start: bool,
-    /// What grows: "cross-entropy", "margin" (the difference of scores), or "dlr" (that difference over the spread of the scores).
+    /// What grows: "cross-entropy", "margin" (the difference of scores), or "dlr" (that difference over the spread of
+    /// the scores).
     #[default("cross-entropy")]
     pub loss: Loss,
     /// The seed of the start; without it, the next of the session's.
@@ -39,8 +40,8 @@ pub struct PgdOptions {
     pub seed: Option<u64>,
 }
 
-/// Projected gradient descent: FGSM in many small steps, each brought back to at most `epsilon` from the image. The attack by
-/// which the robustness of networks is usually measured.
+/// Projected gradient descent: FGSM in many small steps, each brought back to at most `epsilon` from the image. The
+/// attack by which the robustness of networks is usually measured.
 ///
 /// The network always looks at the image rounded to 8 bits. The result is the image, of all steps, that fools it most.
 ///
@@ -52,8 +53,8 @@ pub struct PgdOptions {
 /// pgd(photo("chelsea"), norm="l2", epsilon=0.5, steps=5, seed=1)
 /// ```
 #[function(
-    source = "Madry et al., Towards Deep Learning Models Resistant to Adversarial Attacks, 2017, arXiv:1706.06083; defaults of \
-              torchattacks"
+    source = "Madry et al., Towards Deep Learning Models Resistant to Adversarial Attacks, 2017, arXiv:1706.06083; \
+              defaults of torchattacks"
 )]
 pub fn pgd(
     job: &Job,

@@ -77,8 +77,8 @@ impl<'a> Search<'a> {
         self.course.moments.push(Moment::of(step, said, own, rival));
     }
 
-    /// Shows an image of 8 bits to the network, remembers what it said, and takes the image for the result if it is better than
-    /// those before.
+    /// Shows an image of 8 bits to the network, remembers what it said, and takes the image for the result if it is
+    /// better than those before.
     ///
     /// # Errors
     /// The run was interrupted.
@@ -98,8 +98,8 @@ impl<'a> Search<'a> {
         Ok(slope)
     }
 
-    /// Remembers what the network said about an image of 8 bits, and takes it for the result if it is better; the original counts
-    /// only once.
+    /// Remembers what the network said about an image of 8 bits, and takes it for the result if it is better; the
+    /// original counts only once.
     pub fn seen(&mut self, pixels: &[f32], said: &Said) {
         if pixels != self.victim.pixels() {
             self.record(said);
@@ -162,7 +162,8 @@ impl<'a> Search<'a> {
         Ok(Dynamic::from(image))
     }
 
-    /// Takes up to `steps` steps, numbered from 1, each reported with the best image so far, until one says that it was the last.
+    /// Takes up to `steps` steps, numbered from 1, each reported with the best image so far, until one says that it was
+    /// the last.
     ///
     /// # Errors
     /// A step failed, or the job was interrupted; what was found is kept.
@@ -184,9 +185,9 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Looks for the nearest image of 8 bits in the direction of a perturbation that is good enough: the perturbation is scaled
-    /// before it is rounded, and the scale bisected. A perturbation of less than a level, which rounding by itself would
-    /// take away, becomes a few whole levels where it is strongest.
+    /// Looks for the nearest image of 8 bits in the direction of a perturbation that is good enough: the perturbation
+    /// is scaled before it is rounded, and the scale bisected. A perturbation of less than a level, which rounding by
+    /// itself would take away, becomes a few whole levels where it is strongest.
     ///
     /// # Errors
     /// The run was interrupted.

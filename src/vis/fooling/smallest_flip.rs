@@ -14,19 +14,18 @@ use crate::image::Image;
 use crate::job::Job;
 use crate::lang::function;
 
-/// The smallest perturbation in L2 that is found of those that an 8-bit image can have: how near the image is to another class,
-/// or to the target.
+/// The smallest perturbation in L2 that is found of those that an 8-bit image can have: how near the image is to
+/// another class, or to the target.
 ///
-/// DeepFool and Carlini–Wagner each find one; in the direction of each the nearest 8-bit image that fools the network is looked
-/// for, and then in the direction of the gradient at the best of them, as long as that is nearer. Often a few values of the
-/// image change by one level.
+/// DeepFool and Carlini–Wagner each find one; in the direction of each the nearest 8-bit image that fools the network
+/// is looked for, and then in the direction of the gradient at the best of them, as long as that is nearer. Often a few
+/// values of the image change by one level.
 ///
 /// ```rhai
 /// smallest_flip(photo("chelsea"), steps=5)
 /// ```
-#[function(
-    source = "as for `deepfool` and `carlini_wagner`; on 8 bits: Bonnet, Furon and Bas, 2020, doi:10.1145/3369412.3395062"
-)]
+#[function(source = "as for `deepfool` and `carlini_wagner`; on 8 bits: Bonnet, Furon and Bas, 2020, \
+              doi:10.1145/3369412.3395062")]
 pub fn smallest_flip(
     job: &Job,
     /// The image.

@@ -49,10 +49,8 @@ pub struct SquareOptions {
 /// ```rhai
 /// square_attack(photo("chelsea"), norm="l2", epsilon=4, queries=100, seed=1)
 /// ```
-#[function(
-    source = "Andriushchenko et al., Square Attack: a query-efficient black-box adversarial attack via random search, 2019, \
-              arXiv:1912.00049; defaults of torchattacks"
-)]
+#[function(source = "Andriushchenko et al., Square Attack: a query-efficient black-box adversarial attack via random \
+              search, 2019, arXiv:1912.00049; defaults of torchattacks")]
 pub fn square_attack(
     job: &Job,
     /// The image.
@@ -193,7 +191,8 @@ impl Squares<'_> {
         changed
     }
 
-    /// Takes what one window has away, and gives it, with what the whole has left, to another: the pattern and what was there.
+    /// Takes what one window has away, and gives it, with what the whole has left, to another: the pattern and what was
+    /// there.
     fn carry(&self, delta: &mut [f32], (from, to): (&Window, &Window), pattern: &[f32], signs: &[f32]) {
         let (width, height) = self.size();
         let left = (self.ball.epsilon.powi(2) - length(delta).powi(2)).max(0.0) / signs.len() as f64;

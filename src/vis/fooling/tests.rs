@@ -50,8 +50,8 @@ fn aim(model: &Model, target: Option<usize>) -> Aim {
     Aim { target: target.map(Into::into), model: Some(model.clone()) }
 }
 
-/// The distance of the image from the plane between its class and another: the difference of the scores over the length of its
-/// gradient, which is the same for every pixel.
+/// The distance of the image from the plane between its class and another: the difference of the scores over the length
+/// of its gradient, which is the same for every pixel.
 fn distance(difference: f64) -> f64 {
     let pixels = (SIDE * SIDE) as f64;
     difference / (2.0 * (3.0 / pixels).powi(2) * pixels).sqrt()
@@ -133,7 +133,8 @@ fn bounded_attacks_stay_within_their_bound_and_go_along_the_gradient() {
     }
 }
 
-/// Behind a rectifier that is off everywhere, the target's score has no gradient; the attack gets one that switches it on.
+/// Behind a rectifier that is off everywhere, the target's score has no gradient; the attack gets one that switches it
+/// on.
 #[test]
 fn a_target_behind_a_closed_rectifier_is_climbed_towards() {
     let model = network(&[[1.0, 1.0, 0.0], [2.0, -1.0, -1.0]], &[1.0, -0.4], true);

@@ -77,9 +77,9 @@ value_type!(
     provenance
 );
 
-/// One perturbation that, added to any of the images, makes the network take it for something else, or for the target. It is
-/// found by steps in the direction that helps the images of a batch together; images about which the network is wrong by far
-/// pull no more. `.apply(img)` adds it to images that it was not made for.
+/// One perturbation that, added to any of the images, makes the network take it for something else, or for the target.
+/// It is found by steps in the direction that helps the images of a batch together; images about which the network is
+/// wrong by far pull no more. `.apply(img)` adds it to images that it was not made for.
 ///
 /// Interrupted, it is the perturbation so far, and what it does to the images is not measured.
 ///
@@ -87,10 +87,8 @@ value_type!(
 /// let images = [photo("chelsea"), photo("coffee")];
 /// universal_perturbation(images, epochs=2, seed=1).apply(photo("rocket")).success
 /// ```
-#[function(
-    source = "Moosavi-Dezfooli et al., Universal adversarial perturbations, 2016, arXiv:1610.08401 (epsilon, rate); found as by \
-              Shafahi et al., Universal Adversarial Training, 2018, arXiv:1811.11304"
-)]
+#[function(source = "Moosavi-Dezfooli et al., Universal adversarial perturbations, 2016, arXiv:1610.08401 (epsilon, \
+              rate); found as by Shafahi et al., Universal Adversarial Training, 2018, arXiv:1811.11304")]
 pub fn universal_perturbation(
     job: &Job,
     /// The images, a list.

@@ -12,8 +12,8 @@ use crate::model::{AnswerKind, ClassName, Model, Network, Rule, Rules};
 /// What the network is to say.
 #[derive(Clone, Debug, Options)]
 pub struct Aim {
-    /// The class that the network is to take the image for, by name or number. If not given, any other class than the one it
-    /// takes the image for will do.
+    /// The class that the network is to take the image for, by name or number. If not given, any other class than the
+    /// one it takes the image for will do.
     #[default]
     pub target: Option<ClassName>,
     /// The network; the embedded one if not given.
@@ -108,8 +108,8 @@ impl Victim {
         self.target.unwrap_or_else(|| said.best_but(self.own))
     }
 
-    /// How far the network is fooled, in units of its scores: how much the target is above all others, or the highest of the
-    /// others above the image's own class. Above 0 it is.
+    /// How far the network is fooled, in units of its scores: how much the target is above all others, or the highest
+    /// of the others above the image's own class. Above 0 it is.
     pub fn advantage(&self, said: &Said) -> f32 {
         Loss::Margin.pull(said, self.own, self.target).value
     }
@@ -117,8 +117,8 @@ impl Victim {
     /// What the network says about an image, the value of a loss and its gradient at the pixels.
     ///
     /// Where the gradient of the target's score is blocked by a rectifier that is off everywhere (as behind the last
-    /// convolution of SqueezeNet), or that of the loss is nothing at all, it is the gradient of the score with the rectifiers
-    /// open that block it: it switches on what would raise the score.
+    /// convolution of SqueezeNet), or that of the loss is nothing at all, it is the gradient of the score with the
+    /// rectifiers open that block it: it switches on what would raise the score.
     ///
     /// # Errors
     /// The run was interrupted.
@@ -147,8 +147,8 @@ impl Victim {
         Ok(Slope { said, value: pull.value, gradient })
     }
 
-    /// The gradient of the score of a class minus that of another, from a run over one image. A score that a rectifier holds at 0
-    /// gets the gradient that would switch it on.
+    /// The gradient of the score of a class minus that of another, from a run over one image. A score that a rectifier
+    /// holds at 0 gets the gradient that would switch it on.
     ///
     /// # Errors
     /// The run was interrupted.
@@ -169,7 +169,8 @@ impl Victim {
         slopes.of_difference(Some(class), Some(from))
     }
 
-    /// The gradient of the score of a class where rectifiers that block all of it let through what would switch them on.
+    /// The gradient of the score of a class where rectifiers that block all of it let through what would switch them
+    /// on.
     fn redirected(&self, interrupt: &Interrupt, pixels: &[f32], class: usize) -> Result<Vec<f32>> {
         if !self.lens.model.graph().nodes().iter().any(|node| node.op.is_rectifier()) {
             return Ok(vec![0.0; pixels.len()]);

@@ -104,21 +104,19 @@ value_type!(
     provenance
 );
 
-/// A round patch that makes a network take whatever it lies on for the target, or without one for anything else. It is optimized
-/// over the images, each time at other places, scales and angles; nothing bounds its colours. `.apply(img)` puts it on other
-/// images, `.image` is the patch as a cut-out.
+/// A round patch that makes a network take whatever it lies on for the target, or without one for anything else. It is
+/// optimized over the images, each time at other places, scales and angles; nothing bounds its colours. `.apply(img)`
+/// puts it on other images, `.image` is the patch as a cut-out.
 ///
-/// A step takes about as long as the network takes for a batch, forward and back; the default 500 steps of 8 images take minutes.
-/// Interrupted, it is the patch so far, and what it does to the images is not measured.
+/// A step takes about as long as the network takes for a batch, forward and back; the default 500 steps of 8 images
+/// take minutes. Interrupted, it is the patch so far, and what it does to the images is not measured.
 ///
 /// ```rhai
 /// let images = [photo("chelsea"), photo("coffee")];
 /// adversarial_patch(images, target="toaster", steps=2, size=64, seed=1).apply(photo("rocket"))
 /// ```
-#[function(
-    source = "Brown et al., Adversarial Patch, 2017, arXiv:1712.09665; defaults of the Adversarial Robustness Toolbox, with Adam and \
-              batches of 8"
-)]
+#[function(source = "Brown et al., Adversarial Patch, 2017, arXiv:1712.09665; defaults of the Adversarial Robustness \
+              Toolbox, with Adam and batches of 8")]
 pub fn adversarial_patch(
     job: &Job,
     /// The images, a list.

@@ -17,8 +17,8 @@ pub struct Placement {
 type Sample = (usize, f32);
 
 impl Placement {
-    /// Calls `f` for each pixel of a `width` × `height` image that lies in the patch of `side` × `side` pixels, with what it is
-    /// made of. Where the patch is shrunk, a pixel is the mean of several places in it.
+    /// Calls `f` for each pixel of a `width` × `height` image that lies in the patch of `side` × `side` pixels, with
+    /// what it is made of. Where the patch is shrunk, a pixel is the mean of several places in it.
     fn each_pixel(&self, side: usize, (width, height): (usize, usize), mut f: impl FnMut(usize, &[Sample])) {
         let (radius, middle) = (0.5 * self.diameter, 0.5 * side as f32);
         let zoom = side as f32 / self.diameter;
