@@ -80,11 +80,18 @@ impl ClassName {
     /// # Errors
     /// There is no such class, or there are several: the nearest ones are named.
     pub fn resolve(&self, model: &Model) -> Result<usize> {
-        let found = match self.0.as_int() {
+        self.find(model).map_err(|error| error.at_argument("class"))
+    }
+
+    /// Its number, where the argument that names it is not called `class`.
+    ///
+    /// # Errors
+    /// As for [`resolve`](Self::resolve).
+    pub fn find(&self, model: &Model) -> Result<usize> {
+        match self.0.as_int() {
             Ok(number) => model.classes().check(number),
             Err(_) => model.classes().find(&self.0.to_string()),
-        };
-        found.map_err(|error| error.at_argument("class"))
+        }
     }
 }
 

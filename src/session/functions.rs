@@ -72,6 +72,10 @@ pub(super) const FIGURE_TYPES: &[&str] = &[
     "decomposition",
     "neuron groups",
     "planted truth",
+    "adversarial example",
+    "universal perturbation",
+    "adversarial patch",
+    "perturbation network",
     "list",
 ];
 

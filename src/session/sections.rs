@@ -16,6 +16,7 @@ fn heading(section: &str) -> String {
         "vis" => "Classification".into(),
         "vis/attribution" => "Attribution".into(),
         "vis/evaluation" => "Trust in attributions".into(),
+        "vis/fooling" => "Fooling".into(),
         "vis/objective" => "Objectives".into(),
         "vis/representation" => "Weights and activations".into(),
         "vis/segmentation" => "Segmentation".into(),

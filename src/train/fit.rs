@@ -86,8 +86,11 @@ pub fn fit(
     Ok((with_weights(model, trained)?, epochs))
 }
 
-/// The same network with other parameters.
-fn with_weights(model: &Model, weights: impl Iterator<Item = (String, Tensor)>) -> Result<Model> {
+/// The same network with other parameters; those that are variables can be trained.
+///
+/// # Errors
+/// They are not those of the network.
+pub fn with_weights(model: &Model, weights: impl Iterator<Item = (String, Tensor)>) -> Result<Model> {
     let weights = Weights::new(weights)?;
     Model::new(model.name(), model.graph().clone(), weights, model.answer().clone(), model.recipe().clone())
 }

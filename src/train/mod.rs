@@ -3,5 +3,5 @@
 mod fit;
 mod small;
 
-pub use fit::{Epoch, Training, fit};
+pub use fit::{Epoch, Training, fit, with_weights};
 pub use small::small_classifier;

@@ -9,6 +9,7 @@ mod classify;
 mod color;
 pub mod evaluation;
 pub mod laplacian;
+pub mod fooling;
 pub mod objective;
 pub mod optimizer;
 pub mod options;

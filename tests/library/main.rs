@@ -8,6 +8,7 @@ mod common;
 mod evaluation;
 mod folders;
 mod image_measures;
+mod fooling;
 mod interrupt;
 mod methods;
 mod occlusion;

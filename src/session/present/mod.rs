@@ -7,6 +7,8 @@ mod channel_shares;
 mod classification;
 mod film;
 mod filters;
+mod fooled;
+mod fooling_sets;
 mod image;
 mod list;
 mod measure;
