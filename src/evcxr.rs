@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::error::Result;
 use crate::image::superpixels::Superpixels;
-use crate::image::{Image, Scene};
+use crate::image::{Film, Image, Scene};
 use crate::lang::{Dynamic, Table};
 use crate::model::{Layer, Model};
 use crate::plot::Plot;
@@ -78,7 +78,7 @@ macro_rules! display {
 }
 
 display! {
-    Image TensorValue Table Plot
+    Image Film TensorValue Table Plot
     Model Layer
     Classification Attribution
     Activations Filters

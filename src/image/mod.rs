@@ -4,7 +4,9 @@ mod clouds;
 mod compose;
 mod convert;
 mod embedded;
+mod film;
 mod load;
+mod measure;
 mod noise;
 pub(crate) mod png;
 mod resample;
@@ -22,10 +24,12 @@ pub use compose::{compose, compose_mask};
 pub use embedded::{
     gallery, gallery_categories, gallery_category, gallery_category_names, gallery_names, photo, photo_names,
 };
+pub use film::Film;
+pub use measure::{psnr, saturated, spectrum_share, ssim, total_variation};
 pub use noise::noise;
 pub use resample::{Filter, resample};
 pub use scenes::{Background, Cutout, Scene, SceneOptions, gallery_class, scenes};
-pub use size::{MAX_PIXELS, MAX_SIDE};
+pub use size::{MAX_PIXELS, MAX_SIDE, Size};
 
 use crate::error::{Error, Kind, Result};
 use crate::lang::{Provenance, function, value_type};

@@ -28,6 +28,14 @@ pub(super) fn resample_cover(plane: &[f32], from: (usize, usize), to: (usize, us
     run(plane, from, to, options(Filter::Bicubic).fit_into_destination(Some((0.5, 0.5))))
 }
 
+/// The middle of the plane, 1 / `factor` of each side, at the plane's own size.
+pub(super) fn resample_middle(plane: &[f32], size: (usize, usize), factor: f64) -> Result<Vec<f32>> {
+    let part = |side: usize| side as f64 / factor;
+    let start = |side: usize| (side as f64 - part(side)) / 2.0;
+    let options = options(Filter::Bicubic).crop(start(size.0), start(size.1), part(size.0), part(size.1));
+    convolve(plane, size, size, options)
+}
+
 fn options(filter: Filter) -> ResizeOptions {
     let filter = match filter {
         Filter::Bicubic => FilterType::CatmullRom,
@@ -42,6 +50,10 @@ fn run(plane: &[f32], from: (usize, usize), to: (usize, usize), options: ResizeO
     if from == to {
         return Ok(plane.to_vec());
     }
+    convolve(plane, from, to, options)
+}
+
+fn convolve(plane: &[f32], from: (usize, usize), to: (usize, usize), options: ResizeOptions) -> Result<Vec<f32>> {
     let pixels: Vec<F32> = plane.iter().map(|&v| F32::new(v)).collect();
     // the sizes fit u32: `check` allows no side above 65,535
     let source = TypedImageRef::new(from.0 as u32, from.1 as u32, &pixels)

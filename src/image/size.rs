@@ -1,12 +1,48 @@
-//! How large an image may be.
+//! How large an image may be, and how a size is written.
 
 use crate::error::{Error, Kind, Result};
+use crate::lang::{Dynamic, FromValue, Reject};
 
 /// The most pixels an image may have: 100 megapixels, 1.2 GB of planes.
 pub const MAX_PIXELS: usize = 100_000_000;
 
 /// The longest side an image may have, in pixels; JPEG's own limit.
 pub const MAX_SIDE: usize = 65_535;
+
+/// The size of an image as an argument: the side of a square, or [width, height].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Width in pixels.
+    pub width: usize,
+    /// Height in pixels.
+    pub height: usize,
+}
+
+impl Size {
+    /// Refuses a size that is empty or too large, as the argument `size`.
+    ///
+    /// # Errors
+    /// No image can have this size.
+    pub fn check(self) -> Result<()> {
+        check(self.width, self.height).map_err(|error| {
+            // the name of the side would hide that of the argument
+            Error::new(error.kind(), error.message()).at_argument("size")
+        })
+    }
+}
+
+impl FromValue for Size {
+    const EXPECTED: &'static str = "a side in pixels, or [width, height]";
+    const TYPES: &'static [&'static str] = &["integer", "list"];
+    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        let sides = if value.is_array() { Vec::<usize>::from_value(value)? } else { vec![usize::from_value(value)?] };
+        match sides[..] {
+            [side] => Ok(Self { width: side, height: side }),
+            [width, height] => Ok(Self { width, height }),
+            _ => Err(Reject::Because(format!("has {} numbers; a size is [width, height]", sides.len()), None)),
+        }
+    }
+}
 
 /// Refuses a size that is empty or too large to hold.
 pub fn check(width: usize, height: usize) -> Result<()> {

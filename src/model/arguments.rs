@@ -225,26 +225,6 @@ impl FromValue for ByChannel {
     }
 }
 
-/// The size of an image: the side of a square, or [width, height].
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Size {
-    pub height: usize,
-    pub width: usize,
-}
-
-impl FromValue for Size {
-    const EXPECTED: &'static str = "a side in pixels, or [width, height]";
-    const TYPES: &'static [&'static str] = &["integer", "list"];
-    fn from_value(value: &Dynamic) -> Result<Self, Reject> {
-        let sides = if value.is_array() { Vec::<usize>::from_value(value)? } else { vec![usize::from_value(value)?] };
-        match sides[..] {
-            [side] => Ok(Self { height: side, width: side }),
-            [width, height] => Ok(Self { height, width }),
-            _ => Err(Reject::Because(format!("has {} numbers; a size is [width, height]", sides.len()), None)),
-        }
-    }
-}
-
 /// Class names: a list of them, or a file with one a line.
 #[derive(Clone, Debug)]
 pub(super) enum ClassNames {

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use crate::error::{Error, Kind, Result, did_you_mean};
+use crate::image::Size;
 use crate::lang::{Context, Table, function};
-use crate::model::arguments::{ByChannel, ClassNames, Size, model_names, weights_names};
+use crate::model::arguments::{ByChannel, ClassNames, model_names, weights_names};
 use crate::model::{AnswerKind, Channels, Model, ModelOptions, Resize, zoo};
 
 /// A model by name or from a file, with the weights inside the program, those of a file, those of the hub, or none that

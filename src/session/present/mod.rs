@@ -5,6 +5,7 @@ mod attribution;
 mod captioned;
 mod channel_shares;
 mod classification;
+mod film;
 mod filters;
 mod image;
 mod list;
@@ -165,11 +166,11 @@ mod tests {
         );
     }
 
-    /// What can be saved as a figure is completed by its type's name; pictures have files of their own.
+    /// What can be saved as a figure is completed by its type's name; pictures and films have files of their own.
     #[test]
     fn types_with_figures_are_those_that_save_names() {
         let mut shown: Vec<&str> = crate::lang::value_types()
-            .filter(|kind| kind.name != "image")
+            .filter(|kind| !["image", "film"].contains(&kind.name))
             .filter(|kind| {
                 inventory::iter::<Presenter>()
                     .any(|presenter| (presenter.id)() == (kind.id)() && presenter.figure.is_some())
