@@ -8,6 +8,7 @@ mod common;
 mod evaluation;
 mod folders;
 mod interrupt;
+mod inversion;
 mod methods;
 mod occlusion;
 mod segmentation;
