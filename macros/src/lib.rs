@@ -19,7 +19,9 @@ use syn::{
 /// - A first parameter of type `&Job` or `&Context<'_>` receives the call's job or context.
 /// - A parameter with `#[default(literal)]` is a keyword argument, whose default is converted as an argument is;
 ///   `#[default]` alone means `Default::default()`, shown as "optional". The others are positional, in order.
-/// - `#[options]`: the parameter is a group of keyword arguments, a struct with `#[derive(Options)]`.
+/// - `#[options]`: the parameter is a group of keyword arguments, a struct with `#[derive(Options)]`. A parameter that stands
+///   before a group takes the place of the group's parameter of that name; `#[options(without(seed, resume))]` leaves out
+///   some, which keep their defaults.
 /// - `#[leading]`: a keyword argument that may also stand first, as `m` in `m.classify(img)`.
 /// - `#[each]`: a list of such values is taken too; the function runs for each of them, and the results make a list.
 /// - `#[range(low..=high)]` bounds a number (both ends optional).
@@ -59,6 +61,7 @@ fn expand(attribute: Tokens, mut function: ItemFn) -> syn::Result<Tokens> {
 
     let mut own = Vec::new();
     let mut groups = Vec::new();
+    let mut without = Vec::new();
     let mut bindings = Vec::new();
     let mut passed = Vec::new();
     for input in &mut function.sig.inputs {
@@ -79,7 +82,7 @@ fn expand(attribute: Tokens, mut function: ItemFn) -> syn::Result<Tokens> {
         let ident = pattern.ident.clone();
         passed.push(quote!(#reference #ident));
         if let Some(index) = argument.attrs.iter().position(|attribute| attribute.path().is_ident("options")) {
-            argument.attrs.remove(index);
+            without.extend(left_out(&argument.attrs.remove(index))?);
             groups.push(quote!(<#ty as crate::lang::Options>::PARAMETERS));
             bindings.push(quote!(let #ident = <#ty as crate::lang::Options>::take(arguments)?;));
             continue;
@@ -105,6 +108,7 @@ fn expand(attribute: Tokens, mut function: ItemFn) -> syn::Result<Tokens> {
                 module: module_path!(),
                 property: #property,
                 groups: &[&[#(#own),*], #(#groups),*],
+                without: &[#(#without),*],
                 returns: <#returned as crate::lang::Returned>::NAME,
                 call: |cx, arguments| {
                     let _ = (&cx, &arguments);
@@ -154,6 +158,24 @@ fn expand_options(item: &DeriveInput) -> syn::Result<Tokens> {
             }
         }
     })
+}
+
+/// The names in `#[options(without(…))]`.
+fn left_out(attribute: &Attribute) -> syn::Result<Vec<String>> {
+    let mut names = Vec::new();
+    if matches!(attribute.meta, Meta::Path(_)) {
+        return Ok(names);
+    }
+    attribute.parse_nested_meta(|meta| {
+        if !meta.path.is_ident("without") {
+            return Err(meta.error("expected `without(…)`"));
+        }
+        meta.parse_nested_meta(|name| {
+            names.push(name.path.require_ident()?.to_string());
+            Ok(())
+        })
+    })?;
+    Ok(names)
 }
 
 fn is_type(ty: &Type, name: &str) -> bool {

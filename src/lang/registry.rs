@@ -21,8 +21,11 @@ pub struct Function {
     pub module: &'static str,
     /// May it be written as a property, `value.name`?
     pub property: bool,
-    /// Its parameters: its own, the positional ones first, then those of each option group.
+    /// Its parameters: its own, the positional ones first, then those of each option group. Of several with one name, the
+    /// first counts.
     pub groups: &'static [&'static [Parameter]],
+    /// Those of the groups that it does not take.
+    pub without: &'static [&'static str],
     /// What it returns.
     pub returns: &'static str,
     /// Runs it on checked arguments.
@@ -74,7 +77,13 @@ inventory::collect!(Function);
 impl Function {
     /// All parameters: those given by position first.
     pub fn parameters(&self) -> impl Iterator<Item = &'static Parameter> {
-        self.groups.iter().flat_map(|group| group.iter())
+        self.groups.iter().enumerate().flat_map(move |(place, group)| {
+            let before = self.groups.iter().take(place).copied();
+            group.iter().filter(move |parameter| {
+                let is_taken = place == 0 || !self.without.contains(&parameter.name);
+                is_taken && !before.clone().flatten().any(|other| other.name == parameter.name)
+            })
+        })
     }
 
     /// The parameters that are given by position.

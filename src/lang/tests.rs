@@ -56,6 +56,36 @@ fn test_dream(
     Ok(thing.0 * 100 + octaves * 10 + (step * 2.0) as i64)
 }
 
+/// Options that two functions take.
+#[derive(Clone, Copy, Debug, crate::lang::Options)]
+struct TestOptions {
+    /// How often.
+    #[default(4)]
+    #[range(1..)]
+    octaves: i64,
+    /// How far.
+    #[default(1)]
+    step: i64,
+    /// Whether to go on.
+    #[default(false)]
+    again: bool,
+}
+
+/// Dreams a little of a thing.
+#[function]
+fn test_little(
+    /// The thing.
+    thing: Thing,
+    /// How often at most.
+    #[default(2)]
+    #[range(1..=3)]
+    octaves: i64,
+    #[options(without(again))] options: &TestOptions,
+) -> Result<i64> {
+    // what is not said, or not taken, has the group's default
+    Ok(thing.0 * 1000 + octaves * 100 + options.octaves * 10 + options.step + if options.again { 5000 } else { 0 })
+}
+
 /// Calls a function of the script with a thing.
 #[function]
 fn test_apply(
@@ -136,6 +166,8 @@ fn keyword_arguments_reach_every_kind_of_call() {
         ("let a = 1; eval(\"let b = a + 1\"); b", 2),
         ("test_apply(|t| test_dream(t, octaves=5, step=0), test_thing(2))", 250),
         ("test_thing(5).test_number + test_thing(6).test_number()", 11),
+        ("test_little(test_thing(7))", 7241),
+        ("test_little(test_thing(7), octaves=3, step=9)", 7339),
     ];
     for (code, expected) in cases {
         assert_eq!(value(code), expected, "{code}");
@@ -160,6 +192,8 @@ fn wrong_arguments_are_named_with_their_place() {
         ("test_dream(test_thing(7), step=nope)", "there is no variable `nope`", "", 32),
         ("test_thing(1) + test_thing(2)", "`+` does not work on (thing, thing)", "", 15),
         ("test_thing(1).test_numbr", "has no property `test_numbr`", "did you mean `test_number`", 15),
+        ("test_little(test_thing(7), octaves=4)", "`octaves` must be from 1 to 3, not 4", "", 36),
+        ("test_little(test_thing(7), again=true)", "test_little has no argument `again`", "it has octaves, step", 28),
         ("import \"shoots\" as s;", "there is no module \"shoots\"", "", 8),
     ];
     for (code, message, hint, column) in cases {

@@ -85,6 +85,11 @@ impl Layer {
         self.shape().first().copied().unwrap_or(0)
     }
 
+    /// Whether it has units at several places: channels of more than one pixel.
+    pub fn has_places(&self) -> bool {
+        matches!(self.shape(), [_, height, width] if height * width > 1)
+    }
+
     /// What part of the input one of its units sees.
     pub fn receptive_field(&self) -> ReceptiveField {
         self.model.receptive_field(self.id)

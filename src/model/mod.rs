@@ -32,6 +32,7 @@ mod selection;
 mod shapes;
 #[cfg(test)]
 pub(crate) mod sketch;
+mod stages;
 #[cfg(test)]
 mod toy;
 mod weights;
@@ -53,5 +54,6 @@ pub use planned::{Patches, Planned};
 pub use receptive_field::ReceptiveField;
 pub use recipe::{Channels, FileLayout, InputRecipe, LUMINANCE, Numbers, ResizeRule};
 pub use rules::{BackwardRule, Operation, RULE_SETS, Rule, Rules};
-pub use selection::{Network, resolve_layer};
+pub use selection::{Network, resolve_layer, resolve_layers};
+pub use stages::stages_up_to;
 pub use weights::{Step, Weights};

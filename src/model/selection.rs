@@ -70,3 +70,33 @@ pub fn resolve_layer(
     job.note("model", found.model().fingerprint());
     Ok(found)
 }
+
+/// The layers of one network that a method looks at, noted with the network for the provenance of the result: those given, or
+/// the network's `default`. The first handle among them decides the network.
+///
+/// # Errors
+/// The list is empty, there is no such layer, or a handle is of another network than the others or `model`.
+pub fn resolve_layers(
+    job: &Job,
+    layers: Option<&[LayerName]>,
+    model: Option<&Model>,
+    default: fn(&Model) -> Result<Vec<Layer>>,
+) -> Result<Vec<Layer>> {
+    let decided = || layers.unwrap_or_default().iter().find_map(|layer| layer.handle()).map(Layer::model);
+    let model = model.or_else(decided).cloned().map_or_else(Model::embedded, Ok)?;
+    let found = match layers {
+        None => default(&model)?,
+        Some([]) => {
+            let error = Error::new(Kind::Argument, "`layers` is empty").at_argument("layers");
+            return Err(error.with_hint("name some, such as [\"fire3\", \"fire8\"], or leave it out"));
+        }
+        Some(layers) => {
+            let found: Result<Vec<Layer>> = layers.iter().map(|layer| layer.find(&model)).collect();
+            found.map_err(|error| error.at_argument("layers"))?
+        }
+    };
+    let names: Vec<&str> = found.iter().map(Layer::name).collect();
+    job.note("layers", format!("{names:?}"));
+    job.note("model", model.fingerprint());
+    Ok(found)
+}

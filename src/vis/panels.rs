@@ -90,3 +90,18 @@ fn labels(
 ) -> Result<Vec<String>> {
     Ok(panels.panels.into_iter().map(|panel| panel.label).collect())
 }
+
+/// The pictures, each brought to the size of the last one: the frames of a film.
+///
+/// ```rhai
+/// film(grow(noise(40, 40, seed=1), from=40, to=60, layer="fire2", steps=1).frames, fps=2)
+/// ```
+#[function(property, name = "frames")]
+fn frames(
+    /// The pictures.
+    panels: Panels,
+) -> Result<Vec<Image>> {
+    let Some(last) = panels.panels.last() else { return Ok(Vec::new()) };
+    let (width, height) = (last.image.width(), last.image.height());
+    panels.panels.iter().map(|panel| panel.image.resize(width, height)).collect()
+}

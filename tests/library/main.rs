@@ -10,6 +10,7 @@ mod folders;
 mod image_measures;
 mod fooling;
 mod interrupt;
+mod inversion;
 mod methods;
 mod occlusion;
 mod segmentation;

@@ -6,7 +6,7 @@ use super::{Attribution, Sign};
 use crate::error::{Error, Kind, Result};
 use crate::job::Job;
 use crate::lang::{Completer, Dynamic, FromValue, IntoValue, Options, Reject};
-use crate::model::{Input, Layer, LayerName, Model, NodeId, Op, Rules};
+use crate::model::{Input, Layer, LayerName, Model, Rules, stages_up_to};
 use crate::vis::{Backward, Explain, Prediction};
 
 /// How many layers `layer="all"` shows.
@@ -136,7 +136,7 @@ impl Maps {
         if !all {
             return Ok(AtLayers::One(Box::new(one(&prediction, layer)?)));
         }
-        let layers = depths(&layer);
+        let layers = stages_up_to(&layer, MOST_LAYERS);
         let progress = job.progress(method, layers.len());
         let mut all = Vec::with_capacity(layers.len());
         for layer in layers {
@@ -153,49 +153,12 @@ impl Maps {
 
 /// A map needs a layer with places.
 pub(super) fn check_places(method: &str, layer: &Layer) -> Result<()> {
-    if matches!(layer.shape(), [_, height, width] if height * width > 1) {
+    if layer.has_places() {
         return Ok(());
     }
     let message = format!("{method}: layer {} has no places, its shape is {:?}", layer.name(), layer.shape());
     let error = Error::new(Kind::Argument, message).at_argument("layer");
     Err(error.with_hint("choose one before the last pooling"))
-}
-
-/// The layers up to `last` that hold features at places and that everything passes on its way to the output, evenly chosen.
-fn depths(last: &Layer) -> Vec<Layer> {
-    let graph = last.model().graph();
-    // the furthest node that reads something from before
-    let mut reaches = vec![0; graph.nodes().len()];
-    for (place, id) in graph.ids().enumerate() {
-        for input in &graph.node(id).inputs {
-            if let Some(at) = graph.ids().position(|other| other == *input) {
-                reaches[at] = reaches[at].max(place);
-            }
-        }
-    }
-    let mut furthest = 0;
-    let mut found = Vec::new();
-    for (place, id) in graph.ids().enumerate() {
-        let layer = last.sibling(id);
-        let holds_features = matches!(layer.node().op, Op::Activation(_) | Op::Add | Op::Concat);
-        if furthest <= place && holds_features && check_places("", &layer).is_ok() {
-            found.push(layer);
-        }
-        furthest = furthest.max(reaches[place]);
-        if id == last.id() {
-            break;
-        }
-    }
-    if found.last().is_none_or(|found| found.id() != last.id()) {
-        found.push(last.clone());
-    }
-    // where paths join, a block of the network ends
-    let joins = |id: NodeId| matches!(graph.node(id).op, Op::Concat | Op::Add);
-    let ends_block = |layer: &Layer| joins(layer.id()) || layer.node().inputs.iter().any(|input| joins(*input));
-    let blocks: Vec<Layer> = found.iter().filter(|layer| ends_block(layer)).cloned().collect();
-    let found = if blocks.len() >= 3 { blocks } else { found };
-    let (count, kept) = (found.len(), found.len().min(MOST_LAYERS));
-    (1..=kept).map(|index| found[index * count / kept - 1].clone()).collect()
 }
 
 /// A map `[1, h, w]` that a method makes of a layer's activations and the gradient of the score there, both

@@ -69,22 +69,10 @@ impl Laplacian {
         let image = to_rgb(&pyramid.merge(bands)?)?;
         Ok(Self { values, image, images, pyramid })
     }
-
-    /// The bands that a vector of parameters stands for.
-    fn bands(&self, values: &Tensor) -> Result<Vec<Tensor>> {
-        with_values(&values.detach(), |values| {
-            let mut rest = values;
-            let bands = self.pyramid.sizes().iter().map(|[height, width]| {
-                let (band, after) = rest.split_at(self.images * 3 * height * width);
-                rest = after;
-                Ok(Tensor::from_slice(band, (self.images, 3, *height, *width), &Device::Cpu)?)
-            });
-            bands.collect()
-        })?
-    }
 }
 
-fn pyramid(size: Size, bands: usize) -> Result<Pyramid> {
+/// The pyramid of so many bands, at least 1.
+pub(super) fn pyramid(size: Size, bands: usize) -> Result<Pyramid> {
     match bands.checked_sub(1) {
         Some(levels) => Pyramid::new([size.height, size.width], levels),
         None => {
@@ -94,8 +82,21 @@ fn pyramid(size: Size, bands: usize) -> Result<Pyramid> {
     }
 }
 
+/// The bands of so many images that a vector of parameters stands for.
+pub(super) fn bands(pyramid: &Pyramid, images: usize, values: &Tensor) -> Result<Vec<Tensor>> {
+    with_values(&values.detach(), |values| {
+        let mut rest = values;
+        let bands = pyramid.sizes().iter().map(|[height, width]| {
+            let (band, after) = rest.split_at(images * 3 * height * width);
+            rest = after;
+            Ok(Tensor::from_slice(band, (images, 3, *height, *width), &Device::Cpu)?)
+        });
+        bands.collect()
+    })?
+}
+
 /// One vector of all bands.
-fn joined(bands: &[Tensor]) -> Result<Tensor> {
+pub(super) fn joined(bands: &[Tensor]) -> Result<Tensor> {
     let mut values = Vec::with_capacity(bands.iter().map(Tensor::elem_count).sum());
     for band in bands {
         with_values(band, |band| values.extend_from_slice(band))?;
@@ -119,7 +120,7 @@ impl Param for Laplacian {
 
     fn set(&mut self, values: Tensor) -> Result<()> {
         same_shape(&self.values, &values)?;
-        self.image = to_rgb(&self.pyramid.merge(&self.bands(&values)?)?)?;
+        self.image = to_rgb(&self.pyramid.merge(&bands(&self.pyramid, self.images, &values)?)?)?;
         self.values = values;
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! Parametrizations: how an image under optimization is held.
 
+mod beside;
 mod cppn;
 mod fourier;
 mod laplacian;
 mod phase;
+mod pixel_pyramid;
 mod pixels;
 mod shared;
 mod soft;
@@ -15,10 +17,12 @@ mod testing;
 use candle_core::Tensor;
 use dyn_clone::{DynClone, clone_trait_object};
 
+pub use beside::Beside;
 pub use cppn::Cppn;
 pub use fourier::Fourier;
 pub use laplacian::Laplacian;
 pub use phase::{Phase, photo_magnitudes};
+pub use pixel_pyramid::PixelPyramid;
 pub use pixels::Pixels;
 pub use shared::Shared;
 pub use soft::{Soft, moved};

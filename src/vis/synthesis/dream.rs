@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use super::octaves::{OctaveOrder, check_smallest, enlarged, octave_sizes};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, WHITE};
-use crate::job::Job;
+use crate::job::{Job, Progress};
 use crate::lang::{Options, choices, function};
 use crate::model::{LayerName, Model, resolve_layer};
 use crate::vis::ascent::{Ascent, Ended, Plan};
@@ -213,16 +213,28 @@ impl Dream {
     /// # Errors
     /// A fault of the network's run. An interrupt is no error.
     pub fn advance(&mut self, job: &Job) -> Result<Ended> {
+        let progress = job.progress("dream", self.left());
+        self.advance_within(job, &progress)
+    }
+
+    /// How many steps are left.
+    pub fn left(&self) -> usize {
         let taken = self.ascent.as_ref().map_or(0, Ascent::taken);
-        let all = self.sizes.len() * self.options.steps;
-        let progress = job.progress("dream", all - (self.octave * self.options.steps + taken).min(all));
+        (self.sizes.len() * self.options.steps).saturating_sub(self.octave * self.options.steps + taken)
+    }
+
+    /// As [`advance`](Self::advance), as part of a longer work, to whose progress its steps are reported.
+    ///
+    /// # Errors
+    /// A fault of the network's run. An interrupt is no error.
+    pub fn advance_within(&mut self, job: &Job, progress: &Progress<'_>) -> Result<Ended> {
         while let Some(&(width, height)) = self.sizes.get(self.octave) {
             let base = self.base(width, height)?;
             let mut ascent = match self.ascent.take() {
                 Some(ascent) => ascent,
                 None => self.ascent(&base)?,
             };
-            let ended = ascent.climb(job, &progress)?;
+            let ended = ascent.climb(job, progress)?;
             self.detail = Some((ascent.image()? - &base)?);
             if ended == Ended::Interrupted {
                 self.ascent = Some(ascent);

@@ -97,12 +97,25 @@ impl AscentOptions {
     /// # Errors
     /// The objective does not fit the network, or the image is too small for it.
     pub fn ascent(&self, job: &Job, goal: &Goal, images: usize) -> Result<Ascent> {
+        self.ascent_of(job, goal, |model, size, seed| self.param(model, size, images, seed))
+    }
+
+    /// The ascent of images that `make` holds, given the network, their size and the seed.
+    ///
+    /// # Errors
+    /// As [`ascent`](Self::ascent), and `make` fails.
+    pub(super) fn ascent_of(
+        &self,
+        job: &Job,
+        goal: &Goal,
+        make: impl FnOnce(&Model, ImageSize, u64) -> Result<Box<dyn Param>>,
+    ) -> Result<Ascent> {
         let model = goal.network(job, self.model.as_ref())?;
         model.recipe().check_picture()?;
         let usual = model.visualization();
         let size = self.size(&model, goal, job)?;
         let seed = job.seed(self.seed);
-        let param = self.param(&model, size, images, seed)?;
+        let param = make(&model, size, seed)?;
         let rate = self.step_size.unwrap_or(match (self.param, self.optimizer) {
             (Parametrization::Phase, _) => 1.0,
             (Parametrization::Pixels, Stepping::Normalized) => 0.01,
@@ -155,7 +168,11 @@ impl AscentOptions {
         Ok(ImageSize { width: side.max(least_width), height: side.max(least_height) })
     }
 
-    fn param(&self, model: &Model, size: ImageSize, images: usize, seed: u64) -> Result<Box<dyn Param>> {
+    /// So many images, noise or the start, as they are held.
+    ///
+    /// # Errors
+    /// The start cannot be held so.
+    pub(super) fn param(&self, model: &Model, size: ImageSize, images: usize, seed: u64) -> Result<Box<dyn Param>> {
         let ImageSize { width, height } = size;
         if let Some(start) = &self.start {
             let start = model.as_seen(&start.flatten(WHITE).resize(width, height)?)?.tensor()?;

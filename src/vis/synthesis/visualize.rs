@@ -1,20 +1,12 @@
 //! Feature visualization: an image that an objective likes most.
 
+use super::resume::finished;
 use super::settings::AscentOptions;
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
 use crate::job::Job;
 use crate::lang::function;
-use crate::vis::ascent::{Ascent, Ended};
 use crate::vis::objective::Goal;
-
-/// An ascent that was interrupted, and what it was asked for.
-#[derive(Clone)]
-struct Unfinished {
-    images: Vec<Image>,
-    ascent: Ascent,
-    asked: String,
-}
 
 /// An image made from noise that a network's unit, channel, class or any objective likes most: what it looks for.
 ///
@@ -98,39 +90,7 @@ pub(super) fn climb(
     images: usize,
     resume: Option<&[Image]>,
 ) -> Result<Vec<Image>> {
-    let mut ascent = match resume.and_then(<[Image]>::first) {
-        None => options.ascent(job, goal, images)?,
-        Some(begun) => resumed(job, goal, options, begun)?,
-    };
-    let progress = job.progress("visualize", ascent.left());
-    let ended = ascent.climb(job, &progress)?;
-    let made = ascent.image()?;
-    let made: Vec<Image> =
-        (0..made.dim(0)?).map(|index| Image::from_tensor(&made.narrow(0, index, 1)?)).collect::<Result<_>>()?;
-    if ended == Ended::Interrupted {
-        job.keep_unfinished(Unfinished { images: made.clone(), ascent, asked: asked(goal, options) });
-    }
-    Ok(made)
-}
-
-/// The ascent that was interrupted with an image.
-fn resumed(job: &Job, goal: &Goal, options: &AscentOptions, begun: &Image) -> Result<Ascent> {
-    let wrong =
-        |message: &str, hint: &str| Err(Error::new(Kind::Argument, message).with_hint(hint).at_argument("resume"));
-    let found = job.unfinished(|work: &Unfinished| work.images.iter().any(|image| image.same(begun)));
-    let Some(work) = found else {
-        return wrong(
-            "this image was not interrupted in this session",
-            "only the latest few are remembered; start= begins anew from any image",
-        );
-    };
-    if work.asked != asked(goal, options) {
-        return wrong("it was begun with other arguments", "call it as before, with resume= added");
-    }
-    Ok(work.ascent)
-}
-
-/// What was asked for, to compare; a seed that was drawn does not count.
-fn asked(goal: &Goal, options: &AscentOptions) -> String {
-    format!("{goal} {options:?}")
+    // a seed that was drawn is no part of what was asked for
+    let asked = format!("{goal} {options:?}");
+    finished(job, "visualize", asked, resume.and_then(<[Image]>::first), || options.ascent(job, goal, images))
 }
