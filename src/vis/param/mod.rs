@@ -1,5 +1,6 @@
 //! Parametrizations: how an image under optimization is held.
 
+mod beside;
 mod cppn;
 mod fourier;
 mod laplacian;
@@ -15,6 +16,7 @@ mod testing;
 use candle_core::Tensor;
 use dyn_clone::{DynClone, clone_trait_object};
 
+pub use beside::Beside;
 pub use cppn::Cppn;
 pub use fourier::Fourier;
 pub use laplacian::Laplacian;

@@ -116,7 +116,7 @@ mod tests {
     use super::super::testing::{assert_adjoint, values};
     use super::*;
 
-    const CROP: Crop = Crop { least: 0.05, most: 0.99, spread: None, size: 7, count: 3 };
+    const CROP: Crop = Crop { least: 0.05, most: 0.99, shrinks: false, spread: None, size: 7, count: 3 };
 
     #[test]
     fn the_adjoint_is_exact() {
@@ -143,7 +143,7 @@ mod tests {
         let image = Tensor::from_vec(ramp, (1, 2, 20, 30), &Device::Cpu).unwrap();
         let mut random = ChaCha8Rng::seed_from_u64(2);
         for spread in [None, Some(0.5)] {
-            let crop = Crop { least: 0.3, most: 0.6, spread, size: 4, count: 50 };
+            let crop = Crop { least: 0.3, most: 0.6, spread, size: 4, count: 50, ..CROP };
             let seen = values(&crop.draw(0.0, &mut random).apply(&image).unwrap());
             for cut in seen.chunks_exact(32) {
                 // four samples stand for a box of 6 to 12 pixels
@@ -153,6 +153,19 @@ mod tests {
                 let (left, top) = (cut[0] + 0.5 - width / 8.0, cut[16] + 0.5 - height / 8.0);
                 assert!(left > -1e-3 && top > -1e-3 && left + width < 30.001 && top + height < 20.001);
             }
+        }
+    }
+
+    #[test]
+    fn boxes_that_shrink_go_from_the_largest_to_the_smallest() {
+        // each pixel says which column it is in
+        let ramp: Vec<f32> = (0..40 * 40).map(|i| (i % 40) as f32).collect();
+        let image = Tensor::from_vec(ramp, (1, 1, 40, 40), &Device::Cpu).unwrap();
+        let crop = Crop { least: 0.25, most: 0.75, shrinks: true, spread: None, size: 2, count: 1 };
+        for (progress, side) in [(0.0, 30.0), (0.5, 20.0), (1.0, 10.0)] {
+            let seen = values(&crop.draw(progress, &mut ChaCha8Rng::seed_from_u64(4)).apply(&image).unwrap());
+            // two samples are half a box apart
+            assert!((2.0 * (seen[1] - seen[0]) - side).abs() < 1e-3, "{side}");
         }
     }
 
