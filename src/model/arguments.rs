@@ -1,5 +1,7 @@
 //! What functions take that is about a model: inputs, classes and layers by name; and what completes them.
 
+use std::ops::{Range, RangeInclusive};
+
 use candle_core::Tensor;
 
 use crate::error::{Error, Kind, Result};
@@ -95,19 +97,39 @@ impl ClassName {
     }
 }
 
+/// No layer has as many channels as this.
+const MOST_CHANNELS: usize = 1 << 20;
+
 /// A channel of a layer, or several.
 #[derive(Clone, Debug)]
 pub struct ChannelNumbers(pub Vec<usize>);
 
 impl FromValue for ChannelNumbers {
-    const EXPECTED: &'static str = "a channel, or a list of channels";
+    const EXPECTED: &'static str = "a channel, a list of channels, or a range such as 0..16";
     const TYPES: &'static [&'static str] = &["integer", "list"];
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
+        if let Some(range) = value.read_lock::<Range<i64>>() {
+            return channels_between(range.start, range.end).map(Self);
+        }
+        if let Some(range) = value.read_lock::<RangeInclusive<i64>>() {
+            return channels_between(*range.start(), range.end().saturating_add(1)).map(Self);
+        }
         if value.is_array() {
             Vec::from_value(value).map(Self)
         } else {
             usize::from_value(value).map(|one| Self(vec![one]))
         }
+    }
+}
+
+/// The numbers from `start` on, before `end`.
+fn channels_between(start: i64, end: i64) -> Result<Vec<usize>, Reject> {
+    let wrong = |why: String| Err(Reject::Because(why, None));
+    match (usize::try_from(start), usize::try_from(end)) {
+        (Ok(start), Ok(end)) if start < end && end - start <= MOST_CHANNELS => Ok((start..end).collect()),
+        (Ok(start), Ok(end)) if start < end => wrong(format!("must not be a range of {} channels", end - start)),
+        (Ok(_), _) => wrong(format!("is an empty range, {start}..{end}")),
+        (Err(_), _) => wrong(format!("must not begin at a negative number, {start}")),
     }
 }
 

@@ -4,6 +4,9 @@ use super::zoo::{self, DefaultLayers, Visualization};
 use super::{Layer, Model, NodeId, Op};
 use crate::error::{Error, Kind, Result};
 
+/// So many blocks of branches make a network that is counted in blocks.
+const FEWEST_BLOCKS: usize = 3;
+
 impl Model {
     /// Is it the very same network, weights, edits and all?
     pub fn same(&self, other: &Self) -> bool {
@@ -26,6 +29,24 @@ impl Model {
         self.default_layer(|layers| layers.cam, |spatial| spatial.len().saturating_sub(1))
     }
 
+    /// A layer half way through the network, whose features are of parts rather than of lines or of whole things.
+    ///
+    /// # Errors
+    /// No layer has places.
+    pub fn default_middle_layer(&self) -> Result<Layer> {
+        let blocks: Vec<NodeId> =
+            self.graph().ids().filter(|id| self.has_features(*id) && self.ends_block(*id)).collect();
+        match blocks.get(blocks.len().saturating_sub(1) / 2).filter(|_| blocks.len() >= FEWEST_BLOCKS) {
+            Some(id) => Ok(self.output().sibling(*id)),
+            None => self.layer_among_features(|spatial| spatial.len().saturating_sub(1) / 2),
+        }
+    }
+
+    /// Does a node join the branches of a block?
+    fn ends_block(&self, id: NodeId) -> bool {
+        matches!(self.graph().node(id).op, Op::Add | Op::Concat)
+    }
+
     /// How an image is made that shows what a part of the network looks for, unless said otherwise.
     pub fn visualization(&self) -> Visualization {
         zoo::find(self.name()).map_or(Visualization::USUAL, |entry| entry.visualization)
@@ -38,6 +59,11 @@ impl Model {
         {
             return Ok(layer);
         }
+        self.layer_among_features(at)
+    }
+
+    /// The layer at a place among those of the graph that a method could look at.
+    fn layer_among_features(&self, at: fn(&[NodeId]) -> usize) -> Result<Layer> {
         let spatial: Vec<NodeId> = self.graph().ids().filter(|id| self.has_features(*id)).collect();
         spatial
             .get(at(&spatial))
@@ -51,5 +77,23 @@ impl Model {
         let is_result = matches!(self.graph().node(id).op, Op::Activation(_) | Op::Add | Op::Concat | Op::Conv2d(_));
         let answers = self.output().units();
         matches!(*self.nominal_shape(id), [channels, height, width] if height * width > 1 && channels != answers && is_result)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::model::ModelOptions;
+
+    #[test]
+    fn the_middle_is_in_the_middle() {
+        assert_eq!(Model::embedded().unwrap().default_middle_layer().unwrap().known_as(), "fire5");
+        for name in ["alexnet", "resnet18"] {
+            let model = Model::untrained(name, 1, &ModelOptions::default()).unwrap();
+            let layer = model.default_middle_layer().unwrap();
+            let share = layer.id().index() as f64 / model.graph().output().index() as f64;
+            assert!((0.2..0.7).contains(&share) && layer.shape().len() == 3, "{name}: {layer}");
+        }
     }
 }

@@ -8,6 +8,7 @@
 mod answer;
 mod area;
 mod arguments;
+mod before_rectifier;
 mod bounds;
 pub mod budget;
 mod classes;

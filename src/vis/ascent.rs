@@ -69,12 +69,28 @@ pub struct Ascent {
     taken: usize,
     /// The last steps that had no gradient.
     idle: usize,
+    /// Σ |∂L/∂image| over the steps so far, if it is wanted.
+    importance: Option<Tensor>,
 }
 
 impl Ascent {
     /// An ascent whose transforms are drawn from random numbers that start with `seed`.
     pub fn new(model: Model, goal: Goal, param: Box<dyn Param>, plan: Plan, seed: u64) -> Self {
-        Self { model, goal, param, plan, random: ChaCha8Rng::seed_from_u64(seed), taken: 0, idle: 0 }
+        Self { model, goal, param, plan, random: ChaCha8Rng::seed_from_u64(seed), taken: 0, idle: 0, importance: None }
+    }
+
+    /// The same ascent, which adds up how much each pixel mattered: see [`importance`](Self::importance).
+    ///
+    /// # Errors
+    /// The images cannot be computed.
+    pub fn with_importance(self) -> Result<Self> {
+        let none = self.param.image()?.zeros_like()?;
+        Ok(Self { importance: Some(none), ..self })
+    }
+
+    /// The sum over the steps so far of the magnitudes of the gradient for the images, `[N, 3, h, w]`, if it was asked for.
+    pub fn importance(&self) -> Option<&Tensor> {
+        self.importance.as_ref()
     }
 
     /// The images so far, `[N, 3, h, w]`, red, green and blue from 0 to 1.
@@ -142,6 +158,10 @@ impl Ascent {
             gradient = gradient.broadcast_mul(mask)?;
         }
         let values = self.plan.optimizer.step(self.param.values(), &self.param.gradient(&gradient)?)?;
+        let importance = match &self.importance {
+            Some(sum) => Some(zip(sum, &gradient, |sum, slope| sum + slope.abs())?),
+            None => None,
+        };
         let rate = (1.0 + (self.plan.last_step - 1.0) * progress) as f32;
         self.param.set(if rate == 1.0 {
             values
@@ -149,6 +169,7 @@ impl Ascent {
             zip(self.param.values(), &values, |from, to| from + rate * (to - from))?
         })?;
         self.random = random;
+        self.importance = importance;
         self.taken += 1;
         Ok(())
     }

@@ -30,6 +30,16 @@ impl Objective for Channel {
         Ok(Some(vec![self.channel]))
     }
 
+    fn unit(&self, model: &Model) -> Result<Option<(Layer, usize)>> {
+        Ok(Some((channel_of(&self.layer, self.channel, model)?, self.channel)))
+    }
+
+    fn unrectified(&self, model: &Model) -> Result<Option<Goal>> {
+        let layer = channel_of(&self.layer, self.channel, model)?;
+        let found = model.before_rectifier(layer.id(), self.channel, true);
+        Ok(found.map(|(layer, channel)| Goal::new(Self { layer: layer.into(), channel })))
+    }
+
     fn values(&self, _: &Job, _: &Model, activations: &[Tensor]) -> Result<Tensor> {
         let map = only(activations)?.narrow(1, self.channel, 1)?;
         Ok(map.flatten_from(1)?.mean(D::Minus1)?)

@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::channel::Channel;
 use super::{Goal, Objective, only};
 use crate::error::Result;
 use crate::job::Job;
@@ -58,6 +59,15 @@ impl Objective for ClassScore {
         // probabilities depend on all classes, and of two classes one output decides
         let alone = self.measure == Measure::Score && !model.answer().is_binary();
         if alone { Ok(Some(vec![self.class.resolve(model)?])) } else { Ok(None) }
+    }
+
+    fn unrectified(&self, model: &Model) -> Result<Option<Goal>> {
+        let class = self.class.resolve(model)?;
+        if self.channels(model)?.is_none() {
+            return Ok(None);
+        }
+        let found = model.before_rectifier(model.graph().output(), class, true);
+        Ok(found.map(|(layer, channel)| Goal::new(Channel { layer: layer.into(), channel })))
     }
 
     fn values(&self, _: &Job, model: &Model, activations: &[Tensor]) -> Result<Tensor> {

@@ -11,10 +11,10 @@ use crate::model::{Layer, LayerName, Model, NodeId};
 /// The least cosine, which keeps a slope where features have nothing in common.
 const LEAST: f64 = 0.1;
 
-/// d · cᵖ for images that come in pairs, one after the other: d is the dot product of a layer's activations of the second
-/// with those of the first, c their cosine, at least 0.1, and p a power from 0 up. The first of a pair counts as given, with
+/// d · cᵖ for images that come in pairs, one after the other: d is the dot product of a layer's activations of the first
+/// with those of the second, c their cosine, at least 0.1, and p a power from 0 up. The second of a pair counts as given, with
 /// the number 0. After the `dot_compare` of Lucid (tensorflow/lucid, `recipes/caricature.py`), whose cosine lacks the length
-/// of the second.
+/// of the first.
 #[derive(Clone, Debug)]
 pub struct DotProduct {
     /// The layer.
@@ -39,8 +39,8 @@ impl Objective for DotProduct {
             return Err(Error::new(Kind::Internal, format!("{images} images are no pairs")));
         }
         let pairs = rows.reshape((images / 2, 2, units))?;
-        let given = pairs.narrow(1, 0, 1)?.detach();
-        let own = pairs.narrow(1, 1, 1)?;
+        let own = pairs.narrow(1, 0, 1)?;
+        let given = pairs.narrow(1, 1, 1)?.detach();
         let dot = (&own * &given)?.sum(D::Minus1)?;
         let value = if self.cosine_power == 0.0 {
             dot
@@ -49,7 +49,7 @@ impl Objective for DotProduct {
             let cosine = (&dot / (length(&own)? * length(&given)?)?)?.maximum(LEAST)?;
             (dot * cosine.powf(self.cosine_power)?)?
         };
-        Ok(Tensor::cat(&[&value.zeros_like()?, &value], 1)?.flatten_all()?)
+        Ok(Tensor::cat(&[&value, &value.zeros_like()?], 1)?.flatten_all()?)
     }
 
     fn description(&self, model: &Model) -> String {
@@ -70,16 +70,16 @@ mod tests {
         let objective = DotProduct { layer: "fire2".into(), cosine_power };
         let numbers = objective.values(&Job::detached(), &model, std::slice::from_ref(&rows))?;
         let gradient = objective.gradients(&Job::detached(), &model, &[rows])?;
-        assert_eq!(values(&gradient[0])[..2], [0.0, 0.0], "the first of a pair is given");
+        assert_eq!(values(&gradient[0])[2..4], [0.0, 0.0], "the second of a pair is given");
         Ok(values(&numbers))
     }
 
     #[test]
     fn numbers_are_those_of_the_definition() {
-        let rows = [[3.0, 4.0], [2.0, 0.0], [1.0, 0.0], [-2.0, 2.0]];
-        assert_close(&of(0.0, &rows).unwrap(), &[0.0, 6.0, 0.0, -2.0], 1e-6, "the dot product");
+        let rows = [[2.0, 0.0], [3.0, 4.0], [-2.0, 2.0], [1.0, 0.0]];
+        assert_close(&of(0.0, &rows).unwrap(), &[6.0, 0.0, -2.0, 0.0], 1e-6, "the dot product");
         // the cosines are 0.6 and, held at 0.1, −0.7
-        assert_close(&of(2.0, &rows).unwrap(), &[0.0, 6.0 * 0.36, 0.0, -2.0 * 0.01], 1e-5, "times the squared cosine");
+        assert_close(&of(2.0, &rows).unwrap(), &[6.0 * 0.36, 0.0, -2.0 * 0.01, 0.0], 1e-5, "times the squared cosine");
         assert!(of(0.0, &rows[..3]).is_err());
     }
 }

@@ -14,11 +14,14 @@ mod gram;
 mod guided;
 mod l2;
 mod neuron;
+mod per_image;
 mod picture;
 mod preimage;
 mod reference;
 mod similarity;
+mod squared_norm;
 mod sum;
+mod toward;
 
 use std::fmt;
 use std::rc::Rc;
@@ -39,15 +42,19 @@ pub use gram::{Gram, gram, gram_matrix};
 pub use guided::{Guided, guided};
 pub use l2::{L2, l2};
 pub use neuron::{Neuron, neuron};
+pub use per_image::PerImage;
+pub(super) use picture::total_variation;
 pub use picture::{Picture, blur_edges_word, l2_norm, l6_norm, tv};
 pub use preimage::Preimage;
 pub use similarity::{Similarity, similarity};
+pub use squared_norm::SquaredNorm;
 pub use sum::Sum;
+pub use toward::Toward;
 
 use crate::error::{Error, Kind, Result};
 use crate::job::Job;
 use crate::lang::{Dynamic, FnPtr, FromValue, IntoValue, Reject, register_value_type};
-use crate::model::{Model, Network, NodeId};
+use crate::model::{Layer, Model, Network, NodeId};
 
 /// A differentiable function of the activations of some layers. It knows the layers by name, so that one objective can be
 /// asked of several networks, unless it holds a layer's handle or a network.
@@ -60,6 +67,23 @@ pub trait Objective: fmt::Debug {
     /// The class whose score it is, if it is just that.
     fn class(&self) -> Option<&ClassScore> {
         None
+    }
+
+    /// The channel of a layer whose mean, or one of whose values, it is, if it is just that.
+    ///
+    /// # Errors
+    /// The network has no such layer or channel.
+    fn unit(&self, _model: &Model) -> Result<Option<(Layer, usize)>> {
+        Ok(None)
+    }
+
+    /// The same number before the rectifier that keeps it from being negative, if there is one: it has a slope where the
+    /// number itself is 0 and has none.
+    ///
+    /// # Errors
+    /// The network has no such layer, channel or class.
+    fn unrectified(&self, _model: &Model) -> Result<Option<Goal>> {
+        Ok(None)
     }
 
     /// The layers it reads, in the order in which [`values`](Self::values) takes their activations.

@@ -52,6 +52,16 @@ impl Objective for Neuron {
         Ok(Some(vec![self.channel]))
     }
 
+    fn unit(&self, model: &Model) -> Result<Option<(Layer, usize)>> {
+        Ok(Some((channel_of(&self.layer, self.channel, model)?, self.channel)))
+    }
+
+    fn unrectified(&self, model: &Model) -> Result<Option<Goal>> {
+        let layer = channel_of(&self.layer, self.channel, model)?;
+        let found = model.before_rectifier(layer.id(), self.channel, false);
+        Ok(found.map(|(layer, channel)| Goal::new(Self { layer: layer.into(), channel, ..*self })))
+    }
+
     fn values(&self, _: &Job, _: &Model, activations: &[Tensor]) -> Result<Tensor> {
         let unit = only(activations)?.narrow(1, self.channel, 1)?.squeeze(1)?;
         if unit.rank() == 1 {

@@ -55,7 +55,11 @@ impl Objective for Picture {
     }
 }
 
-fn total_variation(rgb: &Tensor) -> Result<Tensor> {
+/// The mean over pixels and colours of √(Δx² + Δy²), the differences to the right and below, of images `[N, 3, h, w]`: `[N]`.
+///
+/// # Errors
+/// The tensor has another shape.
+pub fn total_variation(rgb: &Tensor) -> Result<Tensor> {
     let (images, _, height, width) = rgb.dims4()?;
     if height < 2 || width < 2 {
         return Ok((rgb.flatten_from(1)?.sum(1)? * 0.0)?.reshape(images)?);

@@ -1,65 +1,64 @@
-//! An image made beside others that stay as they are, so that a network looks at both through the same transforms.
+//! Images under optimization with others beside them that stay as they are.
 
 use candle_core::Tensor;
 
 use super::Param;
 use crate::error::Result;
 
-/// Images `[M, 3, h, w]` that are given, and behind them those of a parametrization; only the latter have parameters.
+/// The images of a parametrization, followed by images `[M, 3, h, w]` that stay, so that transforms show both alike and an
+/// objective can compare what a network makes of them.
 #[derive(Clone)]
 pub struct Beside {
-    given: Tensor,
-    own: Box<dyn Param>,
+    images: Box<dyn Param>,
+    others: Tensor,
 }
 
 impl Beside {
-    /// Images that are given, and those that are made.
-    pub fn new(given: Tensor, own: Box<dyn Param>) -> Self {
-        Self { given, own }
+    /// A parametrization, and images of the same size.
+    pub fn new(images: Box<dyn Param>, others: Tensor) -> Self {
+        Self { images, others }
     }
 }
 
 impl Param for Beside {
     fn values(&self) -> &Tensor {
-        self.own.values()
+        self.images.values()
     }
 
     fn image(&self) -> Result<Tensor> {
-        Ok(Tensor::cat(&[&self.given, &self.own.image()?], 0)?)
+        Ok(Tensor::cat(&[&self.images.image()?, &self.others], 0)?)
     }
 
     fn gradient(&self, image: &Tensor) -> Result<Tensor> {
-        let given = self.given.dim(0)?;
-        self.own.gradient(&image.narrow(0, given, image.dim(0)?.saturating_sub(given))?.contiguous()?)
+        let own = image.dim(0)?.saturating_sub(self.others.dim(0)?);
+        self.images.gradient(&image.narrow(0, 0, own)?.contiguous()?)
     }
 
     fn set(&mut self, values: Tensor) -> Result<()> {
-        self.own.set(values)
+        self.images.set(values)
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::Fourier;
     use super::super::testing::{assert_gradient, photograph};
-    use super::super::{Fourier, Pixels};
     use super::*;
     use crate::tensor::testing::values;
 
     #[test]
     fn the_gradient_is_that_of_differences() {
-        let given = Pixels::noise(2, 5, 4, 1).unwrap().image().unwrap();
-        assert_gradient(&mut Beside::new(given, Box::new(Fourier::noise(1, 5, 4, 3).unwrap())));
+        let other = photograph().narrow(2, 0, 4).unwrap().narrow(3, 0, 5).unwrap().contiguous().unwrap();
+        assert_gradient(&mut Beside::new(Box::new(Fourier::noise(2, 5, 4, 3).unwrap()), other));
     }
 
     #[test]
-    fn what_is_given_stays() {
-        let mut beside = Beside::new(photograph(), Box::new(Pixels::noise(1, 48, 32, 1).unwrap()));
-        assert_eq!(beside.image().unwrap().dims(), [2, 3, 32, 48]);
-        beside.set(beside.values().zeros_like().unwrap()).unwrap();
-        let both = values(&beside.image().unwrap());
-        let (given, own) = both.split_at(both.len() / 2);
-        assert_eq!(given, values(&photograph()));
-        assert!(own.iter().all(|value| *value == 0.0));
+    fn the_others_stay() {
+        let other = photograph();
+        let mut param = Beside::new(Box::new(Fourier::noise(1, 48, 32, 3).unwrap()), other.clone());
+        assert_eq!(param.image().unwrap().dims(), [2, 3, 32, 48]);
+        param.set((param.values() * 5.0).unwrap()).unwrap();
+        assert_eq!(values(&param.image().unwrap().narrow(0, 1, 1).unwrap()), values(&other));
     }
 }

@@ -58,10 +58,10 @@ pub fn caricature(
     let begin = || {
         let given = view.tensor()?;
         settings.ascent_of(job, &goal, |model, size, seed| {
-            Ok(Box::new(Beside::new(given, settings.param(model, size, 1, seed)?)))
+            Ok(Box::new(Beside::new(settings.param(model, size, 1, seed)?, given)))
         })
     };
-    // the original stands first
-    let mut images = finished(job, "caricature", asked, resume.as_ref(), begin)?;
-    images.pop().ok_or_else(|| Error::new(Kind::Internal, "an ascent of no image"))
+    // the original stands second
+    let images = finished(job, "caricature", asked, resume.as_ref(), begin)?;
+    images.into_iter().next().ok_or_else(|| Error::new(Kind::Internal, "an ascent of no image"))
 }

@@ -1,28 +1,44 @@
 //! Feature visualization: images that a network makes.
 
+mod accentuate;
+mod activation_grid;
 mod caricature;
 mod dream;
 mod dream_layers;
 mod dream_zoom;
+mod each;
 mod grow;
+mod importance;
 mod interpolation;
 mod inversion_series;
 mod invert;
+mod natural;
 mod octaves;
 mod resume;
+mod semantic_dictionary;
 mod settings;
+mod sheet;
+mod spectrum;
 mod transforms;
 mod visualize;
+mod visualize_class;
 
+pub use accentuate::{AccentuateOptions, accentuate};
+pub use activation_grid::{CellScale, GridOptions, activation_grid};
 pub use caricature::caricature;
 pub use dream::{Dream, DreamOptions, Normalization, dream};
 pub use dream_layers::dream_layers;
 pub use dream_zoom::{ZoomOptions, dream_zoom};
 pub use grow::{GrowthOptions, grow};
+pub use importance::importance_mask;
 pub use interpolation::interpolation;
 pub use inversion_series::inversion_series;
 pub use invert::{InversionOptions, InversionStart, invert};
 pub use octaves::OctaveOrder;
+pub use semantic_dictionary::semantic_dictionary;
 pub use settings::{AscentOptions, ImageSize, Parametrization, Stepping};
+pub use sheet::sheet;
+pub use spectrum::spectrum;
 pub use transforms::{Step, Transforms};
 pub use visualize::{diverse, maximize, visualize};
+pub use visualize_class::{ClassImage, ClassImageOptions, Style, class_image, visualize_class};

@@ -6,12 +6,12 @@ pub use crate::image::Size as ImageSize;
 use crate::image::{Image, WHITE};
 use crate::job::Job;
 use crate::lang::{Options, choices};
-use crate::model::Model;
+use crate::model::{Model, NodeId};
 use crate::vis::ascent::{Ascent, Plan};
 use crate::vis::objective::Goal;
 use crate::vis::optimizer::{Adam, Momentum, Nadam, Normalized, Optimizer};
-use crate::vis::param::{Cppn, Fourier, Laplacian, Param, Phase, Pixels, photo_magnitudes};
-use crate::vis::transform::Fit;
+use crate::vis::param::{Cppn, Fourier, Laplacian, Param, Phase, Pixels, Shared, photo_magnitudes};
+use crate::vis::transform::{Fit, Transform};
 
 /// How the image is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Parametrization {
     Phase,
     /// A small network from places to colours.
     Cppn,
+    /// Its waves, to which those that all images of a series have in common are added; only for series.
+    Shared,
 }
 
 choices!(Parametrization {
@@ -63,7 +65,7 @@ pub struct AscentOptions {
     /// small network from places to colours).
     #[default("fourier")]
     pub param: Parametrization,
-    /// What is done to the image at random before each look: "standard", "crops", "none", or a list of maps.
+    /// What is done to the image at random before each look: "standard", "crops", "maco", "none", or a list of maps.
     #[default("standard")]
     pub transforms: Transforms,
     /// How it steps: "adam", "nadam", "momentum" or "normalized".
@@ -129,15 +131,9 @@ impl AscentOptions {
             Stepping::Momentum => Box::new(Momentum::new(rate, 0.9)),
             Stepping::Normalized => Box::new(Normalized { step_size: rate }),
         };
-        let mut transforms = self.transforms.make(size.width.min(size.height));
         let taps = goal.taps(job, &model, &model.recipe().to_input(&param.image()?)?)?;
-        let is_open = |height: usize, width: usize| model.check_size(&taps, height, width).is_ok();
-        if !is_open(size.height + 7, size.width + 7) {
-            let (height, width) = (model.recipe().height, model.recipe().width);
-            transforms.push(Box::new(Fit { height, width }));
-        } else {
-            model.check_size(&taps, size.height, size.width).map_err(|error| error.at_argument("size"))?;
-        }
+        let transforms = self.transforms.make(size.width.min(size.height));
+        let transforms = fitting(transforms, &model, &taps, size)?;
         let plan = Plan {
             transforms: transforms.into(),
             optimizer,
@@ -150,9 +146,17 @@ impl AscentOptions {
         Ok(Ascent::new(model, goal.clone(), param, plan, seed))
     }
 
+    /// How many versions of an image the transforms show at once.
+    pub fn versions(&self) -> usize {
+        self.transforms.versions()
+    }
+
     /// The size of the image: the one asked for, that of the start, or the network's usual one if the objective's layers
     /// can look at that.
-    fn size(&self, model: &Model, goal: &Goal, job: &Job) -> Result<ImageSize> {
+    ///
+    /// # Errors
+    /// The objective does not fit the network.
+    pub(super) fn size(&self, model: &Model, goal: &Goal, job: &Job) -> Result<ImageSize> {
         if let Some(size) = self.size {
             size.check()?;
             return Ok(size);
@@ -182,7 +186,7 @@ impl AscentOptions {
                 Parametrization::Pixels => Box::new(Pixels::new(&start)?),
                 Parametrization::Laplacian => Box::new(Laplacian::from_image(&start, BANDS)?),
                 Parametrization::Phase => Box::new(Phase::from_image(&start)?),
-                Parametrization::Cppn => {
+                Parametrization::Cppn | Parametrization::Shared => {
                     let message = "param=\"cppn\" cannot start from an image";
                     return Err(Error::new(Kind::Argument, message)
                         .with_hint("a small network knows no photo; leave out `start`")
@@ -198,6 +202,28 @@ impl AscentOptions {
                 Box::new(Phase::noise(images, width, height, &photo_magnitudes(width, height)?, seed)?)
             }
             Parametrization::Cppn => Box::new(Cppn::new(images, width, height, seed)?),
+            Parametrization::Shared => Box::new(Shared::noise(images, width, height, seed)?),
         })
     }
+}
+
+/// Transforms of images of a size, after which the layers of an objective can look at what comes out: where they take one
+/// size only, it is brought to that.
+///
+/// # Errors
+/// The size is too small for the layers.
+pub(super) fn fitting(
+    mut transforms: Vec<Box<dyn Transform>>,
+    model: &Model,
+    taps: &[NodeId],
+    size: ImageSize,
+) -> Result<Vec<Box<dyn Transform>>> {
+    let is_open = |height: usize, width: usize| model.check_size(taps, height, width).is_ok();
+    if !is_open(size.height + 7, size.width + 7) {
+        let (height, width) = (model.recipe().height, model.recipe().width);
+        transforms.push(Box::new(Fit { height, width }));
+    } else {
+        model.check_size(taps, size.height, size.width).map_err(|error| error.at_argument("size"))?;
+    }
+    Ok(transforms)
 }

@@ -9,6 +9,9 @@ use crate::vis::transform::{Amount, Blur, Crop, Flip, Jitter, Noise, Outside, Pa
 /// What the maps of a list of transforms may hold.
 const NAMES: [&str; 8] = ["pad", "jitter", "scale", "rotate", "flip", "crop", "noise", "blur"];
 
+/// How far the middles of MaCo's boxes spread, as a share of the image's side.
+const SPREAD: f64 = 0.15;
+
 /// The transforms of an ascent, first to last.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Transforms {
@@ -19,6 +22,8 @@ pub enum Transforms {
     None,
     /// Sixteen boxes of 5 to 99 % of the image's side, and noise of 0.02.
     Crops,
+    /// MaCo's: 32 boxes whose side shrinks from 50 to 5 % of the image's over the steps, and noise of 0.08.
+    Maco,
     /// What a list says.
     List(Vec<Step>),
 }
@@ -38,6 +43,9 @@ pub enum Step {
     Flip,
     /// Boxes with a side between two shares of the image's, and how many.
     Crop(f64, f64, usize),
+    /// Boxes near the middle whose side shrinks over the steps, from the second share of the image's to the first, and how
+    /// many.
+    ShrinkingCrop(f64, f64, usize),
     /// Noise of a standard deviation.
     Noise(f64),
     /// A blur of a standard deviation in pixels.
@@ -47,15 +55,28 @@ pub enum Step {
 impl Transforms {
     /// The transforms themselves; boxes are sampled at `size` pixels.
     pub fn make(&self, size: usize) -> Vec<Box<dyn Transform>> {
-        let steps = match self {
+        self.steps().into_iter().map(|step| step.make(size)).collect()
+    }
+
+    /// How many versions of an image they show at once.
+    pub fn versions(&self) -> usize {
+        let count = |step: &Step| match step {
+            Step::Crop(_, _, count) | Step::ShrinkingCrop(_, _, count) => *count,
+            _ => 1,
+        };
+        self.steps().iter().map(count).product()
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        match self {
             Self::None => Vec::new(),
             Self::Standard => {
                 vec![Step::Pad(12), Step::Jitter(8), Step::Scale(0.9, 1.1), Step::Rotate(10.0), Step::Jitter(4)]
             }
             Self::Crops => vec![Step::Crop(0.05, 0.99, 16), Step::Noise(0.02)],
+            Self::Maco => vec![Step::ShrinkingCrop(0.05, 0.5, 32), Step::Noise(0.08)],
             Self::List(steps) => steps.clone(),
-        };
-        steps.into_iter().map(|step| step.make(size)).collect()
+        }
     }
 }
 
@@ -68,6 +89,9 @@ impl Step {
             Self::Rotate(degrees) => Box::new(Rotate { outside: Outside::Value(0.5), ..Rotate::within(degrees) }),
             Self::Flip => Box::new(Flip),
             Self::Crop(least, most, count) => Box::new(Crop { least, most, shrinks: false, spread: None, size, count }),
+            Self::ShrinkingCrop(least, most, count) => {
+                Box::new(Crop { least, most, shrinks: true, spread: Some(SPREAD), size, count })
+            }
             Self::Noise(deviation) => Box::new(Noise { deviation: deviation as f32 }),
             Self::Blur(sigma) => Box::new(Blur { sigma }),
         }
@@ -106,9 +130,12 @@ impl Step {
                 _ => return Err(wrong("true")),
             },
             "crop" => {
-                let shares = pair().filter(|(_, most)| *most <= 1.0);
-                let (least, most) = shares.ok_or_else(|| wrong("two shares of the image's side, up to 1"))?;
-                Self::Crop(least, most, 16)
+                let what = "two shares of the image's side, up to 1, and how many boxes, up to 256, if not 16";
+                let (first, second, count) = boxes(value).ok_or_else(|| wrong(what))?;
+                match first <= second {
+                    true => Self::Crop(first, second, count),
+                    false => Self::ShrinkingCrop(second, first, count),
+                }
             }
             "noise" => Self::Noise(number(0.0, 1.0).ok_or_else(|| wrong("a standard deviation from 0 to 1"))?),
             "blur" => Self::Blur(number(0.0, 100.0).ok_or_else(|| wrong("a standard deviation from 0 to 100 pixels"))?),
@@ -120,19 +147,34 @@ impl Step {
     }
 }
 
+/// The two shares of `[0.05, 0.99]` or `[0.5, 0.05, 32]`, and the number of boxes.
+fn boxes(value: &Dynamic) -> Option<(f64, f64, usize)> {
+    let items = value.read_lock::<Array>()?;
+    let share = |item: &Dynamic| {
+        let share = item.as_float().or_else(|_| item.as_int().map(|whole| whole as f64)).ok()?;
+        (share > 0.0 && share <= 1.0).then_some(share)
+    };
+    let (first, second, count) = match &items[..] {
+        [first, second] => (first, second, 16),
+        [first, second, count] => (first, second, usize::try_from(count.as_int().ok()?).ok()?),
+        _ => return None,
+    };
+    (1..=256).contains(&count).then_some((share(first)?, share(second)?, count))
+}
+
 /// Those that have a name.
 #[derive(Clone, Copy)]
 enum Named {
     Standard,
     Crops,
+    Maco,
     None,
 }
 
 impl FromValue for Transforms {
-    const EXPECTED: &'static str =
-        "\"standard\", \"crops\", \"none\", or a list such as [#{jitter: 8}, #{scale: [0.9, 1.1]}, #{rotate: 10}]";
+    const EXPECTED: &'static str = "\"standard\", \"crops\", \"maco\", \"none\", or a list such as [#{jitter: 8}, #{scale: [0.9, 1.1]}, #{rotate: 10}]";
     const TYPES: &'static [&'static str] = &["string", "list"];
-    const CHOICES: &'static [&'static str] = &["standard", "crops", "none"];
+    const CHOICES: &'static [&'static str] = &["standard", "crops", "maco", "none"];
     fn from_value(value: &Dynamic) -> Result<Self, Reject> {
         if let Some(items) = value.read_lock::<Array>() {
             let mut steps = Vec::new();
@@ -144,10 +186,11 @@ impl FromValue for Transforms {
             }
             return Ok(Self::List(steps));
         }
-        let named = [Named::Standard, Named::Crops, Named::None];
-        choose(value, Self::CHOICES, &named, "\"standard\", \"crops\" or \"none\"").map(|named| match named {
+        let named = [Named::Standard, Named::Crops, Named::Maco, Named::None];
+        choose(value, Self::CHOICES, &named, "\"standard\", \"crops\", \"maco\" or \"none\"").map(|named| match named {
             Named::Standard => Self::Standard,
             Named::Crops => Self::Crops,
+            Named::Maco => Self::Maco,
             Named::None => Self::None,
         })
     }

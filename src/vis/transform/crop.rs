@@ -172,6 +172,19 @@ mod tests {
     }
 
     #[test]
+    fn boxes_that_shrink_go_from_the_largest_to_the_smallest() {
+        // each pixel says which column it is in
+        let ramp: Vec<f32> = (0..40 * 40).map(|i| (i % 40) as f32).collect();
+        let image = Tensor::from_vec(ramp, (1, 1, 40, 40), &Device::Cpu).unwrap();
+        let crop = Crop { least: 0.25, most: 0.75, shrinks: true, spread: None, size: 2, count: 1 };
+        for (progress, side) in [(0.0, 30.0), (0.5, 20.0), (1.0, 10.0)] {
+            let seen = values(&crop.draw(progress, &mut ChaCha8Rng::seed_from_u64(4)).apply(&image).unwrap());
+            // two samples are half a box apart
+            assert!((2.0 * (seen[1] - seen[0]) - side).abs() < 1e-3, "{side}");
+        }
+    }
+
+    #[test]
     fn absurd_sides_become_possible_ones() {
         let image = Tensor::arange(0f32, 6.0, &Device::Cpu).unwrap().reshape((1, 1, 2, 3)).unwrap();
         for (least, most) in [(-4.0, -3.0), (5.0, 9.0), (f64::NAN, 1.0)] {
