@@ -13,7 +13,7 @@ use percept::vis::objective::{
 use percept::vis::optimizer::{Adam, Bands, Momentum, Nadam, Normalized, Optimizer};
 use percept::vis::param::{Cppn, Fourier, Laplacian, Param, Phase, Pixels, Shared, Soft, photo_magnitudes};
 use percept::vis::synthesis::{
-    AscentOptions, DreamOptions, ImageSize, OctaveOrder, Parametrization, Stepping, Transforms, dream, visualize,
+    AscentOptions, DreamOptions, OctaveOrder, Parametrization, Size, Stepping, Transforms, dream, visualize,
 };
 use percept::vis::transform::{Amount, Blur, Crop, Flip, Jitter, Noise, Pad, Rotate, Scale};
 use percept::{Image, Job};
@@ -175,7 +175,7 @@ fn a_seed_gives_one_picture_for_any_number_of_threads() {
     let steppings = [Stepping::Adam, Stepping::Nadam, Stepping::Momentum, Stepping::Normalized];
     for (index, param) in params.into_iter().enumerate() {
         let options = AscentOptions {
-            size: Some(ImageSize { width: 70, height: 52 }),
+            size: Some(Size { width: 70, height: 52 }),
             steps: Some(3),
             param,
             optimizer: steppings[index % steppings.len()],
@@ -244,7 +244,7 @@ fn objectives_are_those_of_pytorch() {
 fn resume_goes_on_to_the_image_of_a_call_that_was_not_interrupted() {
     let store = Unfinished::default();
     let options = AscentOptions {
-        size: Some(ImageSize { width: 48, height: 48 }),
+        size: Some(Size { width: 48, height: 48 }),
         steps: Some(6),
         seed: Some(3),
         ..AscentOptions::default()

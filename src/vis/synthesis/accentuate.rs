@@ -5,7 +5,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::importance::cut_out;
-use super::settings::{ImageSize, fitting};
+use super::settings::{Size, fitting};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, WHITE};
 use crate::job::Job;
@@ -110,7 +110,7 @@ fn ascent(job: &Job, image: &Image, objective: &Goal, options: &AccentuateOption
     let goal = objective.unrectified(&model)?.unwrap_or_else(|| objective.clone());
     let photo = model.as_seen(&image.flatten(WHITE))?.tensor()?;
     let (width, height) = (model.recipe().width, model.recipe().height);
-    let size = ImageSize { width, height };
+    let size = Size { width, height };
     let accented = Accented { goal, layer, weights: [1.0, 0.0] };
     let taps = accented.taps(job, &model, &model.recipe().to_input(&photo)?)?;
     let side = width.min(height);

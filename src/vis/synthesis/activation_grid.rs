@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::each::one_for_each;
-use super::settings::{AscentOptions, ImageSize, Parametrization};
+use super::settings::{AscentOptions, Parametrization, Size};
 use super::sheet::check_places;
 use super::transforms::{Step, Transforms};
 use crate::error::Result;
@@ -98,7 +98,7 @@ pub fn activation_grid(
     let activations = layer.activations(&model.input(&view)?, job.interrupt())?;
     let cells = Cells::of(&activations, cells(options.cells, [height, width]))?;
     let ascent = AscentOptions {
-        size: Some(ImageSize { width: options.size, height: options.size }),
+        size: Some(Size { width: options.size, height: options.size }),
         steps: Some(options.steps),
         param: if options.shared { Parametrization::Shared } else { Parametrization::Fourier },
         transforms: Transforms::List(vec![

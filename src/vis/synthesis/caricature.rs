@@ -1,7 +1,7 @@
 //! Caricatures: images that exaggerate what a layer sees in another one.
 
 use super::resume::finished;
-use super::settings::{AscentOptions, ImageSize};
+use super::settings::{AscentOptions, Size};
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, WHITE};
 use crate::job::Job;
@@ -44,11 +44,11 @@ pub fn caricature(
     let layer = resolve_layer(job, layer.as_ref(), options.model.as_ref(), Model::default_dream_layer)?;
     let model = layer.model().clone();
     let view = match options.size {
-        Some(ImageSize { width, height }) => model.as_seen(&image.flatten(WHITE).resize(width, height)?)?,
+        Some(Size { width, height }) => model.as_seen(&image.flatten(WHITE).resize(width, height)?)?,
         None => model.view(image)?,
     };
     let settings = AscentOptions {
-        size: Some(ImageSize { width: view.width(), height: view.height() }),
+        size: Some(Size { width: view.width(), height: view.height() }),
         steps: options.steps.or(Some(STEPS)),
         model: Some(model),
         ..options.clone()

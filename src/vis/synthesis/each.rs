@@ -7,7 +7,7 @@ use crate::model::{Model, budget};
 use crate::vis::ascent::Ended;
 use crate::vis::objective::{Goal, PerImage};
 
-use super::settings::{AscentOptions, ImageSize, fitting};
+use super::settings::{AscentOptions, Size, fitting};
 
 /// So many images are made at once at most: more would hardly be faster, and the first would be seen later.
 const MOST_AT_ONCE: usize = 32;
@@ -73,8 +73,8 @@ pub(super) fn one_for_each(job: &Job, label: &str, goals: &[Goal], options: &Asc
 
 /// How many images of a size may be made at once, where transforms show so many versions of each: what a run keeps until its
 /// backward pass must fit half of the memory limit.
-fn at_once(job: &Job, model: &Model, goal: &Goal, size: ImageSize, versions: usize) -> Result<usize> {
-    let ImageSize { width, height } = size;
+fn at_once(job: &Job, model: &Model, goal: &Goal, size: Size, versions: usize) -> Result<usize> {
+    let Size { width, height } = size;
     let input = model.recipe().to_input(&Image::filled(width, height, [0.5; 3])?.tensor()?)?;
     let taps = goal.taps(job, model, &input)?;
     let takes_any_size = fitting(Vec::new(), model, &taps, size)?.is_empty();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     fn options() -> AscentOptions {
-        let size = Some(ImageSize { width: 48, height: 40 });
+        let size = Some(Size { width: 48, height: 40 });
         AscentOptions { size, steps: Some(2), seed: Some(1), ..AscentOptions::default() }
     }
 
@@ -131,7 +131,7 @@ mod tests {
         let (job, model) = (Job::detached(), Model::embedded().unwrap());
         let goal = Goal::new(PerImage::new(vec![Goal::new(Channel { layer: "fire9".into(), channel: 1 })]));
         let at = |side: usize, versions: usize| {
-            at_once(&job, &model, &goal, ImageSize { width: side, height: side }, versions).unwrap()
+            at_once(&job, &model, &goal, Size { width: side, height: side }, versions).unwrap()
         };
         assert!(at(64, 1) > 4 && at(64, 1) >= at(227, 1) && at(227, 1) >= at(227, 16));
         assert_eq!(at(2000, 1), 1);
@@ -142,7 +142,7 @@ mod tests {
         let job = Job::detached();
         let goals: Vec<Goal> = (0..MOST_AT_ONCE).map(channel).chain([channel(128)]).collect();
         assert!(one_for_each(&job, "sheet", &goals, &options()).unwrap_err().message().contains("no 128"));
-        let tiny = AscentOptions { size: Some(ImageSize { width: 2, height: 2 }), ..options() };
+        let tiny = AscentOptions { size: Some(Size { width: 2, height: 2 }), ..options() };
         assert_eq!(one_for_each(&job, "sheet", &[channel(0)], &tiny).unwrap_err().argument(), Some("size"));
     }
 }

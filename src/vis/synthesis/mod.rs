@@ -36,7 +36,7 @@ pub use inversion_series::inversion_series;
 pub use invert::{InversionOptions, InversionStart, invert};
 pub use octaves::OctaveOrder;
 pub use semantic_dictionary::semantic_dictionary;
-pub use settings::{AscentOptions, ImageSize, Parametrization, Stepping};
+pub use settings::{AscentOptions, Parametrization, Size, Stepping};
 pub use sheet::sheet;
 pub use spectrum::spectrum;
 pub use transforms::{Step, Transforms};

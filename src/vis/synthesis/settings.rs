@@ -2,7 +2,7 @@
 
 use super::transforms::Transforms;
 use crate::error::{Error, Kind, Result};
-pub use crate::image::Size as ImageSize;
+pub use crate::image::Size;
 use crate::image::{Image, WHITE};
 use crate::job::Job;
 use crate::lang::{Options, choices};
@@ -55,7 +55,7 @@ pub struct AscentOptions {
     /// The size of the image: its side or [width, height], in pixels. If not given, what suits the network, or the size of
     /// `start`.
     #[default]
-    pub size: Option<ImageSize>,
+    pub size: Option<Size>,
     /// How many steps; if not given, as many as suit the network.
     #[default]
     #[range(1..=100000)]
@@ -110,7 +110,7 @@ impl AscentOptions {
         &self,
         job: &Job,
         goal: &Goal,
-        make: impl FnOnce(&Model, ImageSize, u64) -> Result<Box<dyn Param>>,
+        make: impl FnOnce(&Model, Size, u64) -> Result<Box<dyn Param>>,
     ) -> Result<Ascent> {
         let model = goal.network(job, self.model.as_ref())?;
         model.recipe().check_picture()?;
@@ -156,28 +156,28 @@ impl AscentOptions {
     ///
     /// # Errors
     /// The objective does not fit the network.
-    pub(super) fn size(&self, model: &Model, goal: &Goal, job: &Job) -> Result<ImageSize> {
+    pub(super) fn size(&self, model: &Model, goal: &Goal, job: &Job) -> Result<Size> {
         if let Some(size) = self.size {
             size.check()?;
             return Ok(size);
         }
         if let Some(start) = &self.start {
-            return Ok(ImageSize { width: start.width(), height: start.height() });
+            return Ok(Size { width: start.width(), height: start.height() });
         }
         let side = model.visualization().size;
         let (height, width) = (model.recipe().height, model.recipe().width);
         let input = model.recipe().to_input(&Image::filled(width, height, [0.5; 3])?.tensor()?)?;
         let taps = goal.taps(job, model, &input)?;
         let (least_height, least_width) = model.minimum_size(&taps)?;
-        Ok(ImageSize { width: side.max(least_width), height: side.max(least_height) })
+        Ok(Size { width: side.max(least_width), height: side.max(least_height) })
     }
 
     /// So many images, noise or the start, as they are held.
     ///
     /// # Errors
     /// The start cannot be held so.
-    pub(super) fn param(&self, model: &Model, size: ImageSize, images: usize, seed: u64) -> Result<Box<dyn Param>> {
-        let ImageSize { width, height } = size;
+    pub(super) fn param(&self, model: &Model, size: Size, images: usize, seed: u64) -> Result<Box<dyn Param>> {
+        let Size { width, height } = size;
         if let Some(start) = &self.start {
             let start = model.as_seen(&start.flatten(WHITE).resize(width, height)?)?.tensor()?;
             let start = start.repeat((images, 1, 1, 1))?;
@@ -216,7 +216,7 @@ pub(super) fn fitting(
     mut transforms: Vec<Box<dyn Transform>>,
     model: &Model,
     taps: &[NodeId],
-    size: ImageSize,
+    size: Size,
 ) -> Result<Vec<Box<dyn Transform>>> {
     let is_open = |height: usize, width: usize| model.check_size(taps, height, width).is_ok();
     if !is_open(size.height + 7, size.width + 7) {

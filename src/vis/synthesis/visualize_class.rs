@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::importance::cut_out;
-use super::settings::{ImageSize, fitting};
+use super::settings::{Size, fitting};
 use super::transforms::Transforms;
 use crate::error::{Error, Kind, Result};
 use crate::image::{Image, WHITE};
@@ -79,7 +79,7 @@ pub struct ClassImageOptions {
     pub compare: bool,
     /// The size of the image: its side or [width, height], in pixels. If not given, that of the network's input.
     #[default]
-    pub size: Option<ImageSize>,
+    pub size: Option<Size>,
     /// How many steps; if not given, as many as suit the style.
     #[default]
     #[range(1..=100000)]
@@ -199,7 +199,7 @@ struct Work<'a> {
     model: Model,
     class: usize,
     goal: Goal,
-    size: ImageSize,
+    size: Size,
     /// The network's mean colour.
     mean: [f32; 3],
     steps: usize,
@@ -222,7 +222,7 @@ impl<'a> Work<'a> {
         let score = Goal::new(score);
         let goal = score.unrectified(&model)?.unwrap_or(score);
         let recipe = model.recipe();
-        let size = options.size.unwrap_or(ImageSize { width: recipe.width, height: recipe.height });
+        let size = options.size.unwrap_or(Size { width: recipe.width, height: recipe.height });
         let steps = options.steps.unwrap_or(match options.style {
             Style::Simonyan => 100,
             Style::Yosinski => 200,
@@ -262,7 +262,7 @@ impl<'a> Work<'a> {
     }
 
     fn param(&self, regular: bool) -> Result<Box<dyn Param>> {
-        let ImageSize { width, height } = self.size;
+        let Size { width, height } = self.size;
         Ok(match self.options.style {
             Style::Fourier if regular => Box::new(Fourier::noise(1, width, height, self.seed)?),
             Style::Maco if regular => {
@@ -316,7 +316,7 @@ impl<'a> Work<'a> {
                 Box::new(Nadam::new(options.step_size.unwrap_or(1.0)))
             }
         };
-        let ImageSize { width, height } = self.size;
+        let Size { width, height } = self.size;
         let input = Image::filled(width, height, self.mean)?.tensor()?;
         let taps = goal.taps(job, &self.model, &self.model.recipe().to_input(&input)?)?;
         let transforms = fitting(transforms, &self.model, &taps, self.size)?;
