@@ -7,6 +7,10 @@ use crate::error::{Error, Kind, Result};
 /// So many blocks of branches make a network that is counted in blocks.
 const FEWEST_BLOCKS: usize = 3;
 
+/// Pixels from one place to the next of the deepest layers that count for a style, and for the content of a picture.
+const STYLE_REACH: usize = 16;
+const CONTENT_REACH: usize = 8;
+
 impl Model {
     /// Is it the very same network, weights, edits and all?
     pub fn same(&self, other: &Self) -> bool {
@@ -45,6 +49,51 @@ impl Model {
     /// Does a node join the branches of a block?
     fn ends_block(&self, id: NodeId) -> bool {
         matches!(self.graph().node(id).op, Op::Add | Op::Concat)
+    }
+
+    /// The layers whose Gram matrices are a texture or a style: those of the zoo, or of each size of maps the last layer,
+    /// as far as its places are at most 16 pixels apart.
+    ///
+    /// # Errors
+    /// No layer has places.
+    pub fn default_style_layers(&self) -> Result<Vec<Layer>> {
+        let named = zoo::find(self.name()).map_or(&[][..], |entry| entry.layers.style);
+        let named: Vec<Layer> = named.iter().filter_map(|name| self.layer(name).ok()).collect();
+        if !named.is_empty() {
+            return Ok(named);
+        }
+        let mut found: Vec<Layer> = Vec::new();
+        for layer in self.layers_with_features().filter(|layer| layer.receptive_field().jump <= STYLE_REACH) {
+            if found.last().is_some_and(|last| last.shape().get(1..) == layer.shape().get(1..)) {
+                found.pop();
+            }
+            found.push(layer);
+        }
+        if found.is_empty() {
+            return Err(Error::new(Kind::Argument, format!("{} has no layer with height and width", self.name())));
+        }
+        Ok(found)
+    }
+
+    /// The layer whose activations are the content of a picture: that of the zoo, or the last one whose places are at most 8
+    /// pixels apart.
+    ///
+    /// # Errors
+    /// No layer has places.
+    pub fn default_content_layer(&self) -> Result<Layer> {
+        if let Some(entry) = zoo::find(self.name())
+            && let Ok(layer) = self.layer(entry.layers.content)
+        {
+            return Ok(layer);
+        }
+        let near = self.layers_with_features().filter(|layer| layer.receptive_field().jump <= CONTENT_REACH).last();
+        near.map_or_else(|| self.default_cam_layer(), Ok)
+    }
+
+    fn layers_with_features(&self) -> impl Iterator<Item = Layer> {
+        let is_convolution = |id: &NodeId| matches!(self.graph().node(*id).op, Op::Conv2d(_));
+        let features = self.graph().ids().filter(move |id| self.has_features(*id) && !is_convolution(id));
+        features.map(|id| self.output().sibling(id))
     }
 
     /// How an image is made that shows what a part of the network looks for, unless said otherwise.

@@ -63,6 +63,23 @@ impl Model {
         self.insert(layer, &name, Op::Patch(Patch { of, channels, values: constants, shape }), Arc::new(weights))
     }
 
+    /// The network with the mean of each window where it takes the largest value. Its nodes have the ids that they have here.
+    /// Gradients then reach all of a window, which suits the synthesis of textures (Gatys, Ecker and Bethge, 2015).
+    ///
+    /// # Errors
+    /// The network cannot be put together.
+    pub fn with_average_pooling(&self) -> Result<Self> {
+        let mut parts = self.graph().to_parts();
+        for part in &mut parts {
+            if let Op::MaxPool2d(params) = part.op {
+                part.op = Op::AvgPool2d { params, count_include_pad: false };
+            }
+        }
+        // a model of its own: what edited networks share goes by the names of nodes
+        let (weights, answer) = (self.weights().with([]), self.answer().clone());
+        Self::new(self.name(), Graph::from_parts(parts)?, weights, answer, self.recipe().clone())
+    }
+
     fn scale_channels(&self, layer: NodeId, channels: &[usize], factor: f32, what: &str) -> Result<Self> {
         let of = self.check_channels(layer, channels)?;
         if !factor.is_finite() {
@@ -249,6 +266,23 @@ mod tests {
         assert!(error.to_string().contains("maps of 113×113, but here it takes [121, 121]"), "{error}");
         let error = edited.forward(&x(), &Interrupt::never()).unwrap_err();
         assert!(error.to_string().contains("67×67 pixels is too small"), "{error}");
+    }
+
+    #[test]
+    fn average_pooling_keeps_the_ids_and_takes_means() {
+        let model = Model::embedded().unwrap();
+        let pooled = model.with_average_pooling().unwrap();
+        let [relu, pool, fire] = ["relu_conv1", "pool1", "fire9"].map(|name| model.layer(name).unwrap().id());
+        let at = |model: &Model, id| value(&model.output().sibling(id));
+        assert_eq!(values(&at(&pooled, relu)), values(&at(&model, relu)), "nothing is pooled before");
+        let (before, after) = (at(&model, relu), at(&pooled, pool));
+        // 33 places in windows of 3 at every other place
+        let row: Vec<f32> = values(&before.narrow(1, 7, 1).unwrap().narrow(0, 0, 1).unwrap());
+        let mean = |y: usize, x: usize| (0..9).map(|i| row[(2 * y + i / 3) * 33 + 2 * x + i % 3]).sum::<f32>() / 9.0;
+        let truth: Vec<f32> = (0..256).map(|place| mean(place / 16, place % 16)).collect();
+        let ours = values(&after.narrow(1, 7, 1).unwrap().narrow(0, 0, 1).unwrap());
+        assert_close(&ours, &truth, 1e-5, "means of windows");
+        assert_eq!(at(&pooled, fire).dims(), at(&model, fire).dims());
     }
 
     #[test]

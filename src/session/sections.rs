@@ -21,6 +21,7 @@ fn heading(section: &str) -> String {
         "vis/representation" => "Weights and activations".into(),
         "vis/segmentation" => "Segmentation".into(),
         "vis/synthesis" => "Feature visualization".into(),
+        "vis/style" => "Texture and style".into(),
         "vis/texture" => "Textures from samples".into(),
         other => other.into(),
     }

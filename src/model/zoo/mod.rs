@@ -50,6 +50,10 @@ pub struct DefaultLayers {
     pub dream: &'static str,
     /// Of class activation maps.
     pub cam: &'static str,
+    /// Whose Gram matrices are a texture or a style; found in the graph if there are none here.
+    pub style: &'static [&'static str],
+    /// Whose activations are the content of a picture; found in the graph if it is empty.
+    pub content: &'static str,
 }
 
 /// How an image is made that shows what a part of a network looks for, unless said otherwise.
@@ -76,16 +80,16 @@ impl Visualization {
 /// All networks.
 pub const ENTRIES: &[Entry] = &[
     Entry { visualization: Visualization::sized(160), ..network("alexnet", alexnet::alexnet, ["relu4", "relu5"]) },
-    network("vgg11", || vgg::vgg([1, 1, 2, 2, 2], false), ["relu4_2", "relu5_2"]),
-    network("vgg11_bn", || vgg::vgg([1, 1, 2, 2, 2], true), ["relu4_2", "relu5_2"]),
-    network("vgg13", || vgg::vgg([2, 2, 2, 2, 2], false), ["relu4_2", "relu5_2"]),
-    network("vgg13_bn", || vgg::vgg([2, 2, 2, 2, 2], true), ["relu4_2", "relu5_2"]),
-    network("vgg16", || vgg::vgg([2, 2, 3, 3, 3], false), ["relu4_2", "relu5_3"]),
-    network("vgg16_bn", || vgg::vgg([2, 2, 3, 3, 3], true), ["relu4_2", "relu5_3"]),
-    network("vgg19", || vgg::vgg([2, 2, 4, 4, 4], false), ["relu4_2", "relu5_4"]),
-    network("vgg19_bn", || vgg::vgg([2, 2, 4, 4, 4], true), ["relu4_2", "relu5_4"]),
-    network("squeezenet1_0", squeezenet::squeezenet1_0, ["fire7", "fire9"]),
-    network("squeezenet1_1", squeezenet::squeezenet1_1, ["fire7", "fire9"]),
+    vgg_network("vgg11", || vgg::vgg([1, 1, 2, 2, 2], false), "relu5_2"),
+    vgg_network("vgg11_bn", || vgg::vgg([1, 1, 2, 2, 2], true), "relu5_2"),
+    vgg_network("vgg13", || vgg::vgg([2, 2, 2, 2, 2], false), "relu5_2"),
+    vgg_network("vgg13_bn", || vgg::vgg([2, 2, 2, 2, 2], true), "relu5_2"),
+    vgg_network("vgg16", || vgg::vgg([2, 2, 3, 3, 3], false), "relu5_3"),
+    vgg_network("vgg16_bn", || vgg::vgg([2, 2, 3, 3, 3], true), "relu5_3"),
+    vgg_network("vgg19", || vgg::vgg([2, 2, 4, 4, 4], false), "relu5_4"),
+    vgg_network("vgg19_bn", || vgg::vgg([2, 2, 4, 4, 4], true), "relu5_4"),
+    squeezenet_network("squeezenet1_0", squeezenet::squeezenet1_0),
+    squeezenet_network("squeezenet1_1", squeezenet::squeezenet1_1),
     Entry {
         recipe: centred,
         ignored: &["aux1.", "aux2."],
@@ -139,12 +143,25 @@ const fn network(name: &'static str, build: fn() -> Result<Graph>, [dream, cam]:
     Entry {
         name,
         recipe: InputRecipe::torchvision,
-        layers: DefaultLayers { dream, cam },
+        layers: DefaultLayers { dream, cam, style: &[], content: "" },
         visualization: Visualization::USUAL,
         build,
         ignored: &[],
         renamed: &[],
     }
+}
+
+/// The layers of Gatys, Ecker and Bethge's style transfer, each behind its rectifier.
+const fn vgg_network(name: &'static str, build: fn() -> Result<Graph>, cam: &'static str) -> Entry {
+    let entry = network(name, build, ["relu4_2", cam]);
+    let style = &["relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"];
+    Entry { layers: DefaultLayers { style, content: "relu4_2", ..entry.layers }, ..entry }
+}
+
+const fn squeezenet_network(name: &'static str, build: fn() -> Result<Graph>) -> Entry {
+    let entry = network(name, build, ["fire7", "fire9"]);
+    let style = &["relu_conv1", "fire2", "fire3", "fire4", "fire5"];
+    Entry { layers: DefaultLayers { style, content: "fire5", ..entry.layers }, ..entry }
 }
 
 impl Entry {

@@ -6,6 +6,7 @@ mod lbfgs;
 mod momentum;
 mod nadam;
 mod normalized;
+mod pyramid_adam;
 mod regularized;
 #[cfg(test)]
 mod testing;
@@ -19,6 +20,7 @@ pub use lbfgs::{Bounds, Function, Lbfgs, Stopped};
 pub use momentum::Momentum;
 pub use nadam::Nadam;
 pub use normalized::Normalized;
+pub use pyramid_adam::PyramidAdam;
 pub use regularized::Regularized;
 
 use crate::error::Result;
