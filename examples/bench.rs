@@ -50,7 +50,10 @@ impl Bench {
     fn run(&mut self, workload: &str) -> Result<(f64, f64)> {
         match workload {
             "dream" => self.script(
-                r#"dream(photo("china").resize(512, 512), layer="fire7", octaves=4, steps=10, seed=1).to_tensor()"#,
+                r#"dream(photo("china").resize(512, 512), layer="fire7", octaves=4, steps=10, normalization="mean", seed=1).to_tensor()"#,
+            ),
+            "style" => self.script(
+                r#"style_transfer(photo("china").resize(256, 256), photo("coffee").resize(256, 256), steps=100, octaves=1).to_tensor()"#,
             ),
             "visualize" => self.script(r#"visualize(channel("fire6", 3), size=128, steps=64, seed=1).to_tensor()"#),
             "occlusion" => self.script("occlusion(img, class=285, window=35, stride=8).values"),

@@ -13,12 +13,13 @@ use crate::plot::Plot;
 use crate::render::{Body, Figure, Heatmap};
 use crate::session::Output;
 use crate::tensor::TensorValue;
-use crate::vis::Classification;
 use crate::vis::attribution::{Attribution, ChannelShares, Method, NeuronGroups, Why};
 use crate::vis::evaluation::{Measure, PlantedTruth, Ranking, Trust};
+use crate::vis::fooling::{Fooled, Patch, PerturbationNetwork, Universal};
 use crate::vis::objective::Goal;
 use crate::vis::representation::{Activations, Filters};
 use crate::vis::segmentation::Segmentation;
+use crate::vis::{Classification, Panels};
 
 impl Output {
     /// Shows it in a Rust notebook; elsewhere it prints the marks that evcxr looks for.
@@ -84,6 +85,7 @@ display! {
     Activations Filters
     Goal Method Superpixels Scene Segmentation Measure Trust Ranking PlantedTruth
     ChannelShares NeuronGroups Why
+    Panels Fooled Patch Universal PerturbationNetwork
 }
 
 impl Figure {

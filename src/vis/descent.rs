@@ -404,7 +404,7 @@ mod tests {
         let alone = crate::vis::ascent::gradient(&job, &model, &*goal, &image).unwrap();
         assert_eq!(values(&gradient), values(&alone));
         // along the gradient the value changes as it says
-        let step = 1e-3 / mean_abs(&gradient).unwrap();
+        let step = 1e-4 / mean_abs(&gradient).unwrap();
         let moved = |sign: f64| zip(&image, &gradient, |x, g| x + (sign * step) as f32 * g).unwrap();
         let [low, high] = [-0.5, 0.5].map(|sign| loss.at(&job, &moved(sign)).unwrap().0);
         let square: f64 = values(&gradient).iter().map(|g| f64::from(*g).powi(2)).sum();

@@ -116,5 +116,7 @@ fn a_saved_file_fools_as_well() {
     let answer =
         percept::vis::classify(&Job::detached(), &Image::load(&path).unwrap(), 1, &Default::default()).unwrap();
     let best = answer.ranked.first().unwrap();
-    assert_eq!((best.name.as_str(), best.probability), ("koala", found.taken_for.probability));
+    // alone or in a batch, sums round differently
+    let apart = (best.probability - found.taken_for.probability).abs();
+    assert!(best.name == "koala" && apart < 1e-5, "{best:?} instead of {:?}", found.taken_for);
 }

@@ -57,7 +57,7 @@ fn every_objective_improves_within_three_steps() {
             (Goal::new(Sum::new(vec![(-1.0, Goal::new(Gram::new(other.clone(), Some(layer.into()))))])), 1),
             (Goal::new(Guided::new(other.clone(), Some(layer.into()))), 1),
             (Goal::new(Diversity { layer: layer.into() }), 2),
-            (balanced(&channel(3), 1.0, layer.into()), 2),
+            (balanced(&channel(3), 0.5, layer.into()), 2),
             (Goal::new(Between(channel(3), channel(4))), 2),
             (Goal::new(Sum::new(vec![(-1.0, Goal::new(Picture::TotalVariation))])), 1),
             (Goal::new(Sum::new(vec![(-1.0, Goal::new(Picture::L2))])), 1),

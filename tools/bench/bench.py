@@ -153,7 +153,7 @@ def torch_side(folder, repository):
 
     def style():
         """The Gram matrices of four layers, the features of one, total variation; Adam on pixels."""
-        net, layers = model("squeezenet1_1").features[:8], [1, 3, 5, 7]
+        net, layers = model("squeezenet1_1").features[:8], [1, 3, 4, 6, 7]  # relu_conv1, fire2 to fire5
         content, sample = photo("china", 256), photo("coffee", 256)
 
         def activations(x):
@@ -169,13 +169,13 @@ def torch_side(folder, repository):
             return f @ f.T / f.shape[1]
 
         with torch.no_grad():
-            wanted, features = [gram(f) for f in activations(sample)], activations(content)[2]
+            wanted, features = [gram(f) for f in activations(sample)], activations(content)[4]
         x = content.clone().requires_grad_()
         adam = torch.optim.Adam([x], lr=5.0)
         for _ in range(100):
             found = activations(x)
             loss = sum((gram(f) - g).square().sum() / g.square().sum() for f, g in zip(found, wanted))
-            loss = loss + 0.05 * (found[2] - features).square().sum() / features.square().sum()
+            loss = loss + 0.1 * (found[4] - features).square().sum() / features.square().sum()
             loss = loss + 1e-4 * ((x[..., 1:] - x[..., :-1]).square().mean() + (x[..., 1:, :] - x[..., :-1, :]).square().mean())
             adam.zero_grad()
             loss.backward()

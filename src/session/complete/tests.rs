@@ -59,7 +59,7 @@ fn names_and_keyword_arguments() {
         (":va|", &["vars"], &[]),
         (":time drea|", &["dream"], &[]),
     ]);
-    assert_eq!(texts(&session(), "dream(photo(\"china\"), oct|"), ["octaves=", "octave_scale="]);
+    assert_eq!(texts(&session(), "dream(photo(\"china\"), oct|"), ["octaves=", "octave_scale=", "octave_order="]);
 }
 
 #[test]
