@@ -19,6 +19,8 @@ pub mod superpixels;
 use std::fmt;
 use std::sync::Arc;
 
+use rhai::Engine;
+
 pub use clouds::clouds;
 pub use compose::{compose, compose_mask};
 pub use embedded::{
@@ -32,7 +34,7 @@ pub use scenes::{Background, Cutout, Scene, SceneOptions, gallery_class, scenes}
 pub use size::{MAX_PIXELS, MAX_SIDE, Size};
 
 use crate::error::{Error, Kind, Result};
-use crate::lang::{Provenance, function, value_type};
+use crate::lang::{Extension, Provenance, function, value_type};
 
 /// A colour: red, green and blue in `[0, 1]`.
 pub type Color = [f32; 3];
@@ -195,6 +197,14 @@ value_type!(
     "A picture: red, green and blue from 0 to 1; a cut-out also has transparency.",
     provenance
 );
+
+inventory::submit! { Extension(comparisons) }
+
+/// `a == b` and `a != b`: the same pixels, however they were made.
+fn comparisons(engine: &mut Engine) {
+    engine.register_fn("==", |a: Image, b: Image| a == b);
+    engine.register_fn("!=", |a: Image, b: Image| a != b);
+}
 
 impl fmt::Display for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

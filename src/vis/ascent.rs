@@ -1,5 +1,6 @@
 //! Gradient ascent on images: objective × parametrization × transforms × optimizer.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use candle_core::Tensor;
@@ -15,7 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::image::Image;
 use crate::job::{Job, Progress};
 use crate::lang::Dynamic;
-use crate::model::{Model, Rule, Rules};
+use crate::model::{Model, NodeId, Rule, Rules};
 use crate::tensor::{mean_abs, zip};
 
 /// So many steps without any gradient end an ascent that has had none before.
@@ -150,8 +151,9 @@ impl Ascent {
         let drawn: Vec<Box<dyn Drawn>> =
             self.plan.transforms.iter().map(|transform| transform.draw(progress, &mut random)).collect();
         let image = drawn.iter().try_fold(self.param.image()?, |image, transform| transform.apply(&image))?;
-        let rules = if self.taken < self.plan.redirected { redirected(&self.model) } else { Rules::default() };
-        let gradient = tiled(&image, self.plan.tile, |part| gradient_by(job, &self.model, &*self.goal, part, &rules))?;
+        let is_redirected = self.taken < self.plan.redirected;
+        let look = |part: &Tensor| gradient_by(job, &self.model, &*self.goal, part, is_redirected);
+        let gradient = tiled(&image, self.plan.tile, look)?;
         let mut gradient = drawn.iter().rev().try_fold(gradient, |gradient, transform| transform.adjoint(&gradient))?;
         self.check_alive(&gradient)?;
         if let Some(mask) = &self.plan.mask {
@@ -194,10 +196,19 @@ impl std::fmt::Debug for Ascent {
     }
 }
 
-/// Gradients that rectifiers would block everywhere pass them, where a network has any.
-fn redirected(model: &Model) -> Rules {
+/// Gradients that rectifiers would block everywhere pass them, if there are any before the layers that are read.
+fn redirected(model: &Model, taps: &[NodeId]) -> Rules {
     let graph = model.graph();
-    if graph.ids().any(|id| graph.node(id).op.is_rectifier()) { Rule::Redirected.into() } else { Rules::default() }
+    let mut read: BTreeSet<NodeId> = taps.iter().copied().collect();
+    let mut has_rectifier = false;
+    // a node reads earlier ones only
+    for id in graph.ids().rev() {
+        if read.contains(&id) {
+            has_rectifier |= graph.node(id).op.is_rectifier();
+            read.extend(&graph.node(id).inputs);
+        }
+    }
+    if has_rectifier { Rule::Redirected.into() } else { Rules::default() }
 }
 
 /// Images `[N, 3, h, w]` side by side, as one picture.
@@ -214,14 +225,21 @@ pub fn picture(images: &Tensor) -> Result<Image> {
 /// # Errors
 /// The images are too small for the objective's layers, or the run was interrupted.
 pub fn gradient(job: &Job, model: &Model, objective: &dyn Objective, image: &Tensor) -> Result<Tensor> {
-    gradient_by(job, model, objective, image, &Rules::default())
+    gradient_by(job, model, objective, image, false)
 }
 
-/// The same under rules for the backward pass.
-fn gradient_by(job: &Job, model: &Model, objective: &dyn Objective, image: &Tensor, rules: &Rules) -> Result<Tensor> {
+/// The same; if so, rectifiers that would block it everywhere let it pass.
+fn gradient_by(
+    job: &Job,
+    model: &Model,
+    objective: &dyn Objective,
+    image: &Tensor,
+    is_redirected: bool,
+) -> Result<Tensor> {
     let input = model.recipe().to_input(image)?;
     let taps = objective.taps(job, model, &input)?;
-    let (activations, pullback) = model.pullback(&input, &taps, rules, job.interrupt())?;
+    let rules = if is_redirected { redirected(model, &taps) } else { Rules::default() };
+    let (activations, pullback) = model.pullback(&input, &taps, &rules, job.interrupt())?;
     let above = objective.gradients(job, model, &activations)?;
     model.recipe().as_seen(&model.recipe().to_rgb_gradient(&pullback.gradient(&above)?)?)
 }

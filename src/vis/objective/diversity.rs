@@ -33,7 +33,7 @@ impl Objective for Diversity {
         let images = activations.dim(0)?;
         if images < 2 {
             return Err(Error::new(Kind::Argument, "diversity compares images that are made together; this is one")
-                .with_hint("ask for several, for example images=4"));
+                .with_hint("diverse(…, images=4) makes several"));
         }
         let rows = if activations.rank() == 2 { activations.unsqueeze(2)? } else { activations.flatten_from(2)? };
         let grams = gram_matrix(&rows)?.flatten_from(1)?;
@@ -53,7 +53,7 @@ impl Objective for Diversity {
 /// a layer. Added to what a unit likes, it shows several things that the unit likes.
 ///
 /// ```rhai
-/// visualize(channel("fire3", 5) + 0.1 * diversity("fire3"), images=2, size=48, steps=4)
+/// diverse(channel("fire3", 5) + 0.1 * diversity("fire3"), diversity=0.0, images=2, size=48, steps=4)
 /// ```
 #[function(source = "Olah, Mordvintsev and Schubert, Feature Visualization, Distill 2017")]
 pub fn diversity(

@@ -87,6 +87,9 @@ pub struct AscentOptions {
     pub model: Option<Model>,
 }
 
+/// A network that takes images larger by so many pixels takes any size above its least.
+const OTHER: usize = 71;
+
 /// Bands of a Laplacian parametrization.
 const BANDS: usize = 5;
 
@@ -218,9 +221,9 @@ pub(super) fn fitting(
     taps: &[NodeId],
     size: Size,
 ) -> Result<Vec<Box<dyn Transform>>> {
-    let is_open = |height: usize, width: usize| model.check_size(taps, height, width).is_ok();
-    if !is_open(size.height + 7, size.width + 7) {
-        let (height, width) = (model.recipe().height, model.recipe().width);
+    let (height, width) = (model.recipe().height, model.recipe().width);
+    let is_fixed = model.check_size(taps, height + OTHER, width + OTHER).is_err();
+    if is_fixed {
         transforms.push(Box::new(Fit { height, width }));
     } else {
         model.check_size(taps, size.height, size.width).map_err(|error| error.at_argument("size"))?;

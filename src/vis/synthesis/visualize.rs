@@ -37,7 +37,7 @@ pub fn visualize(
 /// ```rhai
 /// maximize(|a| a["fire2"].slice(5).mean() - 0.1 * a["fire3"].mean(), size=48, steps=8)
 /// ```
-#[function]
+#[function(source = "Olah, Mordvintsev and Schubert, Feature Visualization, Distill 2017; tensorflow/lucid")]
 pub fn maximize(
     job: &Job,
     /// The function: it asks its argument for layers by name, and returns a tensor of one number.
