@@ -117,8 +117,8 @@ impl<'a> Search<'a> {
             }
     }
 
-    /// Takes an image of 8 bits for the result if it is better than those before. Returns whether it was taken.
-    pub fn offer(&mut self, pixels: &[f32], said: &Said) -> bool {
+    /// Takes an image of 8 bits for the result if it is better than those before.
+    pub fn offer(&mut self, pixels: &[f32], said: &Said) {
         let good = self.is_good(said);
         let advantage = self.victim.advantage(said);
         let distance = length(&difference(pixels, self.victim.pixels()));
@@ -131,7 +131,6 @@ impl<'a> Search<'a> {
         if better {
             self.best = Some(Candidate { pixels: pixels.to_vec(), good, advantage, distance });
         }
-        better
     }
 
     /// Whether there is an image that is good enough.
@@ -223,16 +222,17 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// The first of rising scales at which a perturbation is good enough once it is rounded; all of them are offered.
+    /// The first of rising scales at which a perturbation is good enough once it is rounded.
     fn first_good(&mut self, job: &Job, delta: &[f32], scales: &[f32; TOGETHER]) -> Result<Option<usize>> {
         let images: Vec<Vec<f32>> = scales.iter().map(|scale| scaled(self.victim.pixels(), delta, *scale)).collect();
         let said = self.victim.lens.says(job.interrupt(), images.concat())?;
         self.course.looks += said.len();
         let mut first = None;
         for (place, (pixels, said)) in images.iter().zip(&said).enumerate() {
-            self.offer(pixels, said);
-            if first.is_none() && self.is_good(said) {
-                first = Some(place);
+            // one that is not good enough is only further away
+            if self.is_good(said) {
+                self.offer(pixels, said);
+                first = first.or(Some(place));
             }
         }
         Ok(first)
