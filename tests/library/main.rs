@@ -13,6 +13,7 @@ mod methods;
 mod occlusion;
 mod segmentation;
 mod showing;
+mod style;
 mod superpixels;
 mod synthesis;
 mod tensor_functions;

@@ -438,8 +438,8 @@ mod tests {
         let squares = transfer(&TransferOptions { tile: Some(96), ..options.clone() });
         assert_eq!((whole.width(), whole.height()), (150, 100));
         let apart = whole.planes().iter().zip(squares.planes()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        let moved = whole.planes().iter().zip(picture("chelsea", 72, 48).resize(150, 100).unwrap().planes());
-        let moved = moved.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        let start = picture("chelsea", 72, 48).resize(150, 100).unwrap();
+        let moved = whole.planes().iter().zip(start.planes()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(apart < 0.1 * moved, "{apart} of {moved}");
     }
 
