@@ -224,8 +224,10 @@ impl Descent {
                 if losses.is_empty() {
                     losses.extend(known(minimizer));
                 }
-                *settled = true;
-                progress.advance(steps.saturating_sub(*taken))?;
+                let rest = steps.saturating_sub(*taken);
+                if !std::mem::replace(settled, true) && rest > 0 {
+                    progress.advance(rest)?;
+                }
             }
         }
         Ok(())

@@ -15,6 +15,7 @@ mod methods;
 mod occlusion;
 mod segmentation;
 mod showing;
+mod style;
 mod superpixels;
 mod synthesis;
 mod tensor_functions;

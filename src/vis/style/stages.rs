@@ -44,7 +44,7 @@ impl Stages {
         label: &str,
         begin: &dyn Fn(usize, Option<Tensor>) -> Result<Descent>,
     ) -> Result<Ended> {
-        let begun = self.descent.as_ref().map_or(0, Descent::taken);
+        let begun = self.descent.as_ref().map_or(0, |descent| self.steps.saturating_sub(descent.left()));
         let left = (self.sizes.len() - self.at.min(self.sizes.len())) * self.steps;
         let progress = job.progress(label, left.saturating_sub(begun));
         while let Some(&(width, height)) = self.sizes.get(self.at) {
