@@ -15,6 +15,9 @@ const FEW: usize = 8;
 /// Rows of one part of the work at most.
 const ROWS: usize = 192;
 
+/// Parts that the sums for weights are taken in, side by side: more would need more memory, fewer leave threads without work.
+const PARTS: usize = 8;
+
 /// The sizes of a kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
@@ -412,53 +415,51 @@ pub fn backward_weights(
     let Sizes { groups, channels, outputs } = sizes;
     let taps = window.taps();
     let rows = window.output.rows();
-    let step = ROWS;
-    let whole = (0..rows.div_ceil(step))
-        .into_par_iter()
-        .fold(
-            || vec![0f32; sums.len()],
-            |mut sums, i| {
-                if stop() {
-                    return sums;
+    let blocks = rows.div_ceil(ROWS);
+    // parts and their order do not depend on the threads, so no sum does
+    let count = PARTS.min(blocks);
+    let parts = (0..count).into_par_iter().map(|part| {
+        let mut sums = vec![0f32; sums.len()];
+        for i in part * blocks / count..(part + 1) * blocks / count {
+            if stop() {
+                return sums;
+            }
+            let pixels: Vec<usize> = (i * ROWS..((i + 1) * ROWS).min(rows)).collect();
+            let mut starts = Vec::with_capacity(pixels.len() * taps);
+            gather(window, x, &pixels, &mut starts);
+            for group in 0..groups {
+                // outputs × pixels, times pixels × (taps · channels)
+                let mut left = vec![0f32; outputs * pixels.len()];
+                for (at, pixel) in pixels.iter().enumerate() {
+                    let row = &gradient.row(*pixel, (group + 1) * outputs)[group * outputs..];
+                    row.iter().enumerate().for_each(|(o, g)| left[o * pixels.len() + at] = *g);
                 }
-                let pixels: Vec<usize> = (i * step..((i + 1) * step).min(rows)).collect();
-                let mut starts = Vec::with_capacity(pixels.len() * taps);
-                gather(window, x, &pixels, &mut starts);
-                for group in 0..groups {
-                    // outputs × pixels, times pixels × (taps · channels)
-                    let mut left = vec![0f32; outputs * pixels.len()];
-                    for (at, pixel) in pixels.iter().enumerate() {
-                        let row = &gradient.row(*pixel, (group + 1) * outputs)[group * outputs..];
-                        row.iter().enumerate().for_each(|(o, g)| left[o * pixels.len() + at] = *g);
-                    }
-                    let right = Packed::new(pixels.len(), taps * channels, |pixel, k| {
-                        x.data[starts[pixel * taps + k / channels] + group * channels + k % channels]
-                    });
-                    let line = taps * channels;
-                    let starts: Vec<usize> = (0..outputs).map(|o| o * pixels.len()).collect();
-                    let targets: Vec<usize> = (0..outputs).collect();
-                    Arch::new().dispatch(Product {
-                        left: Rows { data: &left, starts: &starts, parts: 1, length: pixels.len() },
-                        right: &right,
-                        targets: &targets,
-                        out: &mut sums[group * outputs * line..][..outputs * line],
-                        above: 0,
-                        stride: line,
-                        offset: 0,
-                        padded: false,
-                        epilogue: Epilogue { accumulate: true, ..Epilogue::default() },
-                    });
-                }
-                sums
-            },
-        )
-        .reduce(
-            || vec![0f32; sums.len()],
-            |mut a, b| {
-                a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
-                a
-            },
-        );
+                let right = Packed::new(pixels.len(), taps * channels, |pixel, k| {
+                    x.data[starts[pixel * taps + k / channels] + group * channels + k % channels]
+                });
+                let line = taps * channels;
+                let starts: Vec<usize> = (0..outputs).map(|o| o * pixels.len()).collect();
+                let targets: Vec<usize> = (0..outputs).collect();
+                Arch::new().dispatch(Product {
+                    left: Rows { data: &left, starts: &starts, parts: 1, length: pixels.len() },
+                    right: &right,
+                    targets: &targets,
+                    out: &mut sums[group * outputs * line..][..outputs * line],
+                    above: 0,
+                    stride: line,
+                    offset: 0,
+                    padded: false,
+                    epilogue: Epilogue { accumulate: true, ..Epilogue::default() },
+                });
+            }
+        }
+        sums
+    });
+    let parts: Vec<Vec<f32>> = parts.collect();
+    let mut whole = vec![0f32; sums.len()];
+    for part in parts {
+        whole.iter_mut().zip(part).for_each(|(whole, part)| *whole += part);
+    }
     // from [O, taps, C] to [O, C, taps]
     for (o, line) in whole.chunks_exact(taps * channels).enumerate() {
         for (k, v) in line.iter().enumerate() {

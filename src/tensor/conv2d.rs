@@ -314,6 +314,23 @@ mod tests {
     }
 
     #[test]
+    fn the_gradient_for_a_weight_is_one_for_any_number_of_threads() {
+        let mut rng = rng(8);
+        let (x, weight) = (random(&mut rng, (2, 3, 61, 53)), random(&mut rng, (8, 3, 3, 3)));
+        let params = Conv2dParams::new(1, 1);
+        let above = random(&mut rng, (2, 8, 61, 53));
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let run = |weight: &Tensor| conv2d(&x, weight, None, &params, &Interrupt::never());
+            pool.install(|| values(&gradient(&weight, &above, run)))
+        };
+        let one = on(1);
+        for threads in [2, 3, 7, 7] {
+            assert_eq!(on(threads), one, "{threads} threads");
+        }
+    }
+
+    #[test]
     fn the_gradient_is_the_slope() {
         let mut rng = rng(3);
         let x = random(&mut rng, (1, 2, 6, 5));

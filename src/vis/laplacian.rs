@@ -13,6 +13,9 @@ pub const BAND_WEIGHTS: [f32; 5] = [0.35, 0.8, 1.0, 1.0, 0.8];
 /// A band whose deviation is no more than this counts as zero.
 const LEAST: f64 = 1e-30;
 
+/// A chroma whose deviation is no more than this much of luma's is what rounding has left of a grey gradient.
+const ROUNDING: f64 = 1e-5;
+
 /// How much colour counts by default beside brightness.
 pub const CHROMA: f32 = 0.35;
 
@@ -58,18 +61,18 @@ pub fn normalised(gradient: &Tensor, weights: &[f32], chroma: f32) -> Result<Ten
     let pyramid = Pyramid::new([height, width], levels)?;
     let bands = pyramid.split(&planes)?.into_iter().zip(weights).map(|(band, weight)| {
         let plane = band.dims().iter().skip(2).product::<usize>().max(1);
-        let factors: Vec<f32> = with_values(&band, |values| {
-            let planes = values.chunks_exact(plane).enumerate();
-            planes
-                .map(|(index, values)| {
-                    let deviation = (sum_of(values, |value| f64::from(value).powi(2)) / plane as f64).sqrt();
-                    let is_chroma = colored && !index.is_multiple_of(3);
-                    let weight = f64::from(if is_chroma { weight * chroma } else { *weight });
-                    // nothing has no direction, and what is next to nothing would be noise
-                    if deviation > LEAST { (weight / deviation) as f32 } else { 0.0 }
-                })
-                .collect()
+        let deviations: Vec<f64> = with_values(&band, |values| {
+            let deviation = |values: &[f32]| sum_of(values, |value| f64::from(value).powi(2)) / plane as f64;
+            values.chunks_exact(plane).map(|values| deviation(values).sqrt()).collect()
         })?;
+        let factor = |(index, deviation): (usize, &f64)| {
+            let is_chroma = colored && !index.is_multiple_of(3);
+            let weight = f64::from(if is_chroma { weight * chroma } else { *weight });
+            // nothing has no direction, and what is next to nothing would be noise: of a grey gradient, the chromas
+            let luma = deviations.get(index - index % 3).filter(|_| is_chroma).copied().unwrap_or(0.0);
+            if *deviation > LEAST.max(ROUNDING * luma) { (weight / deviation) as f32 } else { 0.0 }
+        };
+        let factors: Vec<f32> = deviations.iter().enumerate().map(factor).collect();
         affine(&band, &factors, &vec![0.0; factors.len()])
     });
     let sum = pyramid.merge(&bands.collect::<Result<Vec<_>>>()?)?.reshape((images, channels, height, width))?;
@@ -138,6 +141,16 @@ mod tests {
         // there and back
         let same = mix(&mix(&gradient, TO_LUMA).unwrap(), FROM_LUMA).unwrap();
         assert_close(&values(&same), &values(&gradient), 1e-5, "BT.601");
+    }
+
+    #[test]
+    fn a_grey_gradient_stays_grey() {
+        let plane = random(&mut rng(6), (1, 1, 24, 30));
+        let grey = Tensor::cat(&[&plane, &plane, &plane], 1).unwrap();
+        let normal = values(&normalised(&grey, &BAND_WEIGHTS, CHROMA).unwrap());
+        let (red, rest) = normal.split_at(24 * 30);
+        assert_close(red, &rest[..24 * 30], 1e-5, "green is red");
+        assert_close(red, &rest[24 * 30..], 1e-5, "blue is red");
     }
 
     #[test]
