@@ -159,7 +159,12 @@ impl Ascent {
         if let Some(mask) = &self.plan.mask {
             gradient = gradient.broadcast_mul(mask)?;
         }
-        let values = self.plan.optimizer.step(self.param.values(), &self.param.gradient(&gradient)?)?;
+        let mut values = self.plan.optimizer.step(self.param.values(), &self.param.gradient(&gradient)?)?;
+        if let Some(mask) = self.plan.mask.as_ref().filter(|_| values.dims() == gradient.dims()) {
+            // a step in bands goes beyond where the gradient is
+            let from = self.param.values();
+            values = (from + (values - from)?.broadcast_mul(mask)?)?;
+        }
         let importance = match &self.importance {
             Some(sum) => Some(zip(sum, &gradient, |sum, slope| sum + slope.abs())?),
             None => None,
