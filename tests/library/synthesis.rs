@@ -101,7 +101,7 @@ fn an_ascent_that_was_stopped_goes_on_as_if_nothing_had_happened() {
         Box::new(Momentum::new(0.05, 0.9)),
         Box::new(Normalized { step_size: 0.01 }),
     ];
-    let plan = |optimizer: &Box<dyn Optimizer>| Plan {
+    let plan = |index: usize| Plan {
         transforms: Rc::new([
             Box::new(Pad::grey(6)),
             Box::new(Jitter(4)),
@@ -112,14 +112,13 @@ fn an_ascent_that_was_stopped_goes_on_as_if_nothing_had_happened() {
             Box::new(Blur { sigma: 0.5 }),
             Box::new(Crop { least: 0.5, most: 0.9, shrinks: true, spread: Some(0.15), size: 48, count: 2 }),
         ]),
-        optimizer: optimizer.clone(),
+        optimizer: optimizers[index % optimizers.len()].clone(),
         last_step: 0.5,
         redirected: 2,
         ..Plan::new(Normalized { step_size: 0.01 }, 4)
     };
     for (index, param) in params.iter().enumerate() {
-        let optimizer = &optimizers[index % optimizers.len()];
-        let start = || Ascent::new(model.clone(), goal(), param.clone(), plan(optimizer), 9);
+        let start = || Ascent::new(model.clone(), goal(), param.clone(), plan(index), 9);
         let job = Job::detached();
         let mut whole = start();
         whole.climb(&job, &job.progress("ascent", 4)).unwrap();

@@ -20,6 +20,9 @@ pub struct PerImage {
     places: RefCell<Vec<Vec<usize>>>,
 }
 
+/// An objective, the places of its layers among all, and what these hold for one image.
+type Asked<'a> = (&'a Goal, Vec<usize>, Vec<Tensor>);
+
 impl PerImage {
     /// One objective for each image.
     pub fn new(goals: Vec<Goal>) -> Self {
@@ -27,7 +30,7 @@ impl PerImage {
     }
 
     /// What each image of a batch is asked, and the activations that are read for it.
-    fn each(&self, activations: &[Tensor]) -> Result<Vec<(&Goal, Vec<usize>, Vec<Tensor>)>> {
+    fn each(&self, activations: &[Tensor]) -> Result<Vec<Asked<'_>>> {
         let images = activations.first().map_or(Ok(0), |first| first.dim(0))?;
         let places = self.places.borrow();
         if images == 0 || !images.is_multiple_of(self.goals.len().max(1)) || places.len() != self.goals.len() {

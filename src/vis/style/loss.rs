@@ -18,6 +18,9 @@ const SHARE: usize = 6;
 /// Places that weigh less together count as that much: a mask may leave none at a small size.
 const LEAST_WEIGHT: f64 = 1e-6;
 
+/// Rows and columns of a map.
+type Places = [Range<usize>; 2];
+
 /// A network, the layers whose Gram matrices are compared, and how much each counts.
 #[derive(Clone, Debug)]
 pub struct Eye {
@@ -283,12 +286,7 @@ impl StyleLoss {
     }
 
     /// The places of a square in a layer that count for a term, and their weights.
-    fn places_of(
-        &self,
-        tile: &Tile,
-        term: &Term,
-        activations: &Tensor,
-    ) -> Result<([Range<usize>; 2], Option<Vec<f32>>)> {
+    fn places_of(&self, tile: &Tile, term: &Term, activations: &Tensor) -> Result<(Places, Option<Vec<f32>>)> {
         let field = self.fields[term.layer];
         let places = tile.places(field, activations)?;
         let weights = term.mask.as_ref().map(|mask| mask.of(&tile.in_whole(field, &places)));

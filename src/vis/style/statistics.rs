@@ -134,10 +134,10 @@ pub fn total_variation(image: &Tensor) -> Result<(f64, Tensor)> {
                 if lengths[place] > 0.0 {
                     sum -= (right(place) + below(place)) / lengths[place];
                 }
-                if place % width > 0 && lengths[place - 1] > 0.0 {
+                if !place.is_multiple_of(width) && lengths[place - 1] > 0.0 {
                     sum += right(place - 1) / lengths[place - 1];
                 }
-                if place / width % height > 0 && lengths[place - width] > 0.0 {
+                if !(place / width).is_multiple_of(height) && lengths[place - width] > 0.0 {
                     sum += below(place - width) / lengths[place - width];
                 }
                 *slope = sum / count as f32;
