@@ -4,9 +4,13 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 
-/// How far squares overlap, as a share of their side: what a unit sees beyond a square's edge is missing there, so each
-/// square counts only inside its margins.
-const OVERLAP: usize = 8;
+/// What a square sees beyond its part, as a share of its side, and at least in pixels: what a unit sees beyond a square's
+/// edge is missing there, so each square counts only inside its margins.
+const MARGIN: usize = 16;
+const LEAST_MARGIN: usize = 32;
+
+/// Squares begin at multiples of so many pixels, so that strided layers have their places where they have them in the whole.
+const ALIGNED: usize = 32;
 
 /// The gradient for an image `[N, C, h, w]` by `gradient`, in squares of the side `tile` if it is larger than that.
 ///
@@ -19,7 +23,7 @@ const OVERLAP: usize = 8;
 pub fn tiled(image: &Tensor, tile: Option<usize>, gradient: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     let (_, _, height, width) = image.dims4()?;
     let Some(tile) = tile.filter(|tile| height > *tile || width > *tile) else { return gradient(image) };
-    let margin = tile / OVERLAP;
+    let margin = (tile / MARGIN).max(LEAST_MARGIN);
     let rows = spans(height, tile, margin).into_iter().map(|row| {
         let parts = spans(width, tile, margin).into_iter().map(|column| {
             let square = image.narrow(2, row.seen[0], row.seen[1])?.narrow(3, column.seen[0], column.seen[1])?;
@@ -38,19 +42,18 @@ struct Span {
     used: [usize; 2],
 }
 
-/// The stretches that cover `length` pixels, each at most `tile` long with its margins.
+/// The stretches that cover `length` pixels, each at most `tile` long with its margins, where these leave room for that.
 fn spans(length: usize, tile: usize, margin: usize) -> Vec<Span> {
     if length <= tile {
         return vec![Span { seen: [0, length], used: [0, length] }];
     }
-    let inner = (tile - 2 * margin).max(1);
-    let count = length.div_ceil(inner);
-    (0..count)
-        .map(|index| {
-            let (start, end) = (index * length / count, (index + 1) * length / count);
-            // all squares have one size, so that one plan serves them
-            let first = start.saturating_sub(margin).min(length - tile);
-            Span { seen: [first, tile], used: [start - first, end - start] }
+    let inner = tile.saturating_sub(2 * margin + ALIGNED).max(ALIGNED);
+    (0..length)
+        .step_by(inner)
+        .map(|start| {
+            let end = (start + inner).min(length);
+            let first = start.saturating_sub(margin) / ALIGNED * ALIGNED;
+            Span { seen: [first, (end + margin).min(length) - first], used: [start - first, end - start] }
         })
         .collect()
 }
@@ -63,13 +66,13 @@ mod tests {
 
     #[test]
     fn every_pixel_is_covered_once_and_inside() {
-        for length in 1..200 {
-            for tile in [8, 16, 40] {
+        for length in (1..700).step_by(3) {
+            for (tile, margin) in [(128, 32), (200, 32), (512, 40)] {
                 let mut next = 0;
-                for span in spans(length, tile, tile / OVERLAP) {
+                for span in spans(length, tile, margin) {
                     assert_eq!(span.seen[0] + span.used[0], next);
                     assert!(span.used[0] + span.used[1] <= span.seen[1] && span.seen[0] + span.seen[1] <= length);
-                    assert!(span.seen[1] <= tile.max(length.min(tile)));
+                    assert!(span.seen[1] <= tile && span.seen[0].is_multiple_of(ALIGNED));
                     next += span.used[1];
                 }
                 assert_eq!(next, length);
@@ -80,11 +83,11 @@ mod tests {
     /// A gradient that needs no neighbours is the same in squares.
     #[test]
     fn squares_join_to_the_whole() {
-        let image = random(&mut rng(1), (2, 3, 37, 50));
+        let image = random(&mut rng(1), (2, 3, 137, 250));
         let by = |part: &Tensor| Ok((part.sqr()? * 2.0)?);
         let whole = values(&by(&image).unwrap());
-        assert_eq!(values(&tiled(&image, Some(16), by).unwrap()), whole);
-        assert_eq!(values(&tiled(&image, Some(64), by).unwrap()), whole);
+        assert_eq!(values(&tiled(&image, Some(128), by).unwrap()), whole);
+        assert_eq!(values(&tiled(&image, Some(256), by).unwrap()), whole);
         assert_eq!(values(&tiled(&image, None, by).unwrap()), whole);
     }
 }
