@@ -13,10 +13,10 @@ class PerceptKernelTests(jkt.KernelTests):
     code_hello_world = 'print("hello, world")'
     code_stderr = 'eprint("oops")'
     completion_samples = [
-        {"text": "satur", "matches": []},
+        {"text": "saturn", "matches": []},
         {"text": "phot", "matches": ["photo"]},
-        {"text": 'dream(photo("china"), oct', "matches": ["octaves=", "octave_scale="]},
-        {"text": 'dream(photo("china"), octaves=4, oct', "matches": ["octave_scale="]},
+        {"text": 'dream(photo("china"), oct', "matches": ["octaves=", "octave_scale=", "octave_order="]},
+        {"text": 'dream(photo("china"), octaves=4, oct', "matches": ["octave_scale=", "octave_order="]},
         {"text": 'dream(photo("china"), octaves=4, jit', "matches": ["jitter="]},
     ]
     complete_code_samples = [
