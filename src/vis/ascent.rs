@@ -42,7 +42,8 @@ pub struct Plan {
     pub steps: usize,
     /// What the last step is multiplied by; those before are between this and 1.
     pub last_step: f64,
-    /// For so many steps, a rectifier that blocks the gradient everywhere lets it pass: see [`Rule::Redirected`].
+    /// For so many steps, an image whose gradient is zero gets what rectifiers that block it everywhere let pass: see
+    /// [`Rule::Redirected`].
     pub redirected: usize,
     /// Where the image may change, `[1, 1, h, w]` from 0 to 1.
     pub mask: Option<Tensor>,
@@ -151,9 +152,8 @@ impl Ascent {
         let drawn: Vec<Box<dyn Drawn>> =
             self.plan.transforms.iter().map(|transform| transform.draw(progress, &mut random)).collect();
         let image = drawn.iter().try_fold(self.param.image()?, |image, transform| transform.apply(&image))?;
-        let is_redirected = self.taken < self.plan.redirected;
-        let look = |part: &Tensor| gradient_by(job, &self.model, &*self.goal, part, is_redirected);
-        let gradient = tiled(&image, self.plan.tile, look)?;
+        let gradient = tiled(&image, self.plan.tile, |part| gradient(job, &self.model, &*self.goal, part))?;
+        let gradient = if self.taken < self.plan.redirected { self.revived(job, &image, gradient)? } else { gradient };
         let mut gradient = drawn.iter().rev().try_fold(gradient, |gradient, transform| transform.adjoint(&gradient))?;
         self.check_alive(&gradient)?;
         if let Some(mask) = &self.plan.mask {
@@ -179,6 +179,21 @@ impl Ascent {
         self.importance = importance;
         self.taken += 1;
         Ok(())
+    }
+
+    /// The gradient, where it is zero for an image replaced by what passes once rectifiers that block it everywhere let it.
+    fn revived(&self, job: &Job, image: &Tensor, gradient: Tensor) -> Result<Tensor> {
+        let images = gradient.chunk(gradient.dim(0)?, 0)?;
+        let is_dead = images.iter().map(|image| Ok(mean_abs(&image.contiguous()?)? == 0.0)).collect::<Result<Vec<_>>>()?;
+        if !is_dead.contains(&true) {
+            return Ok(gradient);
+        }
+        let rules = |taps: &[NodeId]| redirected(&self.model, taps);
+        let look = |part: &Tensor| gradient_by(job, &self.model, &*self.goal, part, rules);
+        let other = tiled(image, self.plan.tile, look)?;
+        let images = images.into_iter().zip(other.chunk(other.dim(0)?, 0)?).zip(is_dead);
+        let alive = images.map(|((plain, other), is_dead)| if is_dead { other } else { plain });
+        Ok(Tensor::cat(&alive.collect::<Vec<_>>(), 0)?)
     }
 
     /// An objective that no pixel changes, from the first step on, makes no picture.
@@ -230,21 +245,20 @@ pub fn picture(images: &Tensor) -> Result<Image> {
 /// # Errors
 /// The images are too small for the objective's layers, or the run was interrupted.
 pub fn gradient(job: &Job, model: &Model, objective: &dyn Objective, image: &Tensor) -> Result<Tensor> {
-    gradient_by(job, model, objective, image, false)
+    gradient_by(job, model, objective, image, |_| Rules::default())
 }
 
-/// The same; if so, rectifiers that would block it everywhere let it pass.
+/// The same by other rules, which a pass through these layers has.
 fn gradient_by(
     job: &Job,
     model: &Model,
     objective: &dyn Objective,
     image: &Tensor,
-    is_redirected: bool,
+    rules: impl FnOnce(&[NodeId]) -> Rules,
 ) -> Result<Tensor> {
     let input = model.recipe().to_input(image)?;
     let taps = objective.taps(job, model, &input)?;
-    let rules = if is_redirected { redirected(model, &taps) } else { Rules::default() };
-    let (activations, pullback) = model.pullback(&input, &taps, &rules, job.interrupt())?;
+    let (activations, pullback) = model.pullback(&input, &taps, &rules(&taps), job.interrupt())?;
     let above = objective.gradients(job, model, &activations)?;
     model.recipe().as_seen(&model.recipe().to_rgb_gradient(&pullback.gradient(&above)?)?)
 }

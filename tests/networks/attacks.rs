@@ -85,11 +85,10 @@ fn attacks_succeed_as_often_as_those_of_torchattacks() {
         for (index, (result, levels)) in results.iter().zip(&case.levels).enumerate() {
             let ours = result.image.planes().iter().step_by(golden.step).map(|value| (value * 255.0).round() as u8);
             assert_eq!(ours.len(), levels.len());
-            // a slope of about nothing may have either sign: rounding decides, in images of which the network is sure more
-            // often than in others
+            // a slope of about nothing may have either sign: rounding decides
             let other = ours.zip(levels).filter(|(ours, theirs)| ours != *theirs).count();
             println!("  image {index}: {other} of {} levels differ", levels.len());
-            if other * 100 > 15 * levels.len() {
+            if other * 100 > 3 * levels.len() {
                 faults.push(format!("{}: {other} of {} levels differ at image {index}", case.code, levels.len()));
             }
         }

@@ -7,8 +7,8 @@ The images, beside each other in the PNG, have the network's own size and 8 bits
 which `img` is the image; of what torchattacks finds it has, for each image, whether that fools the network as it is and once
 it is rounded to 8 bits, and its L2 and L∞ distance. Of FGSM, which is not random, every STEP-th level of the result is kept.
 
-With names of attacks, these alone are made anew. torchattacks' DeepFool looks at all classes, with one backward pass each. As in the authors' own code, here it looks at the ten
-most probable ones.
+With names of attacks, these alone are made anew. torchattacks' DeepFool looks at all classes, with one backward pass each. As
+in the authors' own code, here it looks at the ten most probable ones.
 """
 
 import json
@@ -53,8 +53,7 @@ def photo(name):
     return image.crop((left, top, left + side, top + side)).resize((SIDE, SIDE), Image.BICUBIC)
 
 
-def scene(background, name, size=0.8):
-    image = background if isinstance(background, Image.Image) else Image.new("RGB", (SIDE, SIDE), background)
+def scene(image, name, size=0.8):
     thing = Image.open(ROOT / "assets" / "gallery" / f"{name}.webp").convert("RGBA")
     scale = size * SIDE / max(thing.size)
     thing = thing.resize((round(thing.width * scale), round(thing.height * scale)), Image.BICUBIC)
@@ -62,12 +61,14 @@ def scene(background, name, size=0.8):
     return image
 
 
+# no plain backgrounds: where many places are exactly equal, which of them is the maximum that a gradient goes to is up to the
+# order of sums
 images = [
     photo("coffee"),
     photo("china"),
     scene(photo("grass"), "mammal/elephant"),
-    scene((200, 200, 200), "bird/owl"),
-    scene((120, 160, 200), "vehicle/747"),
+    scene(photo("gravel"), "bird/owl"),
+    scene(photo("hubble"), "vehicle/747"),
 ]
 sheet = Image.new("RGB", (SIDE * len(images), SIDE))
 for index, image in enumerate(images):

@@ -5,7 +5,7 @@ use std::ops::Range;
 use candle_core::{Device, Tensor};
 
 use super::places::{Edges, Tile, Tiling};
-use super::statistics::{Weights, difference, gram, gram_gradient, rows, spread, square, total_variation};
+use super::statistics::{Weights, columns, difference, gram, gram_gradient, spread, square, total_variation};
 use crate::error::{Error, Kind, Result};
 use crate::job::Job;
 use crate::model::{Layer, Model, NodeId, Op, Pullback, ReceptiveField, Rules, Run, budget};
@@ -135,10 +135,10 @@ struct Sum {
 
 impl Sum {
     fn add(&mut self, activations: &Tensor, places: &[Range<usize>; 2], weights: Option<&[f32]>) -> Result<()> {
-        let rows = rows(activations, places)?;
-        let part = gram(&rows, weights)?;
+        let columns = columns(activations, places)?;
+        let part = gram(&columns, weights)?;
         self.weight += match weights {
-            None => rows.dim(0)? as f64,
+            None => columns.dim(1)? as f64,
             Some(weights) => weights.iter().map(|weight| f64::from(*weight)).sum(),
         };
         self.gram = Some(match &self.gram {
@@ -262,7 +262,7 @@ impl StyleLoss {
         let (mut kept, mut sum, mut bytes) = (Vec::new(), 0.0, 0);
         for tile in self.tiling.tiles() {
             let activations = self.content_in(job, tile, &likeness)?;
-            sum += square(&rows(&activations, &tile.places(self.fields[layer], &activations)?)?)?;
+            sum += square(&columns(&activations, &tile.places(self.fields[layer], &activations)?)?)?;
             bytes += activations.elem_count() * size_of::<f32>();
             // what has no room is looked at again in each step
             if bytes <= budget::memory() / SHARE {
@@ -338,8 +338,8 @@ impl StyleLoss {
         for (term, slope) in self.terms.iter().zip(slopes) {
             let activations = &activations[term.layer];
             let (places, weights) = self.places_of(tile, term, activations)?;
-            let rows = gram_gradient(&rows(activations, &places)?, weights.as_deref(), slope)?;
-            add(term.layer, spread(&rows, &places, activations)?)?;
+            let columns = gram_gradient(&columns(activations, &places)?, weights.as_deref(), slope)?;
+            add(term.layer, spread(&columns, &places, activations)?)?;
         }
         let mut value = 0.0;
         if let Some(Apart { distance, layer, slope, places }) = self.apart(job, at, tile, activations)? {
@@ -359,7 +359,7 @@ impl StyleLoss {
             None => self.content_in(job, tile, likeness)?,
         };
         let places = tile.places(self.fields[likeness.layer], activations)?;
-        let away = difference(&rows(activations, &places)?, &rows(&content, &places)?)?;
+        let away = difference(&columns(activations, &places)?, &columns(&content, &places)?)?;
         let factor = (2.0 * likeness.factor) as f32;
         let slope = map(&away, |value| value * factor)?;
         Ok(Some(Apart { distance: likeness.factor * square(&away)?, layer: likeness.layer, slope, places }))

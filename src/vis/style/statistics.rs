@@ -28,59 +28,58 @@ impl Weights {
     }
 }
 
-/// The channels of some places of activations `[1, C, h, w]`, one row for each place: `[places, C]`.
+/// The values of each channel of activations `[1, C, h, w]` at some places: `[C, places]`.
 ///
 /// # Errors
 /// There are no such places.
-pub fn rows(activations: &Tensor, [rows, columns]: &[Range<usize>; 2]) -> Result<Tensor> {
+pub fn columns(activations: &Tensor, [rows, columns]: &[Range<usize>; 2]) -> Result<Tensor> {
     let channels = activations.dim(1)?;
     let part = activations.narrow(2, rows.start, rows.len())?.narrow(3, columns.start, columns.len())?;
-    Ok(part.permute((0, 2, 3, 1))?.contiguous()?.reshape((rows.len() * columns.len(), channels))?)
+    Ok(part.contiguous()?.reshape((channels, rows.len() * columns.len()))?)
 }
 
-/// The adjoint of [`rows`]: activations of the shape of `like` that are zero at all other places.
+/// The adjoint of [`columns`]: activations of the shape of `like` that are zero at all other places.
 ///
 /// # Errors
 /// There are no such places.
-pub fn spread(rows: &Tensor, [down, across]: &[Range<usize>; 2], like: &Tensor) -> Result<Tensor> {
+pub fn spread(columns: &Tensor, [down, across]: &[Range<usize>; 2], like: &Tensor) -> Result<Tensor> {
     let (_, channels, height, width) = like.dims4()?;
-    let part = rows.reshape((1, down.len(), across.len(), channels))?;
-    let part =
-        part.pad_with_zeros(1, down.start, height - down.end)?.pad_with_zeros(2, across.start, width - across.end)?;
-    Ok(part.permute((0, 3, 1, 2))?)
+    let part = columns.reshape((1, channels, down.len(), across.len()))?;
+    let rows = part.pad_with_zeros(2, down.start, height - down.end)?;
+    Ok(rows.pad_with_zeros(3, across.start, width - across.end)?)
 }
 
-/// Σ w f fᵀ over the rows f `[places, C]`, with the weights w of their places: `[C, C]`, not divided by anything.
+/// Σ w f fᵀ over the columns f of `[C, places]`, with the weights w of their places: `[C, C]`, not divided by anything.
 ///
 /// # Errors
 /// There are more or fewer weights.
-pub fn gram(rows: &Tensor, weights: Option<&[f32]>) -> Result<Tensor> {
+pub fn gram(columns: &Tensor, weights: Option<&[f32]>) -> Result<Tensor> {
     Ok(match weights {
-        None => rows.t()?.matmul(rows)?,
-        Some(weights) => rows.t()?.matmul(&weighted(rows, weights)?)?,
+        None => columns.matmul(&columns.t()?)?,
+        Some(weights) => weighted(columns, weights)?.matmul(&columns.t()?)?,
     })
 }
 
-/// The gradient of Σ S · [`gram`] / 2 for the rows, for a symmetric S `[C, C]`: w S f.
+/// The gradient of Σ S · [`gram`] / 2 for the columns, for a symmetric S `[C, C]`: w S f.
 ///
 /// # Errors
 /// The shapes do not fit.
-pub fn gram_gradient(rows: &Tensor, weights: Option<&[f32]>, slope: &Tensor) -> Result<Tensor> {
-    let gradient = rows.matmul(slope)?;
+pub fn gram_gradient(columns: &Tensor, weights: Option<&[f32]>, slope: &Tensor) -> Result<Tensor> {
+    let gradient = slope.matmul(columns)?;
     match weights {
         None => Ok(gradient),
         Some(weights) => weighted(&gradient, weights),
     }
 }
 
-/// Each row times a number.
-fn weighted(rows: &Tensor, weights: &[f32]) -> Result<Tensor> {
-    let channels = rows.dim(1)?.max(1);
-    let mut values = with_values(rows, <[f32]>::to_vec)?;
-    values.par_chunks_mut(channels).with_min_len(PART / channels + 1).zip(weights).for_each(|(row, weight)| {
-        row.iter_mut().for_each(|value| *value *= weight);
+/// Each column times a number.
+fn weighted(columns: &Tensor, weights: &[f32]) -> Result<Tensor> {
+    let places = columns.dim(1)?.max(1);
+    let mut values = with_values(columns, <[f32]>::to_vec)?;
+    values.par_chunks_mut(places).with_min_len(PART / places + 1).for_each(|row| {
+        row.iter_mut().zip(weights).for_each(|(value, weight)| *value *= weight);
     });
-    Ok(Tensor::from_vec(values, rows.shape(), &Device::Cpu)?)
+    Ok(Tensor::from_vec(values, columns.shape(), &Device::Cpu)?)
 }
 
 /// The sum of the squares of all numbers.
@@ -160,17 +159,17 @@ mod tests {
     use crate::vis::objective::{Picture, gram_matrix};
 
     #[test]
-    fn rows_and_their_adjoint_hold_the_places() {
+    fn columns_and_their_adjoint_hold_the_places() {
         let mut rng = rng(1);
         let x = random(&mut rng, (1, 5, 6, 7));
         let places = [1..4, 2..7];
-        let ours = rows(&x, &places).unwrap();
-        assert_eq!(ours.dims(), [15, 5]);
+        let ours = columns(&x, &places).unwrap();
+        assert_eq!(ours.dims(), [5, 15]);
         let truth = x.narrow(2, 1, 3).unwrap().narrow(3, 2, 5).unwrap().flatten_from(2).unwrap().squeeze(0).unwrap();
-        assert_eq!(values(&ours.t().unwrap()), values(&truth));
+        assert_eq!(values(&ours), values(&truth));
         let back = spread(&ours, &places, &x).unwrap();
         assert_eq!(back.dims(), x.dims());
-        assert_eq!(values(&rows(&back, &places).unwrap()), values(&ours));
+        assert_eq!(values(&columns(&back, &places).unwrap()), values(&ours));
         assert_eq!(square(&back).unwrap(), square(&ours).unwrap());
     }
 
@@ -178,22 +177,22 @@ mod tests {
     fn gram_matrices_are_those_of_the_objective() {
         let mut rng = rng(2);
         let x = random(&mut rng, (1, 5, 6, 7));
-        let all = rows(&x, &[0..6, 0..7]).unwrap();
+        let all = columns(&x, &[0..6, 0..7]).unwrap();
         let truth = (gram_matrix(&x.flatten_from(2).unwrap()).unwrap() * 42.0).unwrap();
         assert_close(&values(&gram(&all, None).unwrap()), &values(&truth), 1e-5, "plain");
         assert_close(&values(&gram(&all, Some(&[1.0; 42])).unwrap()), &values(&truth), 1e-5, "all places");
         // a weight of 2 counts a place twice
         let mut weights = vec![0f32; 42];
         (weights[3], weights[40]) = (1.0, 2.0);
-        let some = Tensor::cat(&[3, 40, 40].map(|row| all.narrow(0, row, 1).unwrap()), 0).unwrap();
+        let some = Tensor::cat(&[3, 40, 40].map(|place| all.narrow(1, place, 1).unwrap()), 1).unwrap();
         let ours = gram(&all, Some(&weights)).unwrap();
         assert_close(&values(&ours), &values(&gram(&some, None).unwrap()), 1e-5, "weighted");
 
         let slope = random(&mut rng, (5, 5));
         let slope = (&slope + slope.t().unwrap()).unwrap();
-        let by_tape = gradient(&all, &(&slope / 2.0).unwrap(), |rows| {
-            let column = Tensor::from_slice(&weights, (42, 1), &Device::Cpu)?;
-            Ok(rows.t()?.matmul(&rows.broadcast_mul(&column)?)?)
+        let by_tape = gradient(&all, &(&slope / 2.0).unwrap(), |columns| {
+            let row = Tensor::from_slice(&weights, (1, 42), &Device::Cpu)?;
+            Ok(columns.broadcast_mul(&row)?.matmul(&columns.t()?)?)
         });
         let ours = gram_gradient(&all, Some(&weights), &slope).unwrap();
         assert_close(&values(&ours), &values(&by_tape), 1e-5, "gradient");
