@@ -31,6 +31,9 @@ pub struct Run<'a> {
     /// than that. The fastest method is off by up to 3·10⁻⁵ of the largest value, which now and then takes another side of a
     /// rectifier's kink, and a gradient that hangs on that unit with it.
     pub exact: bool,
+    /// Whether the values of taps `[N, C, H, W]` that a [`Pullback`] comes with may lie with a pixel's channels side by side
+    /// (channels last), if they are computed so: for those who read them so too, that saves a copy.
+    pub any_order: bool,
     /// How gradients pass each node.
     pub rules: &'a Rules,
     /// Asked often, in the run and later in its backward pass.
@@ -40,7 +43,7 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     /// A run from the network's input, with gradients there alone.
     pub fn new(taps: &'a [NodeId], rules: &'a Rules, interrupt: &'a Interrupt) -> Self {
-        Self { taps, from: &[NodeId::INPUT], gradients_at: &[], exact: false, rules, interrupt }
+        Self { taps, from: &[NodeId::INPUT], gradients_at: &[], exact: false, any_order: false, rules, interrupt }
     }
 
     /// The nodes at which there will be gradients, if there will be any.

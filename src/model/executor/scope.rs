@@ -235,6 +235,7 @@ mod tests {
             from: &from,
             gradients_at: &gradients_at,
             exact: false,
+            any_order: false,
             rules: &rules,
             interrupt: &interrupt,
         };

@@ -6,7 +6,7 @@ use super::forward::{average_windows, pool_window};
 use super::kernels::{Convolution, combined};
 use super::plan::Plan;
 use super::step::{Gating, Place, Step, StepRule, Work};
-use super::{Arena, Group, Inner, Loan, OutputGradients, fresh, lost, target, view};
+use super::{Above, Arena, Group, Inner, Loan, OutputGradients, fresh, lost, target, view};
 use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;
 use crate::model::rules::Prepared;
@@ -104,7 +104,16 @@ impl Inner {
         for (i, (place, _)) in plan.taps.iter().enumerate() {
             let maps = plan.buffers[place.buffer].maps(batch);
             gradients.add(*place, |_, out, accumulate| {
-                elementwise::from_planes(&maps, above.of(i, batch), place.channels, accumulate, out);
+                match above.of(i, batch) {
+                    Above { values: data, channels_last: true } => {
+                        let rows = View { data, stride: place.channels, offset: 0 };
+                        let epilogue = Epilogue { accumulate, ..Epilogue::default() };
+                        elementwise::scale(Some(rows), None, place.channels, out, &epilogue, &|| interrupt.is_raised());
+                    }
+                    Above { values, .. } => {
+                        elementwise::from_planes(&maps, values, place.channels, accumulate, out);
+                    }
+                }
                 Ok(())
             })?;
         }

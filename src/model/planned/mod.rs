@@ -35,8 +35,8 @@ use super::executor::{check_starts, check_taps};
 use super::{Executor, Graph, NodeId, Pullback, Reference, Run, Weights, budget};
 use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;
-use crate::tensor::{sum, with_joint_backward, with_values};
-use percept_kernels::{Target, View, elementwise};
+use crate::tensor::{channels_last, rows_of, sum, with_joint_backward, with_values};
+use percept_kernels::{Epilogue, Target, View, elementwise};
 
 /// Bytes of buffers up to which images are computed together: about what the caches hold.
 const TOGETHER: usize = 24 << 20;
@@ -115,16 +115,25 @@ impl Executor for Planned {
         if self.0.weights.are_tracked() {
             return self.reference().pullback(x, run);
         }
-        let (mut flat, pass) = on_worker(|| self.compute(x, run, true))?;
-        let mut values = Vec::with_capacity(pass.lengths.len());
-        for (shape, length) in pass.shapes().into_iter().zip(&pass.lengths) {
-            let after = flat.split_off(*length);
-            values.push(Tensor::from_vec(std::mem::replace(&mut flat, after), shape, &Device::Cpu)?);
-        }
+        let (values, pass) = on_worker(|| self.compute(x, run, true))?;
+        let tensor = |(values, shape): (Vec<f32>, Vec<usize>)| match *shape {
+            [batch, channels, height, width] if run.any_order => channels_last(values, [batch, channels, height, width]),
+            _ => Ok(Tensor::from_vec(values, shape, &Device::Cpu)?),
+        };
+        let values = values.into_iter().zip(pass.shapes()).map(tensor).collect::<Result<Vec<_>>>()?;
         let backward = move |above: &[Tensor], at: &[NodeId], weights: Option<&[f32]>| {
-            let flat = above.iter().map(|above| Ok(above.detach().flatten_all()?));
-            let flat = Tensor::cat(&flat.collect::<Result<Vec<_>>>()?, 0)?;
-            with_values(&flat, |above| pass.gradients(above, at, weights))?
+            let above: Vec<Tensor> = above.iter().map(Tensor::detach).collect();
+            let rows: Vec<Option<Tensor>> = above.iter().map(rows_of).collect();
+            let in_order: Vec<Tensor> =
+                rows.iter().zip(&above).map(|(rows, above)| rows.as_ref().unwrap_or(above).clone()).collect();
+            let mut found = Vec::new();
+            with_all_values(&in_order, &[], &mut |values| {
+                let above = values.iter().zip(&rows);
+                let above = above.map(|(values, rows)| Above { values, channels_last: rows.is_some() });
+                found = pass.gradients(&above.collect::<Vec<_>>(), at, weights)?;
+                Ok(())
+            })?;
+            Ok(found)
         };
         let pullback = Pullback::new(&self.0.graph, run, &values, backward);
         Ok((values, pullback))
@@ -140,12 +149,24 @@ impl Planned {
     fn whole(&self, x: &[Tensor], run: &Run<'_>, tracked: bool) -> Result<Vec<Tensor>> {
         // on the tape there are no gradients but at the starts
         let run = &Run { gradients_at: &[], ..*run };
-        let (flat, pass) = on_worker(|| self.compute(x, run, tracked))?;
+        let run = &Run { any_order: false, ..*run };
+        let (mut values, pass) = on_worker(|| self.compute(x, run, tracked))?;
         let (lengths, shapes) = (pass.lengths.clone(), pass.shapes());
+        if !tracked {
+            let tensor = |(values, shape)| Ok(Tensor::from_vec(values, shape, &Device::Cpu)?);
+            return values.into_iter().zip(shapes).map(tensor).collect();
+        }
+        let flat = if values.len() == 1 { values.swap_remove(0) } else { values.concat() };
         let flat = Tensor::from_vec(flat, lengths.iter().sum::<usize>(), &Device::Cpu)?;
         let from = run.from.to_vec();
-        let flat =
-            with_joint_backward(x, flat, move |above| with_values(above, |above| pass.gradients(above, &from, None))?)?;
+        let flat = with_joint_backward(x, flat, move |above| {
+            with_values(above, |above| {
+                let mut rest = above;
+                let parts = pass.lengths.iter().map(|length| rest.split_off(..*length).unwrap_or_default());
+                let parts: Vec<Above<'_>> = parts.map(|values| Above { values, channels_last: false }).collect();
+                pass.gradients(&parts, &from, None)
+            })?
+        })?;
         let mut start = 0;
         let taps = shapes.into_iter().zip(&lengths).map(|(shape, length)| {
             let part = if *length == flat.elem_count() { flat.clone() } else { flat.narrow(0, start, *length)? };
@@ -162,8 +183,8 @@ fn on_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 }
 
 impl Planned {
-    /// The values of all taps, one after the other, and what the backward pass needs if there will be one.
-    fn compute(&self, x: &[Tensor], run: &Run<'_>, tracked: bool) -> Result<(Vec<f32>, ForwardPass)> {
+    /// The values of all taps, and what the backward pass needs if there will be one.
+    fn compute(&self, x: &[Tensor], run: &Run<'_>, tracked: bool) -> Result<(Vec<Vec<f32>>, ForwardPass)> {
         let (batch, starts) = check_starts(x, run)?;
         let plan = Arc::new(Plan::new(&self.0.graph, run, &starts, tracked)?);
         let per_image = 4 * plan.len().max(1);
@@ -173,12 +194,12 @@ impl Planned {
         let together = batch.div_ceil(batch.div_ceil(together.max(1)));
 
         let lengths: Vec<usize> = plan.taps.iter().map(|(_, shape)| batch * shape.iter().product::<usize>()).collect();
-        let mut flat = vec![0f32; lengths.iter().sum()];
+        let mut taps: Vec<Vec<f32>> = lengths.iter().map(|length| vec![0f32; *length]).collect();
         let mut groups = Vec::new();
         let last_use = last_use(&plan, tracked);
         let x: Vec<Tensor> = x.iter().map(Tensor::detach).collect();
         with_all_values(&x, &[], &mut |values| {
-            let parts = by_group(flat_parts(&mut flat, &lengths), batch, together);
+            let parts = by_group(taps.iter_mut().map(Vec::as_mut_slice).collect(), batch, together);
             groups = side_by_side(parts.into_iter().enumerate().collect(), |(i, parts)| {
                 let (first, count) = (i * together, together.min(batch - i * together));
                 let images = values.iter().map(|values| {
@@ -187,7 +208,7 @@ impl Planned {
                 });
                 let images: Vec<&[f32]> = images.collect();
                 let mut group = self.0.forward(&plan, &images, count, tracked, &last_use, run)?;
-                self.0.read_taps(&group, parts);
+                self.0.read_taps(&group, parts, run.any_order);
                 group.release(|buffer| !tracked || !plan.kept[buffer]);
                 Ok(group)
             })?;
@@ -195,15 +216,8 @@ impl Planned {
         })?;
         self.0.arena.shrink();
         let (inner, interrupt) = (self.0.clone(), run.interrupt.clone());
-        Ok((flat, ForwardPass { inner, plan, groups, lengths, batch, interrupt }))
+        Ok((taps, ForwardPass { inner, plan, groups, lengths, batch, interrupt }))
     }
-}
-
-/// An array as consecutive parts of these lengths.
-fn flat_parts<'a>(flat: &'a mut [f32], lengths: &[usize]) -> Vec<&'a mut [f32]> {
-    let mut rest = flat;
-    let part = |length: &usize| rest.split_off_mut(..*length).unwrap_or_default();
-    lengths.iter().map(part).collect()
 }
 
 /// Arrays that hold numbers for `batch` images each, cut into what belongs to each group of `together` images.
@@ -275,9 +289,9 @@ impl ForwardPass {
         self.plan.taps.iter().map(|(_, shape)| [&[self.batch], shape.as_slice()].concat()).collect()
     }
 
-    /// The gradients at some nodes, given those of all taps, one after the other; with weights of the images, their sums.
-    fn gradients(&self, above: &[f32], at: &[NodeId], weights: Option<&[f32]>) -> Result<Vec<Tensor>> {
-        if above.len() != self.lengths.iter().sum::<usize>() {
+    /// The gradients at some nodes, given those of all taps; with weights of the images, their sums.
+    fn gradients(&self, above: &[Above<'_>], at: &[NodeId], weights: Option<&[f32]>) -> Result<Vec<Tensor>> {
+        if !above.iter().map(|above| above.values.len()).eq(self.lengths.iter().copied()) {
             return Err(Error::new(Kind::Tensor, "a gradient has another shape than what it is for"));
         }
         let lost = || Error::new(Kind::Internal, "a gradient was not planned");
@@ -297,8 +311,7 @@ impl ForwardPass {
             let parts = by_group(results.collect(), images, per_group);
             let work = self.groups.iter().zip(parts).map(|(group, parts)| {
                 let weights = weights.map(|weights| &weights[first..first + group.batch]);
-                let above =
-                    OutputGradients { gradient: above, lengths: &self.lengths, batch: self.batch, first, weights };
+                let above = OutputGradients { taps: above, batch: self.batch, first, weights };
                 first += group.batch;
                 (group, above, parts)
             });
@@ -321,10 +334,17 @@ impl ForwardPass {
     }
 }
 
-/// The gradients of all taps for all images, one tap after the other.
+/// The gradient of one tap for all images, each image's numbers in the order of its shape or with a pixel's channels side by
+/// side.
+#[derive(Clone, Copy)]
+struct Above<'a> {
+    values: &'a [f32],
+    channels_last: bool,
+}
+
+/// The gradients of all taps for all images.
 struct OutputGradients<'a> {
-    gradient: &'a [f32],
-    lengths: &'a [usize],
+    taps: &'a [Above<'a>],
     batch: usize,
     /// The first image of the group.
     first: usize,
@@ -334,18 +354,24 @@ struct OutputGradients<'a> {
 
 impl OutputGradients<'_> {
     /// The gradient of one tap for `count` images.
-    fn of(&self, tap: usize, count: usize) -> &[f32] {
-        let start: usize = self.lengths[..tap].iter().sum();
-        let image = self.lengths[tap] / self.batch;
-        &self.gradient[start + self.first * image..][..count * image]
+    fn of(&self, tap: usize, count: usize) -> Above<'_> {
+        let above = self.taps[tap];
+        let image = above.values.len() / self.batch;
+        Above { values: &above.values[self.first * image..][..count * image], ..above }
     }
 }
 
 impl Inner {
     /// Copies the taps' values of a group to where they belong.
-    fn read_taps(&self, group: &Group, parts: Vec<&mut [f32]>) {
-        for ((place, _), out) in group.plan.taps.iter().zip(parts) {
-            elementwise::to_planes(&group.buffer(*place).maps(group.batch), group.view(*place), place.channels, out);
+    fn read_taps(&self, group: &Group, parts: Vec<&mut [f32]>, any_order: bool) {
+        for ((place, shape), out) in group.plan.taps.iter().zip(parts) {
+            let (view, channels) = (group.view(*place), place.channels);
+            if any_order && shape.len() == 3 {
+                let (out, epilogue) = (Target { data: out, stride: channels, offset: 0 }, Epilogue::default());
+                elementwise::scale(Some(view), None, channels, out, &epilogue, &|| false);
+            } else {
+                elementwise::to_planes(&group.buffer(*place).maps(group.batch), view, channels, out);
+            }
         }
     }
 }

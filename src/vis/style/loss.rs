@@ -5,7 +5,7 @@ use std::ops::Range;
 use candle_core::{Device, Tensor};
 
 use super::places::{Edges, Tile, Tiling};
-use super::statistics::{Weights, columns, difference, gram, gram_gradient, spread, square, total_variation};
+use super::statistics::{Weights, difference, gram, gram_gradient, rows, spread, square, total_variation};
 use crate::error::{Error, Kind, Result};
 use crate::job::Job;
 use crate::model::{Layer, Model, NodeId, Op, Pullback, ReceptiveField, Rules, Run, budget};
@@ -135,10 +135,10 @@ struct Sum {
 
 impl Sum {
     fn add(&mut self, activations: &Tensor, places: &[Range<usize>; 2], weights: Option<&[f32]>) -> Result<()> {
-        let columns = columns(activations, places)?;
-        let part = gram(&columns, weights)?;
+        let rows = rows(activations, places)?;
+        let part = gram(&rows, weights)?;
         self.weight += match weights {
-            None => columns.dim(1)? as f64,
+            None => rows.dim(0)? as f64,
             Some(weights) => weights.iter().map(|weight| f64::from(*weight)).sum(),
         };
         self.gram = Some(match &self.gram {
@@ -177,7 +177,7 @@ struct Likeness {
     layer: usize,
     /// One over the squared length of the content's activations.
     factor: f64,
-    /// The content's activations in each square, if there is room for them.
+    /// The rows of the content's activations in each square, if there is room for them.
     kept: Option<Vec<Tensor>>,
 }
 
@@ -261,12 +261,12 @@ impl StyleLoss {
         let mut likeness = Likeness { content, layer, factor: 0.0, kept: None };
         let (mut kept, mut sum, mut bytes) = (Vec::new(), 0.0, 0);
         for tile in self.tiling.tiles() {
-            let activations = self.content_in(job, tile, &likeness)?;
-            sum += square(&columns(&activations, &tile.places(self.fields[layer], &activations)?)?)?;
-            bytes += activations.elem_count() * size_of::<f32>();
+            let rows = self.content_in(job, tile, &likeness)?;
+            sum += square(&rows)?;
+            bytes += rows.elem_count() * size_of::<f32>();
             // what has no room is looked at again in each step
             if bytes <= budget::memory() / SHARE {
-                kept.push(activations);
+                kept.push(rows);
             }
         }
         likeness.factor = 1.0 / sum.max(1e-12);
@@ -274,15 +274,19 @@ impl StyleLoss {
         Ok(likeness)
     }
 
+    /// The rows of the content's activations in a square.
     fn content_in(&self, job: &Job, tile: &Tile, likeness: &Likeness) -> Result<Tensor> {
         let part = tile.cut(&likeness.content.image)?;
         let mut found = look(job, &self.model, &[likeness.content.layer.id()], &part)?;
-        found.pop().ok_or_else(|| Error::new(Kind::Internal, "a run returned nothing"))
+        let activations = found.pop().ok_or_else(|| Error::new(Kind::Internal, "a run returned nothing"))?;
+        rows(&activations, &tile.places(self.fields[likeness.layer], &activations)?)
     }
 
     fn pullback(&self, job: &Job, tile: &Tile, image: &Tensor) -> Result<(Vec<Tensor>, Pullback)> {
         let input = self.model.recipe().to_input(&tile.cut(image)?)?;
-        self.model.pullback(&input, &self.taps, &Rules::default(), job.interrupt())
+        let rules = Rules::default();
+        // rows of pixels are what Gram matrices are made of
+        self.model.pullback_with(&[input], &Run { any_order: true, ..Run::new(&self.taps, &rules, job.interrupt()) })
     }
 
     /// The places of a square in a layer that count for a term, and their weights.
@@ -338,8 +342,8 @@ impl StyleLoss {
         for (term, slope) in self.terms.iter().zip(slopes) {
             let activations = &activations[term.layer];
             let (places, weights) = self.places_of(tile, term, activations)?;
-            let columns = gram_gradient(&columns(activations, &places)?, weights.as_deref(), slope)?;
-            add(term.layer, spread(&columns, &places, activations)?)?;
+            let rows = gram_gradient(&rows(activations, &places)?, weights.as_deref(), slope)?;
+            add(term.layer, spread(&rows, &places, activations)?)?;
         }
         let mut value = 0.0;
         if let Some(Apart { distance, layer, slope, places }) = self.apart(job, at, tile, activations)? {
@@ -359,7 +363,7 @@ impl StyleLoss {
             None => self.content_in(job, tile, likeness)?,
         };
         let places = tile.places(self.fields[likeness.layer], activations)?;
-        let away = difference(&columns(activations, &places)?, &columns(&content, &places)?)?;
+        let away = difference(&rows(activations, &places)?, &content)?;
         let factor = (2.0 * likeness.factor) as f32;
         let slope = map(&away, |value| value * factor)?;
         Ok(Some(Apart { distance: likeness.factor * square(&away)?, layer: likeness.layer, slope, places }))

@@ -28,58 +28,68 @@ impl Weights {
     }
 }
 
-/// The values of each channel of activations `[1, C, h, w]` at some places: `[C, places]`.
+/// The channels of some places of activations `[1, C, h, w]`, one row for each place: `[places, C]`.
 ///
 /// # Errors
 /// There are no such places.
-pub fn columns(activations: &Tensor, [rows, columns]: &[Range<usize>; 2]) -> Result<Tensor> {
+pub fn rows(activations: &Tensor, [rows, columns]: &[Range<usize>; 2]) -> Result<Tensor> {
     let channels = activations.dim(1)?;
     let part = activations.narrow(2, rows.start, rows.len())?.narrow(3, columns.start, columns.len())?;
-    Ok(part.contiguous()?.reshape((channels, rows.len() * columns.len()))?)
+    Ok(part.permute((0, 2, 3, 1))?.contiguous()?.reshape((rows.len() * columns.len(), channels))?)
 }
 
-/// The adjoint of [`columns`]: activations of the shape of `like` that are zero at all other places.
+/// The adjoint of [`rows`]: activations of the shape of `like` that are zero at all other places.
 ///
 /// # Errors
 /// There are no such places.
-pub fn spread(columns: &Tensor, [down, across]: &[Range<usize>; 2], like: &Tensor) -> Result<Tensor> {
+pub fn spread(rows: &Tensor, [down, across]: &[Range<usize>; 2], like: &Tensor) -> Result<Tensor> {
     let (_, channels, height, width) = like.dims4()?;
-    let part = columns.reshape((1, channels, down.len(), across.len()))?;
-    let rows = part.pad_with_zeros(2, down.start, height - down.end)?;
-    Ok(rows.pad_with_zeros(3, across.start, width - across.end)?)
+    let part = rows.reshape((1, down.len(), across.len(), channels))?;
+    let part =
+        part.pad_with_zeros(1, down.start, height - down.end)?.pad_with_zeros(2, across.start, width - across.end)?;
+    Ok(part.permute((0, 3, 1, 2))?)
 }
 
-/// Σ w f fᵀ over the columns f of `[C, places]`, with the weights w of their places: `[C, C]`, not divided by anything.
+/// Σ w f fᵀ over the rows f `[places, C]`, with the weights w of their places: `[C, C]`, not divided by anything.
+///
+/// It is symmetric: of its four quarters, three are computed.
 ///
 /// # Errors
 /// There are more or fewer weights.
-pub fn gram(columns: &Tensor, weights: Option<&[f32]>) -> Result<Tensor> {
-    Ok(match weights {
-        None => columns.matmul(&columns.t()?)?,
-        Some(weights) => weighted(columns, weights)?.matmul(&columns.t()?)?,
-    })
+pub fn gram(rows: &Tensor, weights: Option<&[f32]>) -> Result<Tensor> {
+    let weighted = weights.map(|weights| weighted(rows, weights)).transpose()?;
+    let (left, right) = (rows, weighted.as_ref().unwrap_or(rows));
+    let channels = rows.dim(1)?;
+    if channels < 2 {
+        return Ok(left.t()?.matmul(right)?);
+    }
+    let half = channels / 2;
+    let first = left.narrow(1, 0, half)?.t()?.matmul(right)?;
+    let last = left.narrow(1, half, channels - half)?.t()?.matmul(&right.narrow(1, half, channels - half)?)?;
+    let below = first.narrow(1, half, channels - half)?.t()?;
+    Ok(Tensor::cat(&[first, Tensor::cat(&[below, last], 1)?], 0)?)
 }
 
-/// The gradient of Σ S · [`gram`] / 2 for the columns, for a symmetric S `[C, C]`: w S f.
+/// The gradient of Σ S · [`gram`] / 2 for the rows, for a symmetric S `[C, C]`: w S f.
 ///
 /// # Errors
 /// The shapes do not fit.
-pub fn gram_gradient(columns: &Tensor, weights: Option<&[f32]>, slope: &Tensor) -> Result<Tensor> {
-    let gradient = slope.matmul(columns)?;
+pub fn gram_gradient(rows: &Tensor, weights: Option<&[f32]>, slope: &Tensor) -> Result<Tensor> {
+    let gradient = rows.matmul(slope)?;
     match weights {
         None => Ok(gradient),
         Some(weights) => weighted(&gradient, weights),
     }
 }
 
-/// Each column times a number.
-fn weighted(columns: &Tensor, weights: &[f32]) -> Result<Tensor> {
-    let places = columns.dim(1)?.max(1);
-    let mut values = with_values(columns, <[f32]>::to_vec)?;
-    values.par_chunks_mut(places).with_min_len(PART / places + 1).for_each(|row| {
-        row.iter_mut().zip(weights).for_each(|(value, weight)| *value *= weight);
+/// Each row times a number.
+fn weighted(rows: &Tensor, weights: &[f32]) -> Result<Tensor> {
+    let channels = rows.dim(1)?.max(1);
+    let mut values = with_values(rows, <[f32]>::to_vec)?;
+    values.par_chunks_mut(channels).with_min_len(PART / channels + 1).zip(weights).for_each(|(row, weight)| {
+        row.iter_mut().for_each(|value| *value *= weight);
     });
-    Ok(Tensor::from_vec(values, columns.shape(), &Device::Cpu)?)
+    Ok(Tensor::from_vec(values, rows.shape(), &Device::Cpu)?)
 }
 
 /// The sum of the squares of all numbers.
@@ -112,37 +122,45 @@ pub fn total_variation(image: &Tensor) -> Result<(f64, Tensor)> {
     }
     let count = channels * (height - 1) * (width - 1);
     let (sum, gradient) = with_values(&image.detach(), |values| {
-        let right = |place: usize| values[place + 1] - values[place];
-        let below = |place: usize| values[place + width] - values[place];
-        let has = |place: usize| place % width < width - 1 && place / width % height < height - 1;
-        // 0 where a pixel has no neighbour
-        let mut lengths = vec![0f32; values.len()];
-        lengths.par_chunks_mut(PART).enumerate().for_each(|(part, lengths)| {
-            for (at, length) in lengths.iter_mut().enumerate() {
-                let place = part * PART + at;
-                if has(place) {
-                    *length = (right(place).powi(2) + below(place).powi(2) + LEAST).sqrt();
-                }
+        let row = |index: usize| &values[index * width..][..width];
+        let slope = |a: f32, b: f32, scale: f32| (b - a) * scale;
+        // one over the length of each difference, 0 where a pixel has no neighbour
+        let mut scales = vec![0f32; values.len()];
+        let lengths = scales.par_chunks_mut(width).enumerate().with_min_len(PART / width + 1).map(|(index, scales)| {
+            if (index + 1).is_multiple_of(height) {
+                return 0.0;
             }
+            let (here, right, below) = (row(index), &row(index)[1..], row(index + 1));
+            for (((scale, v), right), below) in scales.iter_mut().zip(here).zip(right).zip(below) {
+                *scale = 1.0 / ((right - v).powi(2) + (below - v).powi(2) + LEAST).sqrt();
+            }
+            scales[..width - 1].iter().map(|scale| f64::from(1.0 / scale)).sum::<f64>()
         });
+        let sum: f64 = lengths.collect::<Vec<_>>().iter().sum();
         let mut gradient = vec![0f32; values.len()];
-        gradient.par_chunks_mut(PART).enumerate().for_each(|(part, slopes)| {
-            for (at, slope) in slopes.iter_mut().enumerate() {
-                let place = part * PART + at;
-                let mut sum = 0.0;
-                if lengths[place] > 0.0 {
-                    sum -= (right(place) + below(place)) / lengths[place];
+        gradient.par_chunks_mut(width).enumerate().with_min_len(PART / width + 1).for_each(|(index, slopes)| {
+            let (here, scales) = (row(index), &scales[..]);
+            let scales_of = |index: usize| &scales[index * width..][..width];
+            if !(index + 1).is_multiple_of(height) {
+                let below = row(index + 1);
+                for (((s, v), below), scale) in slopes.iter_mut().zip(here).zip(below).zip(scales_of(index)) {
+                    *s -= slope(*v, *below, *scale);
                 }
-                if !place.is_multiple_of(width) && lengths[place - 1] > 0.0 {
-                    sum += right(place - 1) / lengths[place - 1];
+                for (x, (pair, scale)) in here.windows(2).zip(scales_of(index)).enumerate() {
+                    let along = slope(pair[0], pair[1], *scale);
+                    slopes[x] -= along;
+                    slopes[x + 1] += along;
                 }
-                if !(place / width).is_multiple_of(height) && lengths[place - width] > 0.0 {
-                    sum += below(place - width) / lengths[place - width];
-                }
-                *slope = sum / count as f32;
             }
+            if !index.is_multiple_of(height) {
+                for (((s, above), v), scale) in slopes.iter_mut().zip(row(index - 1)).zip(here).zip(scales_of(index - 1))
+                {
+                    *s += slope(*above, *v, *scale);
+                }
+            }
+            slopes.iter_mut().for_each(|slope| *slope /= count as f32);
         });
-        (sum_of(&lengths, f64::from), gradient)
+        (sum, gradient)
     })?;
     Ok((sum / count as f64, Tensor::from_vec(gradient, image.shape(), &Device::Cpu)?))
 }
@@ -159,17 +177,17 @@ mod tests {
     use crate::vis::objective::{Picture, gram_matrix};
 
     #[test]
-    fn columns_and_their_adjoint_hold_the_places() {
+    fn rows_and_their_adjoint_hold_the_places() {
         let mut rng = rng(1);
         let x = random(&mut rng, (1, 5, 6, 7));
         let places = [1..4, 2..7];
-        let ours = columns(&x, &places).unwrap();
-        assert_eq!(ours.dims(), [5, 15]);
+        let ours = rows(&x, &places).unwrap();
+        assert_eq!(ours.dims(), [15, 5]);
         let truth = x.narrow(2, 1, 3).unwrap().narrow(3, 2, 5).unwrap().flatten_from(2).unwrap().squeeze(0).unwrap();
-        assert_eq!(values(&ours), values(&truth));
+        assert_eq!(values(&ours.t().unwrap()), values(&truth));
         let back = spread(&ours, &places, &x).unwrap();
         assert_eq!(back.dims(), x.dims());
-        assert_eq!(values(&columns(&back, &places).unwrap()), values(&ours));
+        assert_eq!(values(&rows(&back, &places).unwrap()), values(&ours));
         assert_eq!(square(&back).unwrap(), square(&ours).unwrap());
     }
 
@@ -177,22 +195,22 @@ mod tests {
     fn gram_matrices_are_those_of_the_objective() {
         let mut rng = rng(2);
         let x = random(&mut rng, (1, 5, 6, 7));
-        let all = columns(&x, &[0..6, 0..7]).unwrap();
+        let all = rows(&x, &[0..6, 0..7]).unwrap();
         let truth = (gram_matrix(&x.flatten_from(2).unwrap()).unwrap() * 42.0).unwrap();
         assert_close(&values(&gram(&all, None).unwrap()), &values(&truth), 1e-5, "plain");
         assert_close(&values(&gram(&all, Some(&[1.0; 42])).unwrap()), &values(&truth), 1e-5, "all places");
         // a weight of 2 counts a place twice
         let mut weights = vec![0f32; 42];
         (weights[3], weights[40]) = (1.0, 2.0);
-        let some = Tensor::cat(&[3, 40, 40].map(|place| all.narrow(1, place, 1).unwrap()), 1).unwrap();
+        let some = Tensor::cat(&[3, 40, 40].map(|row| all.narrow(0, row, 1).unwrap()), 0).unwrap();
         let ours = gram(&all, Some(&weights)).unwrap();
         assert_close(&values(&ours), &values(&gram(&some, None).unwrap()), 1e-5, "weighted");
 
         let slope = random(&mut rng, (5, 5));
         let slope = (&slope + slope.t().unwrap()).unwrap();
-        let by_tape = gradient(&all, &(&slope / 2.0).unwrap(), |columns| {
-            let row = Tensor::from_slice(&weights, (1, 42), &Device::Cpu)?;
-            Ok(columns.broadcast_mul(&row)?.matmul(&columns.t()?)?)
+        let by_tape = gradient(&all, &(&slope / 2.0).unwrap(), |rows| {
+            let column = Tensor::from_slice(&weights, (42, 1), &Device::Cpu)?;
+            Ok(rows.t()?.matmul(&rows.broadcast_mul(&column)?)?)
         });
         let ours = gram_gradient(&all, Some(&weights), &slope).unwrap();
         assert_close(&values(&ours), &values(&by_tape), 1e-5, "gradient");
