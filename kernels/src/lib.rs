@@ -13,6 +13,7 @@
 pub mod depthwise;
 pub mod direct;
 pub mod elementwise;
+pub mod gram;
 pub mod linear;
 pub mod pool;
 mod product;

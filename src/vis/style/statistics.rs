@@ -52,44 +52,25 @@ pub fn spread(rows: &Tensor, [down, across]: &[Range<usize>; 2], like: &Tensor) 
 
 /// Σ w f fᵀ over the rows f `[places, C]`, with the weights w of their places: `[C, C]`, not divided by anything.
 ///
-/// It is symmetric: of its four quarters, three are computed.
-///
 /// # Errors
-/// There are more or fewer weights.
+/// The rows hold no float32 values.
 pub fn gram(rows: &Tensor, weights: Option<&[f32]>) -> Result<Tensor> {
-    let weighted = weights.map(|weights| weighted(rows, weights)).transpose()?;
-    let (left, right) = (rows, weighted.as_ref().unwrap_or(rows));
     let channels = rows.dim(1)?;
-    if channels < 2 {
-        return Ok(left.t()?.matmul(right)?);
-    }
-    let half = channels / 2;
-    let first = left.narrow(1, 0, half)?.t()?.matmul(right)?;
-    let last = left.narrow(1, half, channels - half)?.t()?.matmul(&right.narrow(1, half, channels - half)?)?;
-    let below = first.narrow(1, half, channels - half)?.t()?;
-    Ok(Tensor::cat(&[first, Tensor::cat(&[below, last], 1)?], 0)?)
+    let mut sums = vec![0f32; channels * channels];
+    with_values(rows, |values| percept_kernels::gram::gram(values, channels, weights, &mut sums))?;
+    Ok(Tensor::from_vec(sums, (channels, channels), &Device::Cpu)?)
 }
 
 /// The gradient of Σ S · [`gram`] / 2 for the rows, for a symmetric S `[C, C]`: w S f.
 ///
 /// # Errors
-/// The shapes do not fit.
+/// The tensors hold no float32 values.
 pub fn gram_gradient(rows: &Tensor, weights: Option<&[f32]>, slope: &Tensor) -> Result<Tensor> {
-    let gradient = rows.matmul(slope)?;
-    match weights {
-        None => Ok(gradient),
-        Some(weights) => weighted(&gradient, weights),
-    }
-}
-
-/// Each row times a number.
-fn weighted(rows: &Tensor, weights: &[f32]) -> Result<Tensor> {
-    let channels = rows.dim(1)?.max(1);
-    let mut values = with_values(rows, <[f32]>::to_vec)?;
-    values.par_chunks_mut(channels).with_min_len(PART / channels + 1).zip(weights).for_each(|(row, weight)| {
-        row.iter_mut().for_each(|value| *value *= weight);
-    });
-    Ok(Tensor::from_vec(values, rows.shape(), &Device::Cpu)?)
+    let (channels, mut out) = (rows.dim(1)?, vec![0f32; rows.elem_count()]);
+    with_values(rows, |values| {
+        with_values(slope, |slope| percept_kernels::gram::gradient(values, channels, weights, slope, &mut out))
+    })??;
+    Ok(Tensor::from_vec(out, rows.shape(), &Device::Cpu)?)
 }
 
 /// The sum of the squares of all numbers.
