@@ -10,6 +10,8 @@ use crate::rows_per_part;
 const PARTS: usize = 8;
 /// Rows that are multiplied before the sums are loaded again.
 const DEPTH: usize = 128;
+/// Rows whose values are laid side by side together.
+const TOGETHER: usize = 8;
 /// Groups of columns: of each, the part on and above the diagonal is computed.
 const GROUPS: usize = 4;
 /// Columns that a group should be a multiple of.
@@ -45,13 +47,21 @@ pub fn gram(rows: &[f32], channels: usize, weights: Option<&[f32]>, out: &mut [f
 /// Adds what some rows add on and above the diagonal.
 fn add_block(rows: &[f32], channels: usize, weights: Option<&[f32]>, sums: &mut [f32]) {
     let depth = rows.len() / channels;
-    // the rows' values channel by channel
-    let mut left = vec![0f32; rows.len()];
-    for (at, row) in rows.chunks_exact(channels).enumerate() {
-        let weight = weights.map_or(1.0, |weights| weights[at]);
-        row.iter().enumerate().for_each(|(channel, value)| left[channel * depth + at] = weight * value);
+    // the rows' values channel by channel, not a power of two apart, which would share the same lines of the cache
+    let line = DEPTH + TOGETHER;
+    let mut left = vec![0f32; channels * line];
+    for (at, together) in rows.chunks(TOGETHER * channels).enumerate() {
+        for (channel, line) in left.chunks_exact_mut(line).enumerate() {
+            let values = together[channel..].iter().step_by(channels);
+            line[at * TOGETHER..].iter_mut().zip(values).for_each(|(left, value)| *left = *value);
+        }
     }
-    let starts: Vec<usize> = (0..channels).map(|channel| channel * depth).collect();
+    if let Some(weights) = weights {
+        for line in left.chunks_exact_mut(line) {
+            line.iter_mut().zip(weights).for_each(|(left, weight)| *left *= weight);
+        }
+    }
+    let starts: Vec<usize> = (0..channels).map(|channel| channel * line).collect();
     let targets: Vec<usize> = (0..channels).collect();
     let width = channels.div_ceil(GROUPS).next_multiple_of(COLUMNS);
     for column in (0..channels).step_by(width) {
