@@ -88,7 +88,8 @@ impl Case {
         let Self { taps, from, gradients_at, rules, x, above } = self;
         // either way of convolving
         let exact = above.len() % 2 == 0;
-        let run = Run { taps, from, gradients_at, exact, rules, interrupt: &Interrupt::never() };
+        let interrupt = Interrupt::never();
+        let run = Run { from, gradients_at, exact, ..Run::new(taps, rules, &interrupt) };
         let vars: Vec<Var> = x.iter().map(|x| Var::from_tensor(x).unwrap()).collect();
         let on_tape: Vec<Tensor> = vars.iter().map(|var| var.as_tensor().clone()).collect();
         let plain = executor.run(x, &run).unwrap();
@@ -115,6 +116,15 @@ impl Case {
             assert_eq!(values(&alone[0]), *gradient, "the gradient at {id:?} alone");
         }
         assert_eq!(values(&pullback.gradient(above).unwrap()), all[0]);
+        // as it was computed, and gradients in the same order
+        let (any_order, pullback) = executor.pullback(x, &Run { any_order: true, ..run }).unwrap();
+        for (any_order, direct) in any_order.iter().zip(&direct) {
+            assert_eq!(any_order.dims(), direct.dims());
+            assert_eq!(values(any_order), values(direct), "values in any order");
+        }
+        let above: Vec<Tensor> = above.iter().map(in_rows).collect();
+        assert_eq!(values(&pullback.gradient(&above).unwrap()), all[0], "a gradient of values in any order");
+        let above = &above;
         let weights: Vec<f32> = (0..x[0].dims()[0]).map(|image| 0.5 - image as f32).collect();
         let sum = values(&pullback.weighted_sum(above, &weights).unwrap());
         let images = all[0].chunks_exact(sum.len()).zip(&weights);
@@ -126,6 +136,14 @@ impl Case {
         assert!(pullback.gradient(&[]).is_err(), "a gradient is missing");
         (plain.iter().map(values).collect(), all)
     }
+}
+
+/// The same tensor, with the channels of a pixel side by side in memory.
+fn in_rows(x: &Tensor) -> Tensor {
+    if x.rank() != 4 {
+        return x.clone();
+    }
+    x.permute((0, 2, 3, 1)).unwrap().contiguous().unwrap().permute((0, 3, 1, 2)).unwrap()
 }
 
 /// The first of `cuts` on every way back from the taps, or the input where there is none.
