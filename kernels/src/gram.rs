@@ -1,5 +1,7 @@
 //! Gram matrices of rows of channels: how much two channels are active together.
 
+use std::array::from_fn;
+
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -50,11 +52,16 @@ fn add_block(rows: &[f32], channels: usize, weights: Option<&[f32]>, sums: &mut 
     // the rows' values channel by channel, not a power of two apart, which would share the same lines of the cache
     let line = DEPTH + TOGETHER;
     let mut left = vec![0f32; channels * line];
-    for (at, together) in rows.chunks(TOGETHER * channels).enumerate() {
+    let mut together = rows.chunks_exact(TOGETHER * channels);
+    for (at, together) in together.by_ref().enumerate() {
+        let rows: [&[f32]; TOGETHER] = from_fn(|row| &together[row * channels..][..channels]);
         for (channel, line) in left.chunks_exact_mut(line).enumerate() {
-            let values = together[channel..].iter().step_by(channels);
-            line[at * TOGETHER..].iter_mut().zip(values).for_each(|(left, value)| *left = *value);
+            line[at * TOGETHER..][..TOGETHER].copy_from_slice(&from_fn::<f32, TOGETHER, _>(|row| rows[row][channel]));
         }
+    }
+    let done = depth / TOGETHER * TOGETHER;
+    for (at, row) in together.remainder().chunks_exact(channels).enumerate() {
+        left.chunks_exact_mut(line).zip(row).for_each(|(line, value)| line[done + at] = *value);
     }
     if let Some(weights) = weights {
         for line in left.chunks_exact_mut(line) {
@@ -66,7 +73,7 @@ fn add_block(rows: &[f32], channels: usize, weights: Option<&[f32]>, sums: &mut 
     let width = channels.div_ceil(GROUPS).next_multiple_of(COLUMNS);
     for column in (0..channels).step_by(width) {
         let end = (column + width).min(channels);
-        let right = Packed::new(depth, end - column, |row, at| rows[row * channels + column + at]);
+        let right = Packed::of_rows(depth, end - column, |row| &rows[row * channels..][column..end]);
         Arch::new().dispatch(Product {
             left: Rows { data: &left, starts: &starts[..end], parts: 1, length: depth },
             right: &right,
@@ -84,7 +91,7 @@ fn add_block(rows: &[f32], channels: usize, weights: Option<&[f32]>, sums: &mut 
 /// w S f for each row f of `rows`, `[count, channels]`, with a symmetric S `[channels, channels]`: the gradient of Σ S · G / 2
 /// for the rows, where G is their [`gram`].
 pub fn gradient(rows: &[f32], channels: usize, weights: Option<&[f32]>, slope: &[f32], out: &mut [f32]) {
-    let right = Packed::new(channels, channels, |row, column| slope[row * channels + column]);
+    let right = Packed::of_rows(channels, channels, |row| &slope[row * channels..][..channels]);
     let per_part = rows_per_part(rows.len() / channels, GRADIENT_ROWS);
     let parts = out.par_chunks_mut(per_part * channels).zip(rows.par_chunks(per_part * channels)).enumerate();
     parts.for_each(|(part, (out, rows))| {

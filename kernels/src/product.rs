@@ -91,6 +91,18 @@ fn panels(n: usize, lanes: usize) -> impl Iterator<Item = Panel> {
 
 impl Packed {
     pub(crate) fn new(k: usize, n: usize, at: impl Fn(usize, usize) -> f32) -> Self {
+        Self::filled(k, n, |row, column, out| {
+            out.iter_mut().enumerate().for_each(|(i, v)| *v = at(row, column + i));
+        })
+    }
+
+    /// Of a matrix whose rows lie in memory.
+    pub(crate) fn of_rows<'a>(k: usize, n: usize, row: impl Fn(usize) -> &'a [f32]) -> Self {
+        Self::filled(k, n, |at, column, out| out.copy_from_slice(&row(at)[column..][..out.len()]))
+    }
+
+    /// Calls `fill` for the part of each row, from a column on, that is in each panel.
+    fn filled(k: usize, n: usize, fill: impl Fn(usize, usize, &mut [f32])) -> Self {
         let lanes = lanes();
         let mut data = vec![0f32; k * n.next_multiple_of(lanes)];
         let mut rest = data.as_mut_slice();
@@ -99,9 +111,7 @@ impl Packed {
             let (panel, after) = rest.split_at_mut(k * width);
             rest = after;
             let columns = width.min(n - column);
-            for (row, data) in panel.chunks_exact_mut(width).enumerate() {
-                data[..columns].iter_mut().enumerate().for_each(|(i, v)| *v = at(row, column + i));
-            }
+            panel.chunks_exact_mut(width).enumerate().for_each(|(row, data)| fill(row, column, &mut data[..columns]));
         }
         Self { k, n, data }
     }
