@@ -154,6 +154,8 @@ impl Ascent {
         let image = drawn.iter().try_fold(self.param.image()?, |image, transform| transform.apply(&image))?;
         let gradient = tiled(&image, self.plan.tile, |part| gradient(job, &self.model, &*self.goal, part))?;
         let gradient = if self.taken < self.plan.redirected { self.revived(job, &image, gradient)? } else { gradient };
+        // images may be large
+        drop(image);
         let mut gradient = drawn.iter().rev().try_fold(gradient, |gradient, transform| transform.adjoint(&gradient))?;
         self.check_alive(&gradient)?;
         if let Some(mask) = &self.plan.mask {
@@ -184,7 +186,8 @@ impl Ascent {
     /// The gradient, where it is zero for an image replaced by what passes once rectifiers that block it everywhere let it.
     fn revived(&self, job: &Job, image: &Tensor, gradient: Tensor) -> Result<Tensor> {
         let images = gradient.chunk(gradient.dim(0)?, 0)?;
-        let is_dead = images.iter().map(|image| Ok(mean_abs(&image.contiguous()?)? == 0.0)).collect::<Result<Vec<_>>>()?;
+        let is_dead =
+            images.iter().map(|image| Ok(mean_abs(&image.contiguous()?)? == 0.0)).collect::<Result<Vec<_>>>()?;
         if !is_dead.contains(&true) {
             return Ok(gradient);
         }

@@ -56,10 +56,12 @@ pub fn normalised(gradient: &Tensor, weights: &[f32], chroma: f32) -> Result<Ten
         }
     }
     let colored = channels == 3;
-    let planes = if colored { mix(gradient, TO_LUMA)? } else { gradient.detach() };
-    let planes = planes.reshape((1, images * channels, height, width))?;
     let pyramid = Pyramid::new([height, width], levels)?;
-    let bands = pyramid.split(&planes)?.into_iter().zip(weights).map(|(band, weight)| {
+    let bands = {
+        let planes = if colored { mix(gradient, TO_LUMA)? } else { gradient.detach() };
+        pyramid.split(&planes.reshape((1, images * channels, height, width))?)?
+    };
+    let bands = bands.into_iter().zip(weights).map(|(band, weight)| {
         let plane = band.dims().iter().skip(2).product::<usize>().max(1);
         let deviations: Vec<f64> = with_values(&band, |values| {
             let deviation = |values: &[f32]| sum_of(values, |value| f64::from(value).powi(2)) / plane as f64;

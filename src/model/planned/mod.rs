@@ -117,7 +117,9 @@ impl Executor for Planned {
         }
         let (values, pass) = on_worker(|| self.compute(x, run, true))?;
         let tensor = |(values, shape): (Vec<f32>, Vec<usize>)| match *shape {
-            [batch, channels, height, width] if run.any_order => channels_last(values, [batch, channels, height, width]),
+            [batch, channels, height, width] if run.any_order => {
+                channels_last(values, [batch, channels, height, width])
+            }
             _ => Ok(Tensor::from_vec(values, shape, &Device::Cpu)?),
         };
         let values = values.into_iter().zip(pass.shapes()).map(tensor).collect::<Result<Vec<_>>>()?;

@@ -134,7 +134,8 @@ pub fn total_variation(image: &Tensor) -> Result<(f64, Tensor)> {
                 }
             }
             if !index.is_multiple_of(height) {
-                for (((s, above), v), scale) in slopes.iter_mut().zip(row(index - 1)).zip(here).zip(scales_of(index - 1))
+                for (((s, above), v), scale) in
+                    slopes.iter_mut().zip(row(index - 1)).zip(here).zip(scales_of(index - 1))
                 {
                     *s += slope(*above, *v, *scale);
                 }
