@@ -34,6 +34,9 @@ pub struct Run<'a> {
     /// Whether the values of taps `[N, C, H, W]` that a [`Pullback`] comes with may lie with a pixel's channels side by side
     /// (channels last), if they are computed so: for those who read them so too, that saves a copy.
     pub any_order: bool,
+    /// Channels of the first tap, if its others will not be looked at and have no gradients: a [`Pullback`]'s run by plain rules
+    /// then need not compute these, and may say that they are zero.
+    pub channels: Option<&'a [usize]>,
     /// How gradients pass each node.
     pub rules: &'a Rules,
     /// Asked often, in the run and later in its backward pass.
@@ -43,7 +46,8 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     /// A run from the network's input, with gradients there alone.
     pub fn new(taps: &'a [NodeId], rules: &'a Rules, interrupt: &'a Interrupt) -> Self {
-        Self { taps, from: &[NodeId::INPUT], gradients_at: &[], exact: false, any_order: false, rules, interrupt }
+        let (from, gradients_at) = (&[NodeId::INPUT], &[]);
+        Self { taps, from, gradients_at, exact: false, any_order: false, channels: None, rules, interrupt }
     }
 
     /// The nodes at which there will be gradients, if there will be any.

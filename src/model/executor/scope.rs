@@ -236,6 +236,7 @@ mod tests {
             gradients_at: &gradients_at,
             exact: false,
             any_order: false,
+            channels: None,
             rules: &rules,
             interrupt: &interrupt,
         };

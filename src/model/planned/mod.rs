@@ -15,6 +15,7 @@ mod incremental;
 mod kernels;
 mod layout;
 mod linear_map;
+mod narrow;
 mod plan;
 mod step;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use self::beyond_edits::Remembered;
 use self::forward::last_use;
 pub use self::incremental::Patches;
 use self::kernels::Kernels;
+use self::narrow::Narrow;
 use self::plan::Plan;
 use self::step::{Buffer, Place};
 use super::executor::{check_starts, check_taps};
@@ -115,16 +117,25 @@ impl Executor for Planned {
         if self.0.weights.are_tracked() {
             return self.reference().pullback(x, run);
         }
-        let (values, pass) = on_worker(|| self.compute(x, run, true))?;
-        let tensor = |(values, shape): (Vec<f32>, Vec<usize>)| match *shape {
-            [batch, channels, height, width] if run.any_order => {
+        let (executor, narrow) = self.narrowed_for(x, run)?.unzip();
+        let (values, pass) = on_worker(|| executor.as_ref().unwrap_or(self).compute(x, run, true))?;
+        let narrow = move |tap: &NodeId| narrow.clone().filter(|(first, _)| tap == first).map(|(_, narrow)| narrow);
+        let tensor = |(tap, (values, shape)): (&NodeId, (Vec<f32>, Vec<usize>))| match (narrow(tap), &*shape) {
+            (Some(narrow), _) => narrow.widened(&values, shape),
+            (None, &[batch, channels, height, width]) if run.any_order => {
                 channels_last(values, [batch, channels, height, width])
             }
             _ => Ok(Tensor::from_vec(values, shape, &Device::Cpu)?),
         };
-        let values = values.into_iter().zip(pass.shapes()).map(tensor).collect::<Result<Vec<_>>>()?;
+        let values = run.taps.iter().zip(values.into_iter().zip(pass.shapes())).map(tensor);
+        let values = values.collect::<Result<Vec<_>>>()?;
+        let taps = run.taps.to_vec();
         let backward = move |above: &[Tensor], at: &[NodeId], weights: Option<&[f32]>| {
-            let above: Vec<Tensor> = above.iter().map(Tensor::detach).collect();
+            let part = |(tap, above): (&NodeId, &Tensor)| match narrow(tap) {
+                Some(narrow) => narrow.part(&above.detach()),
+                None => Ok(above.detach()),
+            };
+            let above = taps.iter().zip(above).map(part).collect::<Result<Vec<Tensor>>>()?;
             let rows: Vec<Option<Tensor>> = above.iter().map(rows_of).collect();
             let in_order: Vec<Tensor> =
                 rows.iter().zip(&above).map(|(rows, above)| rows.as_ref().unwrap_or(above).clone()).collect();
@@ -143,6 +154,21 @@ impl Executor for Planned {
 }
 
 impl Planned {
+    /// An executor of no more channels of the first tap than a run asks for, with that tap and these channels; none where
+    /// anything else that the run asks for would be missing, or it would not pay.
+    fn narrowed_for(&self, x: &[Tensor], run: &Run<'_>) -> Result<Option<(Self, (NodeId, Narrow))>> {
+        let (Some(channels), [tap, ..], [x], true) = (run.channels, run.taps, x, run.rules.is_plain()) else {
+            return Ok(None);
+        };
+        let (NodeId::INPUT, [_, channels_in, height, width]) = (run.from[0], x.dims()) else { return Ok(None) };
+        let Some((narrow, which, node)) = self.narrowed([*channels_in, *height, *width], *tap, channels)? else {
+            return Ok(None);
+        };
+        let before = |id: &NodeId| id.index() < node.index();
+        let is_whole = run.gradients_at.iter().all(before) && run.taps.iter().all(|id| id == tap || before(id));
+        Ok(is_whole.then_some((narrow, (*tap, which))))
+    }
+
     /// The values of all taps by a run from its starts, off the tape.
     fn plain(&self, x: &[Tensor], run: &Run<'_>) -> Result<Vec<Tensor>> {
         if run.taps.is_empty() { Ok(Vec::new()) } else { self.whole(x, run, false) }

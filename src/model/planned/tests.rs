@@ -122,9 +122,8 @@ impl Case {
             assert_eq!(any_order.dims(), direct.dims());
             assert_eq!(values(any_order), values(direct), "values in any order");
         }
-        let above: Vec<Tensor> = above.iter().map(in_rows).collect();
-        assert_eq!(values(&pullback.gradient(&above).unwrap()), all[0], "a gradient of values in any order");
-        let above = &above;
+        let rows: Vec<Tensor> = above.iter().map(in_rows).collect();
+        assert_eq!(values(&pullback.gradient(&rows).unwrap()), all[0], "a gradient of values in any order");
         let weights: Vec<f32> = (0..x[0].dims()[0]).map(|image| 0.5 - image as f32).collect();
         let sum = values(&pullback.weighted_sum(above, &weights).unwrap());
         let images = all[0].chunks_exact(sum.len()).zip(&weights);

@@ -121,10 +121,12 @@ impl Prediction {
         make: impl Fn(usize, &mut [f32]) -> Result<()> + Sync,
     ) -> Result<Vec<f64>> {
         let (goal, model, rules) = (&self.goal, &self.model, Rules::default());
+        let channels = goal.channels(model)?;
         let mut sums = vec![0f64; self.input.elem_count()];
         let variants = Variants { of: &self.input, count: weights.len(), at_once: MAX_KEPT };
         self.batches(job, label, &variants, &mut (), make, |(), chunk, variants| {
             let run = Run { exact: true, ..Run::new(&self.taps, &rules, job.interrupt()) };
+            let run = Run { channels: channels.as_deref(), ..run };
             let (outputs, pullback) = model.pullback_with(std::slice::from_ref(variants), &run)?;
             let above = goal.gradients(job, model, &outputs)?;
             let weights: Vec<f32> = weights[chunk].iter().map(|weight| *weight as f32).collect();
@@ -155,7 +157,9 @@ impl Prediction {
             }
             None => {
                 let taps = [&self.taps, at.as_slice()].concat();
+                let channels = goal.channels(model)?;
                 let run = Run { gradients_at: &at, exact: true, ..Run::new(&taps, rules, job.interrupt()) };
+                let run = Run { channels: channels.as_deref(), ..run };
                 model.pullback_with(std::slice::from_ref(inputs), &run)?
             }
         };

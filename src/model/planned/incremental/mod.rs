@@ -10,7 +10,6 @@
 
 mod cones;
 mod gather;
-mod narrow;
 mod reach;
 mod run;
 #[cfg(test)]
@@ -21,7 +20,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use self::cones::{Batch, Cones};
-use super::beyond_edits::Remembered;
+use super::narrow::Narrow;
 use super::plan::Plan;
 use super::{Group, Inner, Planned, TOGETHER, on_worker};
 use crate::error::{Error, Kind, Result};
@@ -45,8 +44,8 @@ pub struct Patches<'a> {
     areas: &'a [Area],
     batches: Vec<Batch>,
     taps: Vec<NodeId>,
-    /// If only some channels of the taps are computed: which, and of how many.
-    narrowed: Option<(Vec<usize>, usize)>,
+    /// The channels of the taps that are computed, if these are not all.
+    narrowed: Option<Narrow>,
     exact: bool,
     interrupt: Interrupt,
 }
@@ -89,23 +88,9 @@ impl Planned {
         let (mut inner, mut narrowed) = (self.0.clone(), None);
         if let (Some(channels), [tap, others @ ..]) = (channels, taps)
             && others.iter().all(|other| other == tap)
+            && let Some((narrow, which, _)) = self.narrowed([channels_in, height, width], *tap, channels)?
         {
-            let shapes = self.0.graph.shapes([channels_in, height, width], *tap)?;
-            let found = narrow::narrowed(&self.0.graph, &self.0.weights, &shapes, *tap, channels)?;
-            if let Some(found) = found {
-                let of = shapes[tap.index()].first().copied().unwrap_or(0);
-                narrowed = Some((channels.to_vec(), of));
-                let (graph, weights) = (Arc::new(found.graph), Arc::new(found.weights));
-                let (kernels, arena) = (inner.kernels.clone(), inner.arena.clone());
-                inner = Arc::new(Inner {
-                    graph,
-                    weights,
-                    kernels,
-                    arena,
-                    remembered: Remembered::default(),
-                    fleeting: Some(found.node),
-                });
-            }
+            (inner, narrowed) = (narrow.0, Some(which));
         }
         let rules = Rules::default();
         // the clean image is run once, so what its values cost is no matter
@@ -166,20 +151,10 @@ impl Patches<'_> {
 
     /// The value of a tap for some images, with zeros in place of the channels that were not computed.
     fn tensor(&self, shape: &[usize], count: usize, values: Vec<f32>) -> Result<Tensor> {
-        let Some((channels, of)) = &self.narrowed else {
-            return Ok(Tensor::from_vec(values, [&[count], shape].concat(), &Device::Cpu)?);
-        };
-        let plane: usize = shape.iter().skip(1).product();
-        let mut all = vec![0f32; count * of * plane];
-        for (own, all) in values.chunks_exact(channels.len() * plane).zip(all.chunks_exact_mut(of * plane)) {
-            for (own, channel) in own.chunks_exact(plane).zip(channels) {
-                all[channel * plane..][..plane].copy_from_slice(own);
-            }
+        let shape = [&[count], shape].concat();
+        match &self.narrowed {
+            Some(narrow) => narrow.widened(&values, shape),
+            None => Ok(Tensor::from_vec(values, shape, &Device::Cpu)?),
         }
-        let mut shape = [&[count], shape].concat();
-        if let Some(channels) = shape.get_mut(1) {
-            *channels = *of;
-        }
-        Ok(Tensor::from_vec(all, shape, &Device::Cpu)?)
     }
 }
