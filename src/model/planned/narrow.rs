@@ -147,9 +147,9 @@ mod tests {
         for (taps, at) in [(vec![output], vec![NodeId::INPUT]), (vec![output, fire9], vec![fire9, NodeId::INPUT])] {
             for rules in [&rules, &Rule::Guided.into()] {
                 let whole = Run { gradients_at: &at, exact: true, ..Run::new(&taps, rules, &interrupt) };
-                let (truth, all) = model.pullback_with(&[x.clone()], &whole).unwrap();
+                let (truth, all) = model.pullback_with(std::slice::from_ref(&x), &whole).unwrap();
                 let run = Run { channels: Some(&channels), ..whole };
-                let (ours, narrow) = model.pullback_with(&[x.clone()], &run).unwrap();
+                let (ours, narrow) = model.pullback_with(std::slice::from_ref(&x), &run).unwrap();
                 let mut above: Vec<Tensor> = truth.iter().map(|tap| tap.zeros_like().unwrap()).collect();
                 for (ours, truth) in ours.iter().zip(&truth) {
                     assert_eq!(ours.dims(), truth.dims());
@@ -182,8 +182,9 @@ mod tests {
         // a gradient behind what would be narrowed needs all of it
         let (at, taps) = ([late.unwrap()], [output]);
         let whole = Run { gradients_at: &at, ..Run::new(&taps, &rules, &interrupt) };
-        let (truth, _) = model.pullback_with(&[x.clone()], &whole).unwrap();
-        let (ours, pullback) = model.pullback_with(&[x], &Run { channels: Some(&channels), ..whole }).unwrap();
+        let (truth, _) = model.pullback_with(std::slice::from_ref(&x), &whole).unwrap();
+        let (ours, pullback) =
+            model.pullback_with(std::slice::from_ref(&x), &Run { channels: Some(&channels), ..whole }).unwrap();
         assert_eq!(values(&ours[0]), values(&truth[0]));
         assert_eq!(pullback.gradient(&[ours[0].ones_like().unwrap()]).unwrap().dims()[1], 1000);
     }
