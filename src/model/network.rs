@@ -195,25 +195,18 @@ impl Model {
     }
 
     /// Runs over many images that differ from `x`, `[1, channels, H, W]`, in one area each: of each layer only what can have
-    /// changed is computed. Of `run`, which starts at the input, the taps, the interrupt and [`exact`](Run::exact) count;
-    /// an exact one gives the numbers of whole images bit for bit. `channels` are those of the taps that will be looked at,
-    /// if not all. None where whole images are as fast, as when the areas are large, or where the network does not run on
-    /// the CPU.
+    /// changed is computed. Of `run`, which starts at the input, the taps, their [`channels`](Run::channels), the interrupt
+    /// and [`exact`](Run::exact) count; an exact one gives the numbers of whole images bit for bit. None where whole images
+    /// are as fast, as when the areas are large, or where the network does not run on the CPU.
     ///
     /// # Errors
     /// All that [`run`](Self::run) refuses, and an area that is no part of the image.
-    pub fn patches<'a>(
-        &self,
-        x: &Tensor,
-        run: &Run<'_>,
-        channels: Option<&[usize]>,
-        areas: &'a [Area],
-    ) -> Result<Option<Patches<'a>>> {
+    pub fn patches<'a>(&self, x: &Tensor, run: &Run<'_>, areas: &'a [Area]) -> Result<Option<Patches<'a>>> {
         let x = [x.to_dtype(DType::F32)?];
         self.executor(&x, run)?;
         match &x {
             [x] if x.device().is_cpu() && x.dim(0)? == 1 && run.from == [NodeId::INPUT] => {
-                self.0.planned.patches(x, run, channels, areas)
+                self.0.planned.patches(x, run, areas)
             }
             _ => Ok(None),
         }

@@ -67,8 +67,8 @@ impl Prediction {
         value: impl Fn(&[Tensor]) -> Result<Vec<f32>>,
     ) -> Result<Option<Vec<f32>>> {
         let rules = Rules::default();
-        let run = Run::new(self.reads(), &rules, job.interrupt());
-        let Some(patches) = self.model.patches(&self.input, &run, channels, areas)? else { return Ok(None) };
+        let run = Run { channels, ..Run::new(self.reads(), &rules, job.interrupt()) };
+        let Some(patches) = self.model.patches(&self.input, &run, areas)? else { return Ok(None) };
         let progress = job.progress(label, areas.len());
         let mut values = vec![0f32; areas.len()];
         patches.each(make, |indices, activations| {

@@ -61,8 +61,8 @@ fn compare(name: &str, model: &Model, size: usize) -> bool {
     let (rules, interrupt) = (Rules::default(), Interrupt::never());
     let mut worst = [0f32; 2];
     for (only, exact) in [(None, true), (Some(chosen.as_slice()), true), (Some(chosen.as_slice()), false)] {
-        let run = Run { exact, ..Run::new(&taps, &rules, &interrupt) };
-        let patches = model.patches(&x, &run, only, &areas).unwrap();
+        let run = Run { exact, channels: only, ..Run::new(&taps, &rules, &interrupt) };
+        let patches = model.patches(&x, &run, &areas).unwrap();
         let worst = &mut worst[usize::from(!exact)];
         let Some(patches) = patches else { return false };
         let mut seen = vec![false; areas.len()];

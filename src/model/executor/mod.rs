@@ -34,8 +34,8 @@ pub struct Run<'a> {
     /// Whether the values of taps `[N, C, H, W]` that a [`Pullback`] comes with may lie with a pixel's channels side by side
     /// (channels last), if they are computed so: for those who read them so too, that saves a copy.
     pub any_order: bool,
-    /// Channels of the first tap, if its others will not be looked at and have no gradients: a [`Pullback`]'s run by plain rules
-    /// then need not compute these, and may say that they are zero.
+    /// Channels of the first tap, if its others will not be looked at and have no gradients: runs over patches, and those of a
+    /// [`Pullback`] by plain rules, need not compute these others, and may say that they are zero.
     pub channels: Option<&'a [usize]>,
     /// How gradients pass each node.
     pub rules: &'a Rules,

@@ -157,10 +157,10 @@ impl Planned {
     /// An executor of no more channels of the first tap than a run asks for, with that tap and these channels; none where
     /// anything else that the run asks for would be missing, or it would not pay.
     fn narrowed_for(&self, x: &[Tensor], run: &Run<'_>) -> Result<Option<(Self, (NodeId, Narrow))>> {
-        let (Some(channels), [tap, ..], [x], true) = (run.channels, run.taps, x, run.rules.is_plain()) else {
+        let (Some(channels), [tap, ..], [NodeId::INPUT], [x]) = (run.channels, run.taps, run.from, x) else {
             return Ok(None);
         };
-        let (NodeId::INPUT, [_, channels_in, height, width]) = (run.from[0], x.dims()) else { return Ok(None) };
+        let ([_, channels_in, height, width], true) = (x.dims(), run.rules.is_plain()) else { return Ok(None) };
         let Some((narrow, which, node)) = self.narrowed([*channels_in, *height, *width], *tap, channels)? else {
             return Ok(None);
         };
@@ -176,8 +176,7 @@ impl Planned {
 
     fn whole(&self, x: &[Tensor], run: &Run<'_>, tracked: bool) -> Result<Vec<Tensor>> {
         // on the tape there are no gradients but at the starts
-        let run = &Run { gradients_at: &[], ..*run };
-        let run = &Run { any_order: false, ..*run };
+        let run = &Run { gradients_at: &[], any_order: false, ..*run };
         let (mut values, pass) = on_worker(|| self.compute(x, run, tracked))?;
         let (lengths, shapes) = (pass.lengths.clone(), pass.shapes());
         if !tracked {

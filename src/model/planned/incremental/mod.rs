@@ -52,8 +52,8 @@ pub struct Patches<'a> {
 
 impl Planned {
     /// Prepares runs over images that differ from `x`, `[1, C, H, W]`, in one area each; none if they would not be faster
-    /// than runs over whole images. `channels` are those of the taps that will be looked at, if not all. Of `run`, which
-    /// starts at the input, the taps, the interrupt and whether it is exact are of concern.
+    /// than runs over whole images. Of `run`, which starts at the input, the taps, their channels, the interrupt and whether it
+    /// is exact are of concern.
     ///
     /// # Errors
     /// An area does not fit the image, a tap cannot be computed, or the run was interrupted.
@@ -61,21 +61,19 @@ impl Planned {
         &self,
         x: &Tensor,
         run: &Run<'_>,
-        channels: Option<&[usize]>,
         areas: &'a [Area],
     ) -> Result<Option<Patches<'a>>> {
-        self.prepare(x, run, channels, areas, WORTHWHILE)
+        self.prepare(x, run, areas, WORTHWHILE)
     }
 
     fn prepare<'a>(
         &self,
         x: &Tensor,
         run: &Run<'_>,
-        channels: Option<&[usize]>,
         areas: &'a [Area],
         worthwhile: f64,
     ) -> Result<Option<Patches<'a>>> {
-        let Run { taps, exact, interrupt, .. } = *run;
+        let Run { taps, channels, exact, interrupt, .. } = *run;
         let (_, channels_in, height, width) = x.dims4()?;
         if let Some(area) = areas.iter().find(|area| !area.fits([height, width])) {
             let message = format!("{area:?} is no part of an image of {height}×{width} (height×width)");

@@ -47,8 +47,8 @@ fn compare(
     // either way of convolving
     let exact = pick(rng, 0..=2) > 0;
     let tolerance = if exact { 1e-6 } else { 1e-4 };
-    let run = Run { exact, ..Run::new(taps, &rules, &interrupt) };
-    let patches = planned.prepare(&x, &run, looked_at, &areas, f64::INFINITY).unwrap().unwrap();
+    let run = Run { exact, channels: looked_at, ..Run::new(taps, &rules, &interrupt) };
+    let patches = planned.prepare(&x, &run, &areas, f64::INFINITY).unwrap().unwrap();
     let mut found: Vec<Option<Vec<Vec<f32>>>> = vec![None; areas.len()];
     patches
         .each(
@@ -139,6 +139,6 @@ fn an_area_outside_of_the_image_is_refused() {
     let x = random(&mut rng, &[1, channels, height, width]);
     let areas = [Area { top: 1, left: 0, height, width: 1 }];
     let (rules, interrupt, taps) = (Rules::default(), Interrupt::never(), [output]);
-    let refused = planned.patches(&x, &Run::new(&taps, &rules, &interrupt), None, &areas);
+    let refused = planned.patches(&x, &Run::new(&taps, &rules, &interrupt), &areas);
     assert_eq!(refused.err().unwrap().kind(), Kind::Internal);
 }
