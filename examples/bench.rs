@@ -12,7 +12,7 @@ use candle_core::{Device, Tensor, Var};
 use percept::error::{Error, Kind, Result};
 use percept::job::Interrupt;
 use percept::model::{Model, ModelOptions, Rules};
-use percept::session::{Session, Silent};
+use percept::session::{Session, Silent, threads, use_threads};
 
 /// The program's.
 #[global_allocator]
@@ -20,6 +20,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<()> {
     let folder = std::env::args().nth(1).ok_or_else(|| Error::new(Kind::Argument, "bench FOLDER"))?;
+    use_threads(threads()?)?;
     let mut bench =
         Bench { folder: PathBuf::from(folder), models: HashMap::new(), tensors: HashMap::new(), session: None };
     for line in std::io::stdin().lock().lines() {

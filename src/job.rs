@@ -321,6 +321,12 @@ impl Progress<'_> {
         self.step(steps, Some(preview))
     }
 
+    /// No more steps are needed than were done: the report ends complete.
+    pub fn end(&self) {
+        let mut report = self.report.borrow_mut();
+        report.total = report.done;
+    }
+
     fn step(&self, steps: usize, preview: Option<Preview<'_>>) -> Result<()> {
         self.report.borrow_mut().done += steps;
         self.begun.set(true);

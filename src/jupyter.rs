@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::error::{Error, Kind, Result};
 use crate::job::Report;
-use crate::session::{self, Ask, Outcome, Output, Preview, Session, Sink, escape};
+use crate::session::{self, Ask, Outcome, Output, Preview, Session, Sink, escape, use_threads};
 
 /// Progress is drawn no more often than this.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -322,8 +322,15 @@ impl Interpreter for Kernel {
 ///
 /// # Errors
 /// The connection file cannot be read, or its ports are taken.
-pub fn run(connection_file: &Path) -> Result<()> {
-    percept_kernel::run(connection_file, Kernel::new).map_err(|error| fault(&error))
+pub fn run(connection_file: &Path, threads: usize) -> Result<()> {
+    let kernel = move || {
+        // this is the thread that evaluates
+        if let Err(error) = use_threads(threads) {
+            eprintln!("{error}");
+        }
+        Kernel::new()
+    };
+    percept_kernel::run(connection_file, kernel).map_err(|error| fault(&error))
 }
 
 /// The kernel as Jupyter lists it, under a name; `percept` if none is given.

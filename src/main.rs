@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use percept::error::{Error, Kind, Result};
+use percept::error::Result;
 use percept::{console, jupyter, repl, session};
 
 /// Keeps pages between the steps of an optimization, which the system's would give back and fetch again.
@@ -90,7 +90,7 @@ impl Place {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    match use_threads().and_then(|()| run(cli)) {
+    match session::threads().and_then(|threads| run(cli, threads)) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             console::print_error(&error);
@@ -99,26 +99,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// As many threads as there are physical cores, whose arithmetic units a second thread would only share;
-/// `PERCEPT_THREADS` overrides.
-fn use_threads() -> Result<()> {
-    let threads = match std::env::var("PERCEPT_THREADS") {
-        Err(_) => num_cpus::get_physical(),
-        Ok(text) => match text.trim().parse() {
-            Ok(threads @ 1..=1024) => threads,
-            _ => {
-                let message = format!("PERCEPT_THREADS is `{text}`; it must be a number of threads, 1 to 1024");
-                return Err(Error::new(Kind::Argument, message));
-            }
-        },
-    };
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()
-        .map_err(|error| Error::new(Kind::Internal, format!("cannot start {threads} threads: {error}")))
-}
-
-fn run(cli: Cli) -> Result<u8> {
+fn run(cli: Cli, threads: usize) -> Result<u8> {
+    // a kernel evaluates on a thread of its own
+    if !matches!(cli.command, Some(Command::Kernel(_))) {
+        session::use_threads(threads)?;
+    }
     match cli.command.unwrap_or(Command::Repl) {
         Command::Repl => repl::run(),
         Command::Run { file, out, seed, arguments } => console::run_file(&file, out.as_deref(), seed, &arguments),
@@ -135,6 +120,6 @@ fn run(cli: Cli) -> Result<u8> {
             println!("removed {}", jupyter::uninstall(&place.location(), place.name.as_deref())?.display());
             Ok(0)
         }
-        Command::Kernel(Kernel::Run { connection_file }) => jupyter::run(&connection_file).map(|()| 0),
+        Command::Kernel(Kernel::Run { connection_file }) => jupyter::run(&connection_file, threads).map(|()| 0),
     }
 }

@@ -152,27 +152,47 @@ fn gather(window: &Window, x: View<'_>, pixels: &[usize], starts: &mut Vec<usize
 fn copy_columns(window: &Window, x: View<'_>, pixels: &[usize], channels: usize, columns: &mut Vec<f32>) {
     let Maps { height, width, .. } = window.output;
     let length = window.kernel[1] * channels;
-    columns.clear();
+    columns.resize(pixels.len() * window.kernel[0] * length, 0.0);
+    let mut runs = columns.chunks_exact_mut(length);
     for &pixel in pixels {
         let (image, row, column) = (pixel / (height * width), pixel / width % height, pixel % width);
         let under = window.under(column).filter(|_| x.stride == channels);
-        for ky in 0..window.kernel[0] {
+        for (ky, run) in runs.by_ref().take(window.kernel[0]).enumerate() {
             let Some(y) = window.source(0, row, ky) else {
-                columns.resize(columns.len() + length, 0.0);
+                run.fill(0.0);
                 continue;
             };
             let line = (image * window.input.height + y) * window.input.width;
             if let Some(under) = &under {
-                columns.extend_from_slice(&x.data[(line + under.start) * channels..][..length]);
+                copy(run, &x.data[(line + under.start) * channels..][..length]);
                 continue;
             }
-            for kx in 0..window.kernel[1] {
+            for (kx, out) in run.chunks_exact_mut(channels).enumerate() {
                 match window.source(1, column, kx) {
-                    Some(at) => columns.extend_from_slice(&x.data[(line + at) * x.stride + x.offset..][..channels]),
-                    None => columns.resize(columns.len() + channels, 0.0),
+                    Some(at) => out.copy_from_slice(&x.data[(line + at) * x.stride + x.offset..][..channels]),
+                    None => out.fill(0.0),
                 }
             }
         }
+    }
+}
+
+/// Copies a run of pixels. Those under usual kernels of three colours are so short that a call of `memcpy` would take longer.
+#[inline(always)]
+fn copy(out: &mut [f32], from: &[f32]) {
+    fn all<const N: usize>(out: &mut [f32], from: &[f32]) -> bool {
+        let (Ok(out), Ok(from)) = (<&mut [f32; N]>::try_from(out), <&[f32; N]>::try_from(from)) else { return false };
+        *out = *from;
+        true
+    }
+    let is_copied = match out.len() {
+        9 => all::<9>(out, from),
+        21 => all::<21>(out, from),
+        33 => all::<33>(out, from),
+        _ => false,
+    };
+    if !is_copied {
+        out.copy_from_slice(from);
     }
 }
 

@@ -1,15 +1,18 @@
 //! Gram matrices of rows of channels: how much two channels are active together.
 
 use std::array::from_fn;
+use std::ops::Range;
 
 use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::product::{Epilogue, Packed, Product, ROWS, Rows};
-use crate::rows_per_part;
+use crate::{Target, View, rows_per_part};
 
-/// Parts of the rows, whatever the threads are, so that no sum depends on them.
+/// Parts of the rows at most, whatever the threads are, so that no sum depends on them.
 const PARTS: usize = 8;
+/// Blocks of rows in a part at least: a part has sums of its own, which are added up.
+const BLOCKS: usize = 2;
 /// Rows that are multiplied before the sums are loaded again.
 const DEPTH: usize = 128;
 /// Rows whose values are laid side by side together.
@@ -21,18 +24,50 @@ const COLUMNS: usize = 16;
 /// Rows of a gradient in one part of the work at most.
 const GRADIENT_ROWS: usize = 20 * ROWS;
 
-/// Σ w f fᵀ over the rows f of `rows`, `[count, channels]`, with a weight w for each or 1: `out`, `[channels, channels]`.
-pub fn gram(rows: &[f32], channels: usize, weights: Option<&[f32]>, out: &mut [f32]) {
+/// The places of a rectangle of one image's map, line by line: rows of channels.
+#[derive(Clone, Debug)]
+pub struct Rectangle<'a> {
+    /// The map.
+    pub view: View<'a>,
+    /// Channels of each place.
+    pub channels: usize,
+    /// Places in a line of the map.
+    pub width: usize,
+    /// Which lines.
+    pub lines: Range<usize>,
+    /// Which places of each line.
+    pub columns: Range<usize>,
+}
+
+impl<'a> Rectangle<'a> {
+    /// How many places there are.
+    pub fn count(&self) -> usize {
+        self.lines.len() * self.columns.len()
+    }
+
+    /// Where in the map a place is.
+    fn place(&self, index: usize) -> usize {
+        let (line, column) = (index / self.columns.len(), index % self.columns.len());
+        (self.lines.start + line) * self.width + self.columns.start + column
+    }
+
+    /// The channels of each place.
+    pub fn rows(&self) -> impl Iterator<Item = &'a [f32]> {
+        (0..self.count()).map(|index| self.view.row(self.place(index), self.channels))
+    }
+}
+
+/// Σ w f fᵀ over the rows f of a rectangle, with a weight w for each or 1: `out`, `[channels, channels]`.
+pub fn gram(rows: &Rectangle<'_>, weights: Option<&[f32]>, out: &mut [f32]) {
     out.fill(0.0);
-    let count = rows.len() / channels;
+    let (count, channels) = (rows.count(), rows.channels);
     let blocks = count.div_ceil(DEPTH);
-    let parts = PARTS.min(blocks);
+    let parts = (blocks / BLOCKS).clamp(1, PARTS);
     let sums = (0..parts).into_par_iter().map(|part| {
         let mut sums = vec![0f32; out.len()];
+        let mut space = Space::default();
         for block in part * blocks / parts..(part + 1) * blocks / parts {
-            let (start, end) = (block * DEPTH, ((block + 1) * DEPTH).min(count));
-            let weights = weights.map(|weights| &weights[start..end]);
-            add_block(&rows[start * channels..end * channels], channels, weights, &mut sums);
+            space.add_block(rows, block * DEPTH..((block + 1) * DEPTH).min(count), weights, &mut sums);
         }
         sums
     });
@@ -46,74 +81,105 @@ pub fn gram(rows: &[f32], channels: usize, weights: Option<&[f32]>, out: &mut [f
     }
 }
 
-/// Adds what some rows add on and above the diagonal.
-fn add_block(rows: &[f32], channels: usize, weights: Option<&[f32]>, sums: &mut [f32]) {
-    let depth = rows.len() / channels;
-    // the rows' values channel by channel, not a power of two apart, which would share the same lines of the cache
-    let line = DEPTH + TOGETHER;
-    let mut left = vec![0f32; channels * line];
-    let mut together = rows.chunks_exact(TOGETHER * channels);
-    for (at, together) in together.by_ref().enumerate() {
-        let rows: [&[f32]; TOGETHER] = from_fn(|row| &together[row * channels..][..channels]);
-        for (channel, line) in left.chunks_exact_mut(line).enumerate() {
-            line[at * TOGETHER..][..TOGETHER].copy_from_slice(&from_fn::<f32, TOGETHER, _>(|row| rows[row][channel]));
+/// What is written anew for each block of rows.
+#[derive(Default)]
+struct Space {
+    left: Vec<f32>,
+    right: Packed,
+}
+
+impl Space {
+    /// Adds what some rows add on and above the diagonal.
+    fn add_block(&mut self, of: &Rectangle<'_>, range: Range<usize>, weights: Option<&[f32]>, sums: &mut [f32]) {
+        let (channels, depth) = (of.channels, range.len());
+        let row = |at: usize| of.view.row(of.place(range.start + at), channels);
+        // the rows' values channel by channel, not a power of two apart, which would share the same lines of the cache
+        let line = DEPTH + TOGETHER;
+        let left = &mut self.left;
+        left.resize(channels * line, 0.0);
+        let done = depth / TOGETHER * TOGETHER;
+        for first in (0..done).step_by(TOGETHER) {
+            let rows: [&[f32]; TOGETHER] = from_fn(|i| row(first + i));
+            for (channel, line) in left.chunks_exact_mut(line).enumerate() {
+                line[first..][..TOGETHER].copy_from_slice(&from_fn::<f32, TOGETHER, _>(|i| rows[i][channel]));
+            }
         }
-    }
-    let done = depth / TOGETHER * TOGETHER;
-    for (at, row) in together.remainder().chunks_exact(channels).enumerate() {
-        left.chunks_exact_mut(line).zip(row).for_each(|(line, value)| line[done + at] = *value);
-    }
-    if let Some(weights) = weights {
-        for line in left.chunks_exact_mut(line) {
-            line.iter_mut().zip(weights).for_each(|(left, weight)| *left *= weight);
+        for at in done..depth {
+            left.chunks_exact_mut(line).zip(row(at)).for_each(|(line, value)| line[at] = *value);
         }
-    }
-    let starts: Vec<usize> = (0..channels).map(|channel| channel * line).collect();
-    let targets: Vec<usize> = (0..channels).collect();
-    let width = channels.div_ceil(GROUPS).next_multiple_of(COLUMNS);
-    for column in (0..channels).step_by(width) {
-        let end = (column + width).min(channels);
-        let right = Packed::of_rows(depth, end - column, |row| &rows[row * channels..][column..end]);
-        Arch::new().dispatch(Product {
-            left: Rows { data: &left, starts: &starts[..end], parts: 1, length: depth },
-            right: &right,
-            targets: &targets[..end],
-            out: sums,
-            above: 0,
-            stride: channels,
-            offset: column,
-            padded: false,
-            epilogue: Epilogue { accumulate: true, ..Epilogue::default() },
-        });
+        if let Some(weights) = weights {
+            for line in left.chunks_exact_mut(line) {
+                line.iter_mut().zip(&weights[range.clone()]).for_each(|(left, weight)| *left *= weight);
+            }
+        }
+        let starts: Vec<usize> = (0..channels).map(|channel| channel * line).collect();
+        let targets: Vec<usize> = (0..channels).collect();
+        let width = channels.div_ceil(GROUPS).next_multiple_of(COLUMNS);
+        for column in (0..channels).step_by(width) {
+            let end = (column + width).min(channels);
+            self.right.pack_rows(depth, end - column, |at| &row(at)[column..end]);
+            Arch::new().dispatch(Product {
+                left: Rows { data: left, starts: &starts[..end], parts: 1, length: depth },
+                right: &self.right,
+                targets: &targets[..end],
+                out: sums,
+                above: 0,
+                stride: channels,
+                offset: column,
+                padded: false,
+                epilogue: Epilogue { accumulate: true, ..Epilogue::default() },
+            });
+        }
     }
 }
 
-/// w S f for each row f of `rows`, `[count, channels]`, with a symmetric S `[channels, channels]`: the gradient of Σ S · G / 2
-/// for the rows, where G is their [`gram`].
-pub fn gradient(rows: &[f32], channels: usize, weights: Option<&[f32]>, slope: &[f32], out: &mut [f32]) {
-    let right = Packed::of_rows(channels, channels, |row| &slope[row * channels..][..channels]);
-    let per_part = rows_per_part(rows.len() / channels, GRADIENT_ROWS);
-    let parts = out.par_chunks_mut(per_part * channels).zip(rows.par_chunks(per_part * channels)).enumerate();
-    parts.for_each(|(part, (out, rows))| {
-        let count = rows.len() / channels;
-        let starts: Vec<usize> = (0..count).map(|row| row * channels).collect();
-        let targets: Vec<usize> = (0..count).collect();
+/// w S f for each row f of a rectangle, with a symmetric S `[channels, channels]`, zero elsewhere in `out`, which is as large as
+/// the rectangle's map: the gradient of Σ S · G / 2 for the map, where G is the rectangle's [`gram`]. `accumulate` adds it to
+/// what is there.
+pub fn gradient(rows: &Rectangle<'_>, weights: Option<&[f32]>, slope: &[f32], out: Target<'_>, accumulate: bool) {
+    let (channels, width) = (rows.channels, rows.width);
+    let mut right = Packed::default();
+    right.pack_rows(channels, channels, |row| &slope[row * channels..][..channels]);
+    let Target { data, stride, offset } = out;
+    let is_whole = rows.columns.len() == width && rows.count() * stride == data.len();
+    let lines = rows_per_part(data.len() / stride, GRADIENT_ROWS).div_ceil(width);
+    data.par_chunks_mut(lines * width * stride).enumerate().for_each(|(part, out)| {
+        if !accumulate && !is_whole {
+            out.chunks_exact_mut(stride).for_each(|row| row[offset..][..channels].fill(0.0));
+        }
+        let first = part * lines;
+        let all = rows.columns.len();
+        let own = [first, first + out.len() / (width * stride)]
+            .map(|line| line.clamp(rows.lines.start, rows.lines.end) - rows.lines.start);
+        let indices = own[0] * all..own[1] * all;
+        let targets: Vec<usize> = indices.clone().map(|index| rows.place(index)).collect();
+        let weighted: Option<Vec<f32>> = weights.map(|weights| {
+            let row = |(target, weight): (&usize, &f32)| {
+                let weight = *weight;
+                rows.view.row(*target, channels).iter().map(move |value| weight * value)
+            };
+            targets.iter().zip(&weights[indices.clone()]).flat_map(row).collect()
+        });
+        let starts: Vec<usize> = match weighted {
+            Some(_) => (0..targets.len()).map(|row| row * channels).collect(),
+            None => targets.iter().map(|target| target * rows.view.stride + rows.view.offset).collect(),
+        };
         Arch::new().dispatch(Product {
-            left: Rows { data: rows, starts: &starts, parts: 1, length: channels },
+            left: Rows {
+                data: weighted.as_deref().unwrap_or(rows.view.data),
+                starts: &starts,
+                parts: 1,
+                length: channels,
+            },
             right: &right,
             targets: &targets,
-            out: &mut *out,
-            above: 0,
-            stride: channels,
-            offset: 0,
+            out,
+            above: first * width,
+            stride,
+            offset,
             padded: false,
-            epilogue: Epilogue::default(),
+            epilogue: Epilogue { accumulate: accumulate || !is_whole, ..Epilogue::default() },
         });
-        if let Some(weights) = weights {
-            for (row, weight) in out.chunks_exact_mut(channels).zip(&weights[part * per_part..]) {
-                row.iter_mut().for_each(|value| *value *= weight);
-            }
-        }
     });
 }
 
@@ -152,7 +218,9 @@ mod tests {
                     }
                 }
                 let mut ours = vec![7f32; channels * channels];
-                gram(&rows, channels, weights, &mut ours);
+                let view = View { data: &rows, stride: channels, offset: 0 };
+                let all = Rectangle { view, channels, width: count, lines: 0..1, columns: 0..count };
+                gram(&all, weights, &mut ours);
                 assert_close(&ours, &truth, &format!("{count} rows of {channels}"));
 
                 let slope = numbers(channels * channels, 3);
@@ -166,8 +234,53 @@ mod tests {
                     }
                 }
                 let mut ours = vec![7f32; rows.len()];
-                gradient(&rows, channels, weights, &flat, &mut ours);
+                gradient(&all, weights, &flat, Target { data: &mut ours, stride: channels, offset: 0 }, false);
                 assert_close(&ours, &truth, &format!("gradient, {count} rows of {channels}"));
+            }
+        }
+    }
+
+    /// Of a part of a map whose channels are a part of wider rows: as if they were cut out, and nothing else is touched.
+    #[test]
+    fn a_rectangle_is_like_its_rows() {
+        let (height, width, stride, offset, channels) = (9, 70, 30, 5, 19);
+        let (map, there) = (numbers((height * width + 1) * stride, 1), numbers(height * width * stride, 2));
+        let slope = vec![0.5f32; channels * channels];
+        for (lines, columns) in [(0..9, 0..70), (2..7, 3..61), (4..5, 69..70), (3..3, 0..70)] {
+            let view = View { data: &map, stride, offset };
+            let rectangle = Rectangle { view, channels, width, lines: lines.clone(), columns: columns.clone() };
+            let rows: Vec<f32> = rectangle.rows().flatten().copied().collect();
+            let count = rectangle.count();
+            assert_eq!(rows.len(), count * channels);
+            let weights = numbers(count, 3);
+            let view = View { data: &rows, stride: channels, offset: 0 };
+            let alone = Rectangle { view, channels, width: count, lines: 0..1, columns: 0..count };
+            let (mut ours, mut truth) = (vec![0f32; channels * channels], vec![0f32; channels * channels]);
+            gram(&rectangle, Some(&weights), &mut ours);
+            gram(&alone, Some(&weights), &mut truth);
+            assert_eq!(ours, truth);
+            let mut below = vec![0f32; rows.len()];
+            if count > 0 {
+                let out = Target { data: &mut below, stride: channels, offset: 0 };
+                gradient(&alone, Some(&weights), &slope, out, false);
+            }
+            for accumulate in [false, true] {
+                let mut ours = there.clone();
+                let out = Target { data: &mut ours, stride, offset };
+                gradient(&rectangle, Some(&weights), &slope, out, accumulate);
+                let mut below = below.chunks_exact(channels);
+                for (at, (ours, there)) in ours.chunks_exact(stride).zip(there.chunks_exact(stride)).enumerate() {
+                    let inside = lines.contains(&(at / width)) && columns.contains(&(at % width));
+                    let below = if inside { below.next().unwrap_or_default() } else { &[0.0; 19] };
+                    for (channel, (ours, there)) in ours.iter().zip(there).enumerate() {
+                        let Some(below) = channel.checked_sub(offset).and_then(|channel| below.get(channel)) else {
+                            assert_eq!(ours, there);
+                            continue;
+                        };
+                        let truth = if accumulate { there + below } else { *below };
+                        assert!((ours - truth).abs() < 1e-5 * truth.abs().max(1.0), "{ours} for {truth}");
+                    }
+                }
             }
         }
     }

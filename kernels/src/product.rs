@@ -61,7 +61,7 @@ pub(crate) fn lanes() -> usize {
 }
 
 /// A matrix `[K, N]` cut into panels of a few vectors of columns, each stored row by row, the last filled up with zeros.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Packed {
     k: usize,
     n: usize,
@@ -91,29 +91,34 @@ fn panels(n: usize, lanes: usize) -> impl Iterator<Item = Panel> {
 
 impl Packed {
     pub(crate) fn new(k: usize, n: usize, at: impl Fn(usize, usize) -> f32) -> Self {
-        Self::filled(k, n, |row, column, out| {
+        let mut packed = Self::default();
+        packed.pack(k, n, |row, column, out| {
             out.iter_mut().enumerate().for_each(|(i, v)| *v = at(row, column + i));
-        })
+        });
+        packed
     }
 
-    /// Of a matrix whose rows lie in memory.
-    pub(crate) fn of_rows<'a>(k: usize, n: usize, row: impl Fn(usize) -> &'a [f32]) -> Self {
-        Self::filled(k, n, |at, column, out| out.copy_from_slice(&row(at)[column..][..out.len()]))
+    /// Becomes a matrix whose rows lie in memory.
+    pub(crate) fn pack_rows<'a>(&mut self, k: usize, n: usize, row: impl Fn(usize) -> &'a [f32]) {
+        self.pack(k, n, |at, column, out| out.copy_from_slice(&row(at)[column..][..out.len()]));
     }
 
     /// Calls `fill` for the part of each row, from a column on, that is in each panel.
-    fn filled(k: usize, n: usize, fill: impl Fn(usize, usize, &mut [f32])) -> Self {
+    fn pack(&mut self, k: usize, n: usize, fill: impl Fn(usize, usize, &mut [f32])) {
         let lanes = lanes();
-        let mut data = vec![0f32; k * n.next_multiple_of(lanes)];
-        let mut rest = data.as_mut_slice();
+        (self.k, self.n) = (k, n);
+        self.data.resize(k * n.next_multiple_of(lanes), 0.0);
+        let mut rest = self.data.as_mut_slice();
         for Panel { column, vectors } in panels(n, lanes) {
             let width = vectors * lanes;
             let (panel, after) = rest.split_at_mut(k * width);
             rest = after;
             let columns = width.min(n - column);
-            panel.chunks_exact_mut(width).enumerate().for_each(|(row, data)| fill(row, column, &mut data[..columns]));
+            for (row, data) in panel.chunks_exact_mut(width).enumerate() {
+                fill(row, column, &mut data[..columns]);
+                data[columns..].fill(0.0);
+            }
         }
-        Self { k, n, data }
     }
 
     /// Columns with those that fill up the last vector.

@@ -44,7 +44,7 @@ pub use area::Area;
 pub use arguments::{ChannelNumbers, ClassName, Input, LayerName};
 pub use classes::Classes;
 use executor::Scope;
-pub use executor::{Executor, Pullback, Reference, Run};
+pub use executor::{Executor, Pullback, Reference, Retained, RetainedRun, Run, WriteGradient};
 pub use functions::{layer_table, without_weights};
 pub use graph::{Builder, Graph, Node, NodeId};
 pub use layer::{Layer, LayerRow};

@@ -7,7 +7,7 @@ use candle_core::{DType, Tensor};
 
 use super::{
     Answer, AnswerKind, AnswerOf, Area, Channels, Classes, Executor, Graph, InputRecipe, NodeId, Patches, Planned,
-    Pullback, ReceptiveField, Reference, Rules, Run, Scope, Weights,
+    Pullback, ReceptiveField, Reference, RetainedRun, Rules, Run, Scope, Weights,
 };
 use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;
@@ -192,6 +192,16 @@ impl Model {
     /// Those of [`run_with`](Self::run_with), and all that [`Executor::pullback`] refuses.
     pub fn pullback_with(&self, x: &[Tensor], run: &Run<'_>) -> Result<(Vec<Tensor>, Pullback)> {
         self.executor(x, run)?.pullback(&floats(x)?, run)
+    }
+
+    /// As [`pullback_with`](Self::pullback_with) for one image: the taps, all of which are maps, are read, and their gradients
+    /// written, where they are computed. For what looks at many large maps, of which copies would take as long as layers.
+    ///
+    /// # Errors
+    /// As [`pullback_with`](Self::pullback_with).
+    pub fn retained(&self, x: &Tensor, run: &Run<'_>) -> Result<RetainedRun> {
+        let x = floats(std::slice::from_ref(x))?;
+        self.executor(&x, run)?.retained(&x, run)
     }
 
     /// Runs over many images that differ from `x`, `[1, channels, H, W]`, in one area each: of each layer only what can have

@@ -10,6 +10,7 @@ mod present;
 mod sections;
 mod shown;
 mod sink;
+mod threads;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -19,6 +20,7 @@ pub use complete::{Candidate, Completeness, Completion, Signature};
 pub use manual::manual;
 pub use output::Output;
 pub use sink::{Preview, Sink};
+pub use threads::{threads, use_threads};
 
 use crate::error::{Error, Kind, Result};
 use crate::job::{Interrupt, Report, Reporter};

@@ -1,6 +1,6 @@
 //! Gradients normalised over a Laplacian pyramid: coarse forms grow as fast as fine lines.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use super::color::mix;
 use super::pyramid::Pyramid;
@@ -57,27 +57,32 @@ pub fn normalised(gradient: &Tensor, weights: &[f32], chroma: f32) -> Result<Ten
     }
     let colored = channels == 3;
     let pyramid = Pyramid::new([height, width], levels)?;
-    let bands = {
-        let planes = if colored { mix(gradient, TO_LUMA)? } else { gradient.detach() };
-        pyramid.split(&planes.reshape((1, images * channels, height, width))?)?
-    };
-    let bands = bands.into_iter().zip(weights).map(|(band, weight)| {
-        let plane = band.dims().iter().skip(2).product::<usize>().max(1);
-        let deviations: Vec<f64> = with_values(&band, |values| {
-            let deviation = |values: &[f32]| sum_of(values, |value| f64::from(value).powi(2)) / plane as f64;
-            values.chunks_exact(plane).map(|values| deviation(values).sqrt()).collect()
-        })?;
-        let factor = |(index, deviation): (usize, &f64)| {
-            let is_chroma = colored && !index.is_multiple_of(3);
+    let planes = if colored { mix(gradient, TO_LUMA)? } else { gradient.detach() };
+    let planes = planes.reshape((images * channels, 1, height, width))?;
+    let mut whole = Vec::with_capacity(gradient.elem_count());
+    // the deviations of the last luma's bands
+    let mut luma = vec![0.0; weights.len()];
+    // images may be large, and a pyramid is several copies of what it is made of
+    for index in 0..images * channels {
+        let is_chroma = colored && !index.is_multiple_of(3);
+        let bands = pyramid.split(&planes.narrow(0, index, 1)?)?;
+        let bands = bands.into_iter().zip(weights).zip(&mut luma).map(|((band, weight), luma)| {
+            let square = with_values(&band, |values| sum_of(values, |value| f64::from(value).powi(2)))?;
+            let deviation = (square / band.elem_count().max(1) as f64).sqrt();
             let weight = f64::from(if is_chroma { weight * chroma } else { *weight });
             // nothing has no direction, and what is next to nothing would be noise: of a grey gradient, the chromas
-            let luma = deviations.get(index - index % 3).filter(|_| is_chroma).copied().unwrap_or(0.0);
-            if *deviation > LEAST.max(ROUNDING * luma) { (weight / deviation) as f32 } else { 0.0 }
-        };
-        let factors: Vec<f32> = deviations.iter().enumerate().map(factor).collect();
-        affine(&band, &factors, &vec![0.0; factors.len()])
-    });
-    let sum = pyramid.merge(&bands.collect::<Result<Vec<_>>>()?)?.reshape((images, channels, height, width))?;
+            let least = if is_chroma { LEAST.max(ROUNDING * *luma) } else { LEAST };
+            if !is_chroma {
+                *luma = deviation;
+            }
+            let factor = if deviation > least { (weight / deviation) as f32 } else { 0.0 };
+            affine(&band, &[factor], &[0.0])
+        });
+        let sum = pyramid.merge(&bands.collect::<Result<Vec<_>>>()?)?;
+        with_values(&sum, |values| whole.extend_from_slice(values))?;
+    }
+    drop(planes);
+    let sum = Tensor::from_vec(whole, gradient.shape(), &Device::Cpu)?;
     if colored { mix(&sum, FROM_LUMA) } else { Ok(sum) }
 }
 

@@ -1,8 +1,9 @@
 //! Gradients of images too large for one run, in overlapping squares.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
+use crate::tensor::with_values;
 
 /// What a square sees beyond its part, as a share of its side, and at least in pixels: what a unit sees beyond a square's
 /// edge is missing there, so each square counts only inside its margins.
@@ -21,18 +22,32 @@ const ALIGNED: usize = 32;
 /// # Errors
 /// `gradient` failed, or gave another shape than the square's.
 pub fn tiled(image: &Tensor, tile: Option<usize>, gradient: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
-    let (_, _, height, width) = image.dims4()?;
+    let (images, channels, height, width) = image.dims4()?;
     let Some(tile) = tile.filter(|tile| height > *tile || width > *tile) else { return gradient(image) };
     let margin = (tile / MARGIN).max(LEAST_MARGIN);
-    let rows = spans(height, tile, margin).into_iter().map(|row| {
-        let parts = spans(width, tile, margin).into_iter().map(|column| {
+    // an image that needs squares is large: there is one copy of its gradient
+    let mut whole = vec![0f32; image.elem_count()];
+    for row in spans(height, tile, margin) {
+        for column in spans(width, tile, margin) {
             let square = image.narrow(2, row.seen[0], row.seen[1])?.narrow(3, column.seen[0], column.seen[1])?;
             let found = gradient(&square.contiguous()?)?;
-            Ok(found.narrow(2, row.used[0], row.used[1])?.narrow(3, column.used[0], column.used[1])?)
-        });
-        Ok(Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 3)?)
-    });
-    Ok(Tensor::cat(&rows.collect::<Result<Vec<_>>>()?, 2)?)
+            if found.dims() != [images, channels, row.seen[1], column.seen[1]] {
+                let message = format!("a square's gradient has the shape {:?}", found.dims());
+                return Err(Error::new(Kind::Internal, message));
+            }
+            let [top, left] = [row.seen[0] + row.used[0], column.seen[0] + column.used[0]];
+            with_values(&found, |values| {
+                let planes = values.chunks_exact(row.seen[1] * column.seen[1]);
+                for (plane, whole) in planes.zip(whole.chunks_exact_mut(height * width)) {
+                    let lines = plane.chunks_exact(column.seen[1]).skip(row.used[0]).take(row.used[1]);
+                    for (line, whole) in lines.zip(whole.chunks_exact_mut(width).skip(top)) {
+                        whole[left..][..column.used[1]].copy_from_slice(&line[column.used[0]..][..column.used[1]]);
+                    }
+                }
+            })?;
+        }
+    }
+    Ok(Tensor::from_vec(whole, image.shape(), &Device::Cpu)?)
 }
 
 /// A stretch of an axis that is looked at, and the part of it that is used: start and length, the latter within the former.

@@ -3,6 +3,7 @@
 mod apply;
 mod pullback;
 mod reference;
+mod retained;
 mod scope;
 
 use candle_core::Tensor;
@@ -11,6 +12,8 @@ pub(super) use self::apply::apply;
 pub use self::pullback::Pullback;
 pub(super) use self::pullback::check_taps;
 pub use self::reference::Reference;
+pub(super) use self::retained::{Buffers, Copied, no_such_tap};
+pub use self::retained::{Retained, RetainedRun, WriteGradient};
 pub(super) use self::scope::{Scope, check_starts};
 use super::{NodeId, Rules};
 use crate::error::Result;
@@ -31,9 +34,6 @@ pub struct Run<'a> {
     /// than that. The fastest method is off by up to 3·10⁻⁵ of the largest value, which now and then takes another side of a
     /// rectifier's kink, and a gradient that hangs on that unit with it.
     pub exact: bool,
-    /// Whether the values of taps `[N, C, H, W]` that a [`Pullback`] comes with may lie with a pixel's channels side by side
-    /// (channels last), if they are computed so: for those who read them so too, that saves a copy.
-    pub any_order: bool,
     /// Channels of the first tap, if its others will not be looked at and have no gradients: runs over patches, and those of a
     /// [`Pullback`] by plain rules, need not compute these others, and may say that they are zero.
     pub channels: Option<&'a [usize]>,
@@ -47,7 +47,7 @@ impl<'a> Run<'a> {
     /// A run from the network's input, with gradients there alone.
     pub fn new(taps: &'a [NodeId], rules: &'a Rules, interrupt: &'a Interrupt) -> Self {
         let (from, gradients_at) = (&[NodeId::INPUT], &[]);
-        Self { taps, from, gradients_at, exact: false, any_order: false, channels: None, rules, interrupt }
+        Self { taps, from, gradients_at, exact: false, channels: None, rules, interrupt }
     }
 
     /// The nodes at which there will be gradients, if there will be any.
@@ -78,4 +78,14 @@ pub trait Executor: Send + Sync {
     /// # Errors
     /// As [`run`](Self::run); and there is no tap, or none depends on a node of `run.gradients_at`.
     fn pullback(&self, x: &[Tensor], run: &Run<'_>) -> Result<(Vec<Tensor>, Pullback)>;
+
+    /// As [`pullback`](Self::pullback) for one image and plain rules: values of maps are read, and their gradients written, where
+    /// they are computed.
+    ///
+    /// # Errors
+    /// As [`pullback`](Self::pullback).
+    fn retained(&self, x: &[Tensor], run: &Run<'_>) -> Result<RetainedRun> {
+        let (taps, pullback) = self.pullback(x, run)?;
+        Ok(RetainedRun::new(Copied::new(&taps, pullback)?))
+    }
 }

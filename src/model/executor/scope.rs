@@ -235,7 +235,6 @@ mod tests {
             from: &from,
             gradients_at: &gradients_at,
             exact: false,
-            any_order: false,
             channels: None,
             rules: &rules,
             interrupt: &interrupt,

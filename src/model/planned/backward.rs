@@ -6,7 +6,7 @@ use super::forward::{average_windows, pool_window};
 use super::kernels::{Convolution, combined};
 use super::plan::Plan;
 use super::step::{Gating, Place, Step, StepRule, Work};
-use super::{Above, Arena, Group, Inner, Loan, OutputGradients, fresh, lost, target, view};
+use super::{Arena, Group, Inner, Loan, OutputGradients, fresh, lost, target, view};
 use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;
 use crate::model::rules::Prepared;
@@ -102,20 +102,7 @@ impl Inner {
         let buffers = plan.buffers.iter().map(|_| None).collect();
         let mut gradients = Gradients { plan, arena: &self.arena, batch, summed: false, buffers, known };
         for (i, (place, _)) in plan.taps.iter().enumerate() {
-            let maps = plan.buffers[place.buffer].maps(batch);
-            gradients.add(*place, |_, out, accumulate| {
-                match above.of(i, batch) {
-                    Above { values: data, channels_last: true } => {
-                        let rows = View { data, stride: place.channels, offset: 0 };
-                        let epilogue = Epilogue { accumulate, ..Epilogue::default() };
-                        elementwise::scale(Some(rows), None, place.channels, out, &epilogue, &|| interrupt.is_raised());
-                    }
-                    Above { values, .. } => {
-                        elementwise::from_planes(&maps, values, place.channels, accumulate, out);
-                    }
-                }
-                Ok(())
-            })?;
+            gradients.add(*place, |_, out, accumulate| above.write(i, group, out, accumulate))?;
         }
         let mut makers = vec![0usize; plan.buffers.len()];
         plan.steps.iter().for_each(|step| makers[step.output.buffer] += 1);

@@ -33,12 +33,12 @@ use self::kernels::Kernels;
 use self::narrow::Narrow;
 use self::plan::Plan;
 use self::step::{Buffer, Place};
-use super::executor::{check_starts, check_taps};
-use super::{Executor, Graph, NodeId, Pullback, Reference, Run, Weights, budget};
+use super::executor::{Buffers, Copied, check_starts, check_taps, no_such_tap};
+use super::{Executor, Graph, NodeId, Pullback, Reference, Retained, RetainedRun, Run, Weights, WriteGradient, budget};
 use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;
-use crate::tensor::{channels_last, rows_of, sum, with_joint_backward, with_values};
-use percept_kernels::{Epilogue, Target, View, elementwise};
+use crate::tensor::{sum, with_joint_backward, with_values};
+use percept_kernels::{Target, View, awake, elementwise};
 
 /// Bytes of buffers up to which images are computed together: about what the caches hold.
 const TOGETHER: usize = 24 << 20;
@@ -118,14 +118,11 @@ impl Executor for Planned {
             return self.reference().pullback(x, run);
         }
         let (executor, narrow) = self.narrowed_for(x, run)?.unzip();
-        let (values, pass) = on_worker(|| executor.as_ref().unwrap_or(self).compute(x, run, true))?;
+        let (values, pass) = awake(|| executor.as_ref().unwrap_or(self).compute(x, run, Purpose::Gradient))?;
         let narrow = move |tap: &NodeId| narrow.clone().filter(|(first, _)| tap == first).map(|(_, narrow)| narrow);
-        let tensor = |(tap, (values, shape)): (&NodeId, (Vec<f32>, Vec<usize>))| match (narrow(tap), &*shape) {
-            (Some(narrow), _) => narrow.widened(&values, shape),
-            (None, &[batch, channels, height, width]) if run.any_order => {
-                channels_last(values, [batch, channels, height, width])
-            }
-            _ => Ok(Tensor::from_vec(values, shape, &Device::Cpu)?),
+        let tensor = |(tap, (values, shape)): (&NodeId, (Vec<f32>, Vec<usize>))| match narrow(tap) {
+            Some(narrow) => narrow.widened(&values, shape),
+            None => Ok(Tensor::from_vec(values, shape, &Device::Cpu)?),
         };
         let values = run.taps.iter().zip(values.into_iter().zip(pass.shapes())).map(tensor);
         let values = values.collect::<Result<Vec<_>>>()?;
@@ -136,20 +133,45 @@ impl Executor for Planned {
                 None => Ok(above.detach()),
             };
             let above = taps.iter().zip(above).map(part).collect::<Result<Vec<Tensor>>>()?;
-            let rows: Vec<Option<Tensor>> = above.iter().map(rows_of).collect();
-            let in_order: Vec<Tensor> =
-                rows.iter().zip(&above).map(|(rows, above)| rows.as_ref().unwrap_or(above).clone()).collect();
             let mut found = Vec::new();
-            with_all_values(&in_order, &[], &mut |values| {
-                let above = values.iter().zip(&rows);
-                let above = above.map(|(values, rows)| Above { values, channels_last: rows.is_some() });
-                found = pass.gradients(&above.collect::<Vec<_>>(), at, weights)?;
+            with_all_values(&above, &[], &mut |values| {
+                found = pass.gradients(&Above::Values(values), at, weights)?;
                 Ok(())
             })?;
             Ok(found)
         };
         let pullback = Pullback::new(&self.0.graph, run, &values, backward);
         Ok((values, pullback))
+    }
+
+    fn retained(&self, x: &[Tensor], run: &Run<'_>) -> Result<RetainedRun> {
+        check_taps(run)?;
+        if self.0.weights.are_tracked() || x.iter().any(|x| x.dims().first() != Some(&1)) {
+            let (taps, pullback) = self.pullback(x, run)?;
+            return Ok(RetainedRun::new(Copied::new(&taps, pullback)?));
+        }
+        let (_, pass) = awake(|| self.compute(x, run, Purpose::Retained))?;
+        let at = *run.pulled_back_to().first().ok_or_else(lost)?;
+        Ok(RetainedRun::new(RetainedPass { pass, at }))
+    }
+}
+
+/// A run of one image in the buffers in which it was computed.
+struct RetainedPass {
+    pass: ForwardPass,
+    /// Where its gradients are.
+    at: NodeId,
+}
+
+impl Buffers for RetainedPass {
+    fn tap(&self, tap: usize) -> Result<Retained<'_>> {
+        let group = self.pass.groups.first().ok_or_else(lost)?;
+        group.retained(tap)
+    }
+
+    fn gradient(&self, write: &WriteGradient<'_>) -> Result<Tensor> {
+        let mut gradients = self.pass.gradients(&Above::Written(write), &[self.at], None)?;
+        gradients.pop().ok_or_else(lost)
     }
 }
 
@@ -176,8 +198,9 @@ impl Planned {
 
     fn whole(&self, x: &[Tensor], run: &Run<'_>, tracked: bool) -> Result<Vec<Tensor>> {
         // on the tape there are no gradients but at the starts
-        let run = &Run { gradients_at: &[], any_order: false, ..*run };
-        let (mut values, pass) = on_worker(|| self.compute(x, run, tracked))?;
+        let run = &Run { gradients_at: &[], ..*run };
+        let purpose = if tracked { Purpose::Gradient } else { Purpose::Values };
+        let (mut values, pass) = awake(|| self.compute(x, run, purpose))?;
         let (lengths, shapes) = (pass.lengths.clone(), pass.shapes());
         if !tracked {
             let tensor = |(values, shape)| Ok(Tensor::from_vec(values, shape, &Device::Cpu)?);
@@ -190,8 +213,7 @@ impl Planned {
             with_values(above, |above| {
                 let mut rest = above;
                 let parts = pass.lengths.iter().map(|length| rest.split_off(..*length).unwrap_or_default());
-                let parts: Vec<Above<'_>> = parts.map(|values| Above { values, channels_last: false }).collect();
-                pass.gradients(&parts, &from, None)
+                pass.gradients(&Above::Values(&parts.collect::<Vec<_>>()), &from, None)
             })?
         })?;
         let mut start = 0;
@@ -204,14 +226,21 @@ impl Planned {
     }
 }
 
-/// Runs `work` on one of rayon's threads: a thread outside would be woken and put to sleep at each of its loops.
-fn on_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    rayon::scope(|_| work())
+/// What a forward pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// The values of its taps.
+    Values,
+    /// These, and a backward pass.
+    Gradient,
+    /// A backward pass, and the taps in the buffers in which they were computed.
+    Retained,
 }
 
 impl Planned {
-    /// The values of all taps, and what the backward pass needs if there will be one.
-    fn compute(&self, x: &[Tensor], run: &Run<'_>, tracked: bool) -> Result<(Vec<Vec<f32>>, ForwardPass)> {
+    /// The values of all taps unless they are retained, and what the backward pass needs if there will be one.
+    fn compute(&self, x: &[Tensor], run: &Run<'_>, purpose: Purpose) -> Result<(Vec<Vec<f32>>, ForwardPass)> {
+        let (tracked, retained) = (purpose != Purpose::Values, purpose == Purpose::Retained);
         let (batch, starts) = check_starts(x, run)?;
         let plan = Arc::new(Plan::new(&self.0.graph, run, &starts, tracked)?);
         let per_image = 4 * plan.len().max(1);
@@ -221,7 +250,8 @@ impl Planned {
         let together = batch.div_ceil(batch.div_ceil(together.max(1)));
 
         let lengths: Vec<usize> = plan.taps.iter().map(|(_, shape)| batch * shape.iter().product::<usize>()).collect();
-        let mut taps: Vec<Vec<f32>> = lengths.iter().map(|length| vec![0f32; *length]).collect();
+        let copied = if retained { &[] } else { &lengths[..] };
+        let mut taps: Vec<Vec<f32>> = copied.iter().map(|length| vec![0f32; *length]).collect();
         let mut groups = Vec::new();
         let last_use = last_use(&plan, tracked);
         let x: Vec<Tensor> = x.iter().map(Tensor::detach).collect();
@@ -235,8 +265,9 @@ impl Planned {
                 });
                 let images: Vec<&[f32]> = images.collect();
                 let mut group = self.0.forward(&plan, &images, count, tracked, &last_use, run)?;
-                self.0.read_taps(&group, parts, run.any_order);
-                group.release(|buffer| !tracked || !plan.kept[buffer]);
+                self.0.read_taps(&group, parts);
+                let is_tap = |buffer| plan.taps.iter().any(|(place, _)| place.buffer == buffer);
+                group.release(|buffer| !(tracked && plan.kept[buffer] || retained && is_tap(buffer)));
                 Ok(group)
             })?;
             Ok(())
@@ -317,8 +348,10 @@ impl ForwardPass {
     }
 
     /// The gradients at some nodes, given those of all taps; with weights of the images, their sums.
-    fn gradients(&self, above: &[Above<'_>], at: &[NodeId], weights: Option<&[f32]>) -> Result<Vec<Tensor>> {
-        if !above.iter().map(|above| above.values.len()).eq(self.lengths.iter().copied()) {
+    fn gradients(&self, above: &Above<'_>, at: &[NodeId], weights: Option<&[f32]>) -> Result<Vec<Tensor>> {
+        if let Above::Values(values) = above
+            && !values.iter().map(|values| values.len()).eq(self.lengths.iter().copied())
+        {
             return Err(Error::new(Kind::Tensor, "a gradient has another shape than what it is for"));
         }
         let lost = || Error::new(Kind::Internal, "a gradient was not planned");
@@ -332,13 +365,13 @@ impl ForwardPass {
             let count: usize = self.plan.captures[*place].value.1.iter().product();
             results[*place] = Some(vec![0f32; images * count]);
         }
-        on_worker(|| {
+        awake(|| {
             let mut first = 0;
             let results = results.iter_mut().map(|result| result.as_deref_mut().unwrap_or_default());
             let parts = by_group(results.collect(), images, per_group);
             let work = self.groups.iter().zip(parts).map(|(group, parts)| {
                 let weights = weights.map(|weights| &weights[first..first + group.batch]);
-                let above = OutputGradients { taps: above, batch: self.batch, first, weights };
+                let above = OutputGradients { taps: *above, batch: self.batch, first, weights };
                 first += group.batch;
                 (group, above, parts)
             });
@@ -361,17 +394,19 @@ impl ForwardPass {
     }
 }
 
-/// The gradient of one tap for all images, each image's numbers in the order of its shape or with a pixel's channels side by
-/// side.
+/// The gradients of all taps for all images.
 #[derive(Clone, Copy)]
-struct Above<'a> {
-    values: &'a [f32],
-    channels_last: bool,
+enum Above<'a> {
+    /// The numbers for each tap, in the order of its shape.
+    Values(&'a [&'a [f32]]),
+    /// What writes them; for one image.
+    Written(&'a WriteGradient<'a>),
 }
 
-/// The gradients of all taps for all images.
+/// The gradients of all taps for the images of a group.
 struct OutputGradients<'a> {
-    taps: &'a [Above<'a>],
+    taps: Above<'a>,
+    /// Images of all groups.
     batch: usize,
     /// The first image of the group.
     first: usize,
@@ -380,25 +415,28 @@ struct OutputGradients<'a> {
 }
 
 impl OutputGradients<'_> {
-    /// The gradient of one tap for `count` images.
-    fn of(&self, tap: usize, count: usize) -> Above<'_> {
-        let above = self.taps[tap];
-        let image = above.values.len() / self.batch;
-        Above { values: &above.values[self.first * image..][..count * image], ..above }
+    /// Writes the gradient of one tap for a group, or adds it to what is there.
+    fn write(&self, tap: usize, group: &Group, out: Target<'_>, accumulate: bool) -> Result<()> {
+        match self.taps {
+            Above::Values(values) => {
+                let image = values[tap].len() / self.batch;
+                let values = &values[tap][self.first * image..][..group.batch * image];
+                let (place, _) = &group.plan.taps[tap];
+                let maps = group.buffer(*place).maps(group.batch);
+                elementwise::from_planes(&maps, values, place.channels, accumulate, out);
+                Ok(())
+            }
+            Above::Written(write) => write(tap, group.retained(tap)?, out, accumulate),
+        }
     }
 }
 
 impl Inner {
     /// Copies the taps' values of a group to where they belong.
-    fn read_taps(&self, group: &Group, parts: Vec<&mut [f32]>, any_order: bool) {
-        for ((place, shape), out) in group.plan.taps.iter().zip(parts) {
-            let (view, channels) = (group.view(*place), place.channels);
-            if any_order && shape.len() == 3 {
-                let (out, epilogue) = (Target { data: out, stride: channels, offset: 0 }, Epilogue::default());
-                elementwise::scale(Some(view), None, channels, out, &epilogue, &|| false);
-            } else {
-                elementwise::to_planes(&group.buffer(*place).maps(group.batch), view, channels, out);
-            }
+    fn read_taps(&self, group: &Group, parts: Vec<&mut [f32]>) {
+        for ((place, _), out) in group.plan.taps.iter().zip(parts) {
+            let maps = group.buffer(*place).maps(group.batch);
+            elementwise::to_planes(&maps, group.view(*place), place.channels, out);
         }
     }
 }
@@ -411,6 +449,15 @@ impl Group {
     /// The values at a place.
     fn view(&self, place: Place) -> View<'_> {
         view(&self.buffers, &self.plan, place)
+    }
+
+    /// The value of a tap, in its buffer.
+    fn retained(&self, tap: usize) -> Result<Retained<'_>> {
+        let (place, shape) = self.plan.taps.get(tap).ok_or_else(no_such_tap)?;
+        let [channels, height, width] = shape[..] else {
+            return Err(Error::new(Kind::Internal, format!("a tap of shape {shape:?} is no map")));
+        };
+        Ok(Retained { view: self.view(*place), channels, height, width })
     }
 
     /// Gives buffers back.

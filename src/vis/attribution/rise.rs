@@ -111,6 +111,7 @@ fn each_local(
         take(sampler, batch.clone(), &probabilities)?;
         sampler.report(&progress, batch.len())?;
         if sampler.enough()? {
+            progress.end();
             break;
         }
     }

@@ -62,7 +62,10 @@ pub fn smooth(
     for index in 0..sampler.most() {
         match sample(&mut sampler, index) {
             Ok(false) => {}
-            Ok(true) => break,
+            Ok(true) => {
+                progress.end();
+                break;
+            }
             Err(error) => {
                 outcome = Err(error);
                 break;

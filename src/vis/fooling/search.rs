@@ -178,6 +178,7 @@ impl<'a> Search<'a> {
             let next = step(self, number)?;
             progress.advance_showing(1, &|| self.preview())?;
             if next.is_break() {
+                progress.end();
                 break;
             }
         }

@@ -111,6 +111,7 @@ impl Squares<'_> {
             search.course.looks = done;
             progress.advance_showing(looked, &|| search.preview())?;
         }
+        progress.end();
         Ok(())
     }
 

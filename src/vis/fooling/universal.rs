@@ -164,6 +164,7 @@ fn search(
         }
         progress.advance_showing(1, &|| shown(&found.delta, [crowd.lens.width, crowd.lens.height], ball.epsilon))?;
         if rate >= options.rate {
+            progress.end();
             break;
         }
     }

@@ -35,13 +35,16 @@ impl Soft {
 /// The tensors have different shapes.
 pub fn moved(image: &Tensor, change: &Tensor) -> Result<Tensor> {
     same_shape(image, change)?;
-    zip(image, change, |value, change| {
-        let part = change / f32::from(PARTS);
-        (0..PARTS).fold(value, |value, _| {
-            let distance = if part > 0.0 { 1.0 - value } else { value };
-            let room = (distance / MARGIN).min(1.0);
-            (value + part.clamp(-MARGIN, MARGIN) * room * room).clamp(0.0, 1.0)
-        })
+    zip(image, change, moved_by)
+}
+
+/// A pixel that was changed by so much, within the soft limit.
+fn moved_by(value: f32, change: f32) -> f32 {
+    let part = change / f32::from(PARTS);
+    (0..PARTS).fold(value, |value, _| {
+        let distance = if part > 0.0 { 1.0 - value } else { value };
+        let room = (distance / MARGIN).min(1.0);
+        (value + part.clamp(-MARGIN, MARGIN) * room * room).clamp(0.0, 1.0)
     })
 }
 
@@ -59,7 +62,8 @@ impl Param for Soft {
     }
 
     fn set(&mut self, values: Tensor) -> Result<()> {
-        self.0 = moved(&self.0, &zip(&values, &self.0, |to, from| to - from)?)?;
+        same_shape(&self.0, &values)?;
+        self.0 = zip(&self.0, &values, |from, to| moved_by(from, to - from))?;
         Ok(())
     }
 }

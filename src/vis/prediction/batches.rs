@@ -72,6 +72,7 @@ pub(super) fn each_batch<G: Gather>(
         run(gather, chunk, &variants)?;
         gather.report(&progress, size)?;
         if gather.enough()? {
+            progress.end();
             break;
         }
     }

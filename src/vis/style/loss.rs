@@ -1,15 +1,19 @@
 //! How far an image is from a style and from a content, over all layers in one run of the network, or square by square.
 
-use std::ops::Range;
+use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use percept_kernels::Target;
+use percept_kernels::gram::Rectangle;
 
 use super::places::{Edges, Tile, Tiling};
-use super::statistics::{Weights, difference, gram, gram_gradient, rows, spread, square, total_variation};
+use super::statistics::{
+    Weights, add_difference, difference, gram, gram_gradient, rows, square, square_distance, total_variation,
+};
 use crate::error::{Error, Kind, Result};
 use crate::job::Job;
-use crate::model::{Layer, Model, NodeId, Op, Pullback, ReceptiveField, Rules, Run, budget};
-use crate::tensor::{map, mean, zip};
+use crate::model::{Layer, Model, NodeId, Op, ReceptiveField, Retained, RetainedRun, Rules, Run, budget};
+use crate::tensor::{map, mean, sum_of, zip};
 use crate::vis::descent::Loss;
 
 /// The share of the memory limit that the activations of a content may take between steps, and those of a square.
@@ -17,9 +21,6 @@ const SHARE: usize = 6;
 
 /// Places that weigh less together count as that much: a mask may leave none at a small size.
 const LEAST_WEIGHT: f64 = 1e-6;
-
-/// Rows and columns of a map.
-type Places = [Range<usize>; 2];
 
 /// A network, the layers whose Gram matrices are compared, and how much each counts.
 #[derive(Clone, Debug)]
@@ -102,20 +103,20 @@ impl Eye {
         let fields = fields(&self.layers);
         let mut sums = vec![Sum::default(); self.layers.len()];
         for tile in tiling.tiles() {
-            let activations = look(job, &self.model, &ids(&self.layers), &tile.cut(image)?)?;
-            for ((sum, activations), field) in sums.iter_mut().zip(&activations).zip(&fields) {
-                sum.add(activations, &tile.places(*field, activations)?, None)?;
+            let run = look(job, &self.model, &ids(&self.layers), &tile.cut(image)?)?;
+            for (at, (sum, field)) in sums.iter_mut().zip(&fields).enumerate() {
+                let map = run.tap(at)?;
+                sum.add(&rows(map, tile.places(*field, [map.height, map.width])), None)?;
             }
         }
         sums.into_iter().map(Sum::mean).collect()
     }
 }
 
-/// The values of layers for an image `[1, 3, h, w]`.
-fn look(job: &Job, model: &Model, taps: &[NodeId], image: &Tensor) -> Result<Vec<Tensor>> {
-    let input = model.recipe().to_input(image)?;
+/// A run of layers for an image `[1, 3, h, w]`.
+fn look(job: &Job, model: &Model, taps: &[NodeId], image: &Tensor) -> Result<RetainedRun> {
     let rules = Rules::default();
-    Ok(model.run_with(&[input], &Run::new(taps, &rules, job.interrupt()))?.iter().map(Tensor::detach).collect())
+    model.retained(&model.recipe().to_input(image)?, &Run::new(taps, &rules, job.interrupt()))
 }
 
 fn ids(layers: &[Layer]) -> Vec<NodeId> {
@@ -134,11 +135,10 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, activations: &Tensor, places: &[Range<usize>; 2], weights: Option<&[f32]>) -> Result<()> {
-        let rows = rows(activations, places)?;
-        let part = gram(&rows, weights)?;
+    fn add(&mut self, rows: &Rectangle<'_>, weights: Option<&[f32]>) -> Result<()> {
+        let part = gram(rows, weights)?;
         self.weight += match weights {
-            None => rows.dim(0)? as f64,
+            None => rows.count() as f64,
             Some(weights) => weights.iter().map(|weight| f64::from(*weight)).sum(),
         };
         self.gram = Some(match &self.gram {
@@ -178,15 +178,7 @@ struct Likeness {
     /// One over the squared length of the content's activations.
     factor: f64,
     /// The rows of the content's activations in each square, if there is room for them.
-    kept: Option<Vec<Tensor>>,
-}
-
-/// A square's part of the distance to a content, and the slope of it for some places of a layer.
-struct Apart {
-    distance: f64,
-    layer: usize,
-    slope: Tensor,
-    places: [Range<usize>; 2],
+    kept: Option<Vec<Arc<[f32]>>>,
 }
 
 /// How far an image is from styles and a content:
@@ -262,8 +254,8 @@ impl StyleLoss {
         let (mut kept, mut sum, mut bytes) = (Vec::new(), 0.0, 0);
         for tile in self.tiling.tiles() {
             let rows = self.content_in(job, tile, &likeness)?;
-            sum += square(&rows)?;
-            bytes += rows.elem_count() * size_of::<f32>();
+            sum += sum_of(&rows, |value| f64::from(value) * f64::from(value));
+            bytes += size_of_val(&*rows);
             // what has no room is looked at again in each step
             if bytes <= budget::memory() / SHARE {
                 kept.push(rows);
@@ -275,34 +267,41 @@ impl StyleLoss {
     }
 
     /// The rows of the content's activations in a square.
-    fn content_in(&self, job: &Job, tile: &Tile, likeness: &Likeness) -> Result<Tensor> {
+    fn content_in(&self, job: &Job, tile: &Tile, likeness: &Likeness) -> Result<Arc<[f32]>> {
         let part = tile.cut(&likeness.content.image)?;
-        let mut found = look(job, &self.model, &[likeness.content.layer.id()], &part)?;
-        let activations = found.pop().ok_or_else(|| Error::new(Kind::Internal, "a run returned nothing"))?;
-        rows(&activations, &tile.places(self.fields[likeness.layer], &activations)?)
+        let run = look(job, &self.model, &[likeness.content.layer.id()], &part)?;
+        Ok(self.rows(tile, likeness.layer, run.tap(0)?).rows().flatten().copied().collect())
     }
 
-    fn pullback(&self, job: &Job, tile: &Tile, image: &Tensor) -> Result<(Vec<Tensor>, Pullback)> {
-        let input = self.model.recipe().to_input(&tile.cut(image)?)?;
-        let rules = Rules::default();
-        // rows of pixels are what Gram matrices are made of
-        self.model.pullback_with(&[input], &Run { any_order: true, ..Run::new(&self.taps, &rules, job.interrupt()) })
+    /// Those that belong to a square, kept or seen again, if the image has a content.
+    fn content_of(&self, job: &Job, at: usize, tile: &Tile) -> Result<Option<Arc<[f32]>>> {
+        let Some(likeness) = &self.likeness else { return Ok(None) };
+        Ok(Some(match likeness.kept.as_ref().and_then(|kept| kept.get(at)) {
+            Some(content) => content.clone(),
+            None => self.content_in(job, tile, likeness)?,
+        }))
     }
 
-    /// The places of a square in a layer that count for a term, and their weights.
-    fn places_of(&self, tile: &Tile, term: &Term, activations: &Tensor) -> Result<(Places, Option<Vec<f32>>)> {
-        let field = self.fields[term.layer];
-        let places = tile.places(field, activations)?;
-        let weights = term.mask.as_ref().map(|mask| mask.of(&tile.in_whole(field, &places)));
-        Ok((places, weights))
+    fn look(&self, job: &Job, tile: &Tile, image: &Tensor) -> Result<RetainedRun> {
+        look(job, &self.model, &self.taps, &tile.cut(image)?)
+    }
+
+    /// The places of a square in a layer that count.
+    fn rows<'a>(&self, tile: &Tile, layer: usize, map: Retained<'a>) -> Rectangle<'a> {
+        rows(map, tile.places(self.fields[layer], [map.height, map.width]))
+    }
+
+    /// How much they count for a term.
+    fn weights(&self, tile: &Tile, term: &Term, rows: &Rectangle<'_>) -> Option<Vec<f32>> {
+        let places = [rows.lines.clone(), rows.columns.clone()];
+        term.mask.as_ref().map(|mask| mask.of(&tile.in_whole(self.fields[term.layer], &places)))
     }
 
     /// Adds a square's Gram matrices.
-    fn add(&self, sums: &mut [Sum], tile: &Tile, activations: &[Tensor]) -> Result<()> {
+    fn add(&self, sums: &mut [Sum], tile: &Tile, run: &RetainedRun) -> Result<()> {
         for (sum, term) in sums.iter_mut().zip(&self.terms) {
-            let activations = &activations[term.layer];
-            let (places, weights) = self.places_of(tile, term, activations)?;
-            sum.add(activations, &places, weights.as_deref())?;
+            let rows = self.rows(tile, term.layer, run.tap(term.layer)?);
+            sum.add(&rows, self.weights(tile, term, &rows).as_deref())?;
         }
         Ok(())
     }
@@ -321,52 +320,43 @@ impl StyleLoss {
         Ok((value, slopes))
     }
 
-    /// What a square's activations do to the loss, given the slopes of the whole image's Gram matrices; and the square's part of
-    /// the distance to the content.
-    fn above(
+    /// Writes what a layer's values in a square do to the loss, given the slopes of the whole image's Gram matrices and the rows
+    /// of the square's content, or adds it to what is there.
+    fn write(
         &self,
-        job: &Job,
-        at: usize,
         tile: &Tile,
-        activations: &[Tensor],
-        slopes: &[Tensor],
-    ) -> Result<(f64, Vec<Tensor>)> {
-        let mut above: Vec<Option<Tensor>> = vec![None; activations.len()];
-        let mut add = |layer: usize, part: Tensor| -> Result<()> {
-            above[layer] = Some(match above[layer].take() {
-                None => part,
-                Some(sum) => zip(&sum, &part, |a, b| a + b)?,
-            });
-            Ok(())
-        };
-        for (term, slope) in self.terms.iter().zip(slopes) {
-            let activations = &activations[term.layer];
-            let (places, weights) = self.places_of(tile, term, activations)?;
-            let rows = gram_gradient(&rows(activations, &places)?, weights.as_deref(), slope)?;
-            add(term.layer, spread(&rows, &places, activations)?)?;
+        (slopes, content): (&[Tensor], Option<&[f32]>),
+        (layer, map): (usize, Retained<'_>),
+        out: Target<'_>,
+        mut accumulate: bool,
+    ) -> Result<()> {
+        let rows = self.rows(tile, layer, map);
+        let Target { data, stride, offset } = out;
+        for (term, slope) in self.terms.iter().zip(slopes).filter(|(term, _)| term.layer == layer) {
+            let (weights, out) = (self.weights(tile, term, &rows), Target { data: &mut *data, stride, offset });
+            gram_gradient(&rows, weights.as_deref(), slope, out, accumulate)?;
+            accumulate = true;
         }
-        let mut value = 0.0;
-        if let Some(Apart { distance, layer, slope, places }) = self.apart(job, at, tile, activations)? {
-            value = distance;
-            add(layer, spread(&slope, &places, &activations[layer])?)?;
+        match (&self.likeness, content) {
+            (Some(likeness), Some(content)) if likeness.layer == layer => {
+                let factor = (2.0 * likeness.factor) as f32;
+                add_difference(&rows, content, factor, Target { data, stride, offset }, accumulate);
+            }
+            _ if !accumulate => data.chunks_exact_mut(stride).for_each(|row| row[offset..][..map.channels].fill(0.0)),
+            _ => {}
         }
-        let or_zeros = |(above, like): (Option<Tensor>, &Tensor)| above.map_or_else(|| Ok(like.zeros_like()?), Ok);
-        Ok((value, above.into_iter().zip(activations).map(or_zeros).collect::<Result<_>>()?))
+        Ok(())
     }
 
-    /// How far a square's part of the content is from what it should be, if the image has a content.
-    fn apart(&self, job: &Job, at: usize, tile: &Tile, activations: &[Tensor]) -> Result<Option<Apart>> {
-        let Some(likeness) = &self.likeness else { return Ok(None) };
-        let activations = &activations[likeness.layer];
-        let content = match likeness.kept.as_ref().and_then(|kept| kept.get(at)) {
-            Some(content) => content.clone(),
-            None => self.content_in(job, tile, likeness)?,
-        };
-        let places = tile.places(self.fields[likeness.layer], activations)?;
-        let away = difference(&rows(activations, &places)?, &content)?;
-        let factor = (2.0 * likeness.factor) as f32;
-        let slope = map(&away, |value| value * factor)?;
-        Ok(Some(Apart { distance: likeness.factor * square(&away)?, layer: likeness.layer, slope, places }))
+    /// How far a square's part of the content is from what it should be.
+    fn distance(&self, tile: &Tile, content: Option<&[f32]>, run: &RetainedRun) -> Result<f64> {
+        match (&self.likeness, content) {
+            (Some(likeness), Some(content)) => {
+                let rows = self.rows(tile, likeness.layer, run.tap(likeness.layer)?);
+                Ok(likeness.factor * square_distance(&rows, content))
+            }
+            _ => Ok(0.0),
+        }
     }
 
     /// The loss alone.
@@ -377,9 +367,9 @@ impl StyleLoss {
         let mut sums = vec![Sum::default(); self.terms.len()];
         let mut value = 0.0;
         for (at, tile) in self.tiling.tiles().iter().enumerate() {
-            let activations = look(job, &self.model, &self.taps, &tile.cut(image)?)?;
-            self.add(&mut sums, tile, &activations)?;
-            value += self.apart(job, at, tile, &activations)?.map_or(0.0, |apart| apart.distance);
+            let run = self.look(job, tile, image)?;
+            self.add(&mut sums, tile, &run)?;
+            value += self.distance(tile, self.content_of(job, at, tile)?.as_deref(), &run)?;
         }
         value += self.compare(sums)?.0;
         Ok(if self.smoothness > 0.0 { value + self.smoothness * total_variation(image)?.0 } else { value })
@@ -393,26 +383,26 @@ impl Loss for StyleLoss {
         // one piece is looked at once
         let mut whole = None;
         for tile in tiles {
-            if tiles.len() == 1 {
-                let (activations, pullback) = self.pullback(job, tile, image)?;
-                self.add(&mut sums, tile, &activations)?;
-                whole = Some((activations, pullback));
-            } else {
-                self.add(&mut sums, tile, &look(job, &self.model, &self.taps, &tile.cut(image)?)?)?;
-            }
+            let run = self.look(job, tile, image)?;
+            self.add(&mut sums, tile, &run)?;
+            whole = (tiles.len() == 1).then_some(run);
         }
         let (mut value, slopes) = self.compare(sums)?;
         let [height, width] = self.tiling.size();
         let mut gradient = vec![0f32; 3 * height * width];
         for (at, tile) in tiles.iter().enumerate() {
-            let (activations, pullback) = match whole.take() {
+            let run = match whole.take() {
                 Some(seen) => seen,
-                None => self.pullback(job, tile, image)?,
+                None => self.look(job, tile, image)?,
             };
-            let (likeness, above) = self.above(job, at, tile, &activations, &slopes)?;
-            value += likeness;
+            let content = self.content_of(job, at, tile)?;
+            let content = content.as_deref();
+            value += self.distance(tile, content, &run)?;
+            let below = run.gradient(&|layer, map, out, accumulate| {
+                self.write(tile, (&slopes, content), (layer, map), out, accumulate)
+            })?;
             let recipe = self.model.recipe();
-            tile.add(&recipe.as_seen(&recipe.to_rgb_gradient(&pullback.gradient(&above)?)?)?, &mut gradient)?;
+            tile.add(&recipe.as_seen(&recipe.to_rgb_gradient(&below)?)?, &mut gradient)?;
         }
         let mut gradient = Tensor::from_vec(gradient, (1, 3, height, width), &Device::Cpu)?;
         if self.smoothness > 0.0 {

@@ -218,10 +218,9 @@ impl Span {
 }
 
 impl Tile {
-    /// Of the places of a layer `[1, C, h, w]` of this square, those that count: rows and columns.
-    pub fn places(&self, field: ReceptiveField, activations: &Tensor) -> Result<[Range<usize>; 2]> {
-        let (_, _, height, width) = activations.dims4()?;
-        Ok([self.rows.places(field, height), self.columns.places(field, width)])
+    /// Of the places of a layer of this square, whose map has this height and width, those that count: rows and columns.
+    pub fn places(&self, field: ReceptiveField, [height, width]: [usize; 2]) -> [Range<usize>; 2] {
+        [self.rows.places(field, height), self.columns.places(field, width)]
     }
 
     /// Which places of the whole image these are.
@@ -302,6 +301,10 @@ mod tests {
         model.run(&input, &taps, &Rules::default(), &Interrupt::never()).unwrap()
     }
 
+    fn size_of(x: &Tensor) -> [usize; 2] {
+        [x.dim(2).unwrap(), x.dim(3).unwrap()]
+    }
+
     fn part(x: &Tensor, [rows, columns]: &[Range<usize>; 2]) -> Tensor {
         x.narrow(2, rows.start, rows.len()).unwrap().narrow(3, columns.start, columns.len()).unwrap()
     }
@@ -325,7 +328,7 @@ mod tests {
                     let parts = look(&model, &layers, &square.cut(&image).unwrap());
                     for (at, layer) in layers.iter().enumerate() {
                         let field = layer.receptive_field();
-                        let places = square.places(field, &parts[at]).unwrap();
+                        let places = square.places(field, size_of(&parts[at]));
                         let there = square.in_whole(field, &places);
                         let (ours, truth) = (part(&parts[at], &places), part(&whole[at], &there));
                         assert_close(
@@ -361,7 +364,7 @@ mod tests {
                 for square in tiling.tiles() {
                     let parts = look(&model, &layers, &square.cut(image).unwrap());
                     for (at, layer) in layers.iter().enumerate() {
-                        let places = square.places(layer.receptive_field(), &parts[at]).unwrap();
+                        let places = square.places(layer.receptive_field(), size_of(&parts[at]));
                         let own = part(&parts[at], &places);
                         sums[at] += values(&own.sqr().unwrap()).iter().sum::<f32>();
                         counts[at] += places[0].len() * places[1].len();
@@ -383,7 +386,7 @@ mod tests {
         let field = fire.receptive_field();
         let tiling = Tiling::new(std::slice::from_ref(&fire), [160, 40], None, Edges::Inside).unwrap();
         let maps = look(&model, std::slice::from_ref(&fire), &random(&mut rng(3), (1, 3, 160, 40)));
-        let [rows, columns] = tiling.tiles()[0].places(field, &maps[0]).unwrap();
+        let [rows, columns] = tiling.tiles()[0].places(field, size_of(&maps[0]));
         assert!(field.start + (rows.start * field.jump) as i64 >= 0 && rows.start < 3, "{rows:?}");
         let end = field.start + ((rows.end - 1) * field.jump + field.size) as i64;
         assert!(end <= 160 && end + field.jump as i64 > 160, "{rows:?}");

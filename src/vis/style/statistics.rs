@@ -3,9 +3,12 @@
 use std::ops::Range;
 
 use candle_core::{Device, Tensor};
+use percept_kernels::Target;
+use percept_kernels::gram::Rectangle;
 use rayon::prelude::*;
 
 use crate::error::Result;
+use crate::model::Retained;
 use crate::tensor::{sum_of, with_values, zip};
 
 /// Numbers of one part of the work at least.
@@ -28,49 +31,73 @@ impl Weights {
     }
 }
 
-/// The channels of some places of activations `[1, C, h, w]`, one row for each place: `[places, C]`.
-///
-/// # Errors
-/// There are no such places.
-pub fn rows(activations: &Tensor, [rows, columns]: &[Range<usize>; 2]) -> Result<Tensor> {
-    let channels = activations.dim(1)?;
-    let part = activations.narrow(2, rows.start, rows.len())?.narrow(3, columns.start, columns.len())?;
-    Ok(part.permute((0, 2, 3, 1))?.contiguous()?.reshape((rows.len() * columns.len(), channels))?)
-}
-
-/// The adjoint of [`rows`]: activations of the shape of `like` that are zero at all other places.
-///
-/// # Errors
-/// There are no such places.
-pub fn spread(rows: &Tensor, [down, across]: &[Range<usize>; 2], like: &Tensor) -> Result<Tensor> {
-    let (_, channels, height, width) = like.dims4()?;
-    let part = rows.reshape((1, down.len(), across.len(), channels))?;
-    let part =
-        part.pad_with_zeros(1, down.start, height - down.end)?.pad_with_zeros(2, across.start, width - across.end)?;
-    Ok(part.permute((0, 3, 1, 2))?)
+/// Some places of a layer, as rows of channels.
+pub fn rows(map: Retained<'_>, [lines, columns]: [Range<usize>; 2]) -> Rectangle<'_> {
+    let Retained { view, channels, width, .. } = map;
+    Rectangle { view, channels, width, lines, columns }
 }
 
 /// Σ w f fᵀ over the rows f `[places, C]`, with the weights w of their places: `[C, C]`, not divided by anything.
 ///
 /// # Errors
-/// The rows hold no float32 values.
-pub fn gram(rows: &Tensor, weights: Option<&[f32]>) -> Result<Tensor> {
-    let channels = rows.dim(1)?;
+/// The tensor cannot be made.
+pub fn gram(rows: &Rectangle<'_>, weights: Option<&[f32]>) -> Result<Tensor> {
+    let channels = rows.channels;
     let mut sums = vec![0f32; channels * channels];
-    with_values(rows, |values| percept_kernels::gram::gram(values, channels, weights, &mut sums))?;
+    percept_kernels::gram::gram(rows, weights, &mut sums);
     Ok(Tensor::from_vec(sums, (channels, channels), &Device::Cpu)?)
 }
 
-/// The gradient of Σ S · [`gram`] / 2 for the rows, for a symmetric S `[C, C]`: w S f.
+/// The gradient of Σ S · [`gram`] / 2 for the rows, w S f, for a symmetric S `[C, C]`, added to what is there or put in its place.
 ///
 /// # Errors
-/// The tensors hold no float32 values.
-pub fn gram_gradient(rows: &Tensor, weights: Option<&[f32]>, slope: &Tensor) -> Result<Tensor> {
-    let (channels, mut out) = (rows.dim(1)?, vec![0f32; rows.elem_count()]);
-    with_values(rows, |values| {
-        with_values(slope, |slope| percept_kernels::gram::gradient(values, channels, weights, slope, &mut out))
-    })??;
-    Ok(Tensor::from_vec(out, rows.shape(), &Device::Cpu)?)
+/// S holds no float32 values.
+pub fn gram_gradient(
+    rows: &Rectangle<'_>,
+    weights: Option<&[f32]>,
+    slope: &Tensor,
+    out: Target<'_>,
+    accumulate: bool,
+) -> Result<()> {
+    with_values(slope, |slope| percept_kernels::gram::gradient(rows, weights, slope, out, accumulate))
+}
+
+/// The sum of the squares of the differences between rows and others, one after the other.
+pub fn square_distance(rows: &Rectangle<'_>, others: &[f32]) -> f64 {
+    let line = rows.columns.len() * rows.channels;
+    let sums = (0..rows.lines.len()).into_par_iter().with_min_len(PART / line.max(1) + 1).map(|at| {
+        let lines = rows.lines.start + at..rows.lines.start + at + 1;
+        let values = Rectangle { lines, ..rows.clone() };
+        let row = |(row, others): (&[f32], &[f32])| {
+            row.iter().zip(others).map(|(value, other)| f64::from(value - other).powi(2)).sum::<f64>()
+        };
+        values.rows().zip(others[at * line..].chunks_exact(rows.channels)).map(row).sum::<f64>()
+    });
+    sums.collect::<Vec<_>>().iter().sum()
+}
+
+/// Factor times the differences between rows and others, added to what is there or put in its place, and zero elsewhere.
+pub fn add_difference(rows: &Rectangle<'_>, others: &[f32], factor: f32, out: Target<'_>, accumulate: bool) {
+    let Target { data, stride, offset } = out;
+    let (width, channels) = (rows.width, rows.channels);
+    let own = rows.columns.len() * channels;
+    data.par_chunks_mut(width * stride).enumerate().with_min_len(PART / (width * channels) + 1).for_each(
+        |(line, out)| {
+            if !accumulate {
+                out.chunks_exact_mut(stride).for_each(|row| row[offset..][..channels].fill(0.0));
+            }
+            if !rows.lines.contains(&line) {
+                return;
+            }
+            let others = others[(line - rows.lines.start) * own..].chunks_exact(channels);
+            let values = Rectangle { lines: line..line + 1, ..rows.clone() };
+            let out = out.chunks_exact_mut(stride).skip(rows.columns.start);
+            for ((values, others), out) in values.rows().zip(others).zip(out) {
+                let out = out[offset..][..channels].iter_mut();
+                out.zip(values).zip(others).for_each(|((out, value), other)| *out += factor * (value - other));
+            }
+        },
+    );
 }
 
 /// The sum of the squares of all numbers.
@@ -157,45 +184,70 @@ mod tests {
     use crate::tensor::testing::{assert_close, gradient, random, rng, values};
     use crate::vis::descent::value_and_gradient;
     use crate::vis::objective::{Picture, gram_matrix};
+    use percept_kernels::View;
 
+    /// Of a layer whose channels are some of wider rows.
     #[test]
-    fn rows_and_their_adjoint_hold_the_places() {
-        let mut rng = rng(1);
-        let x = random(&mut rng, (1, 5, 6, 7));
-        let places = [1..4, 2..7];
-        let ours = rows(&x, &places).unwrap();
-        assert_eq!(ours.dims(), [15, 5]);
-        let truth = x.narrow(2, 1, 3).unwrap().narrow(3, 2, 5).unwrap().flatten_from(2).unwrap().squeeze(0).unwrap();
-        assert_eq!(values(&ours.t().unwrap()), values(&truth));
-        let back = spread(&ours, &places, &x).unwrap();
-        assert_eq!(back.dims(), x.dims());
-        assert_eq!(values(&rows(&back, &places).unwrap()), values(&ours));
-        assert_eq!(square(&back).unwrap(), square(&ours).unwrap());
+    fn distances_and_their_slopes_are_those_of_their_rows() {
+        let (width, channels, stride, offset) = (7, 5, 9, 3);
+        let data = values(&random(&mut rng(1), (6 * width + 1) * stride));
+        let view = View { data: &data, stride, offset };
+        let map = Retained { view, channels, height: 6, width };
+        for places in [[1..4, 2..7], [0..6, 0..7], [2..2, 0..7]] {
+            let rectangle = rows(map, places.clone());
+            let own: Vec<f32> = rectangle.rows().flatten().copied().collect();
+            assert_eq!(own.len(), places[0].len() * places[1].len() * channels);
+            let others = values(&random(&mut rng(2), own.len()));
+            let truth: f64 = own.iter().zip(&others).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+            assert!((square_distance(&rectangle, &others) - truth).abs() < 1e-9);
+            for accumulate in [false, true] {
+                let mut out = vec![2f32; 6 * width * stride];
+                add_difference(&rectangle, &others, 0.5, Target { data: &mut out, stride, offset }, accumulate);
+                let mut slopes = own.iter().zip(&others).map(|(a, b)| 0.5 * (a - b));
+                for (at, row) in out.chunks_exact(stride).enumerate() {
+                    let counts = places[0].contains(&(at / width)) && places[1].contains(&(at % width));
+                    for (channel, value) in row.iter().enumerate() {
+                        let truth = match (offset..offset + channels).contains(&channel) {
+                            true if counts => slopes.next().unwrap() + if accumulate { 2.0 } else { 0.0 },
+                            true if !accumulate => 0.0,
+                            _ => 2.0,
+                        };
+                        assert_eq!(*value, truth);
+                    }
+                }
+            }
+        }
     }
 
     #[test]
     fn gram_matrices_are_those_of_the_objective() {
         let mut rng = rng(2);
         let x = random(&mut rng, (1, 5, 6, 7));
-        let all = rows(&x, &[0..6, 0..7]).unwrap();
+        let data = values(&x.permute((0, 2, 3, 1)).unwrap());
+        let map = Retained { view: View { data: &data, stride: 5, offset: 0 }, channels: 5, height: 6, width: 7 };
+        let all = rows(map, [0..6, 0..7]);
         let truth = (gram_matrix(&x.flatten_from(2).unwrap()).unwrap() * 42.0).unwrap();
         assert_close(&values(&gram(&all, None).unwrap()), &values(&truth), 1e-5, "plain");
         assert_close(&values(&gram(&all, Some(&[1.0; 42])).unwrap()), &values(&truth), 1e-5, "all places");
         // a weight of 2 counts a place twice
         let mut weights = vec![0f32; 42];
         (weights[3], weights[40]) = (1.0, 2.0);
-        let some = Tensor::cat(&[3, 40, 40].map(|row| all.narrow(0, row, 1).unwrap()), 0).unwrap();
+        let some: Vec<f32> = [3, 40, 40].iter().flat_map(|row| data[row * 5..][..5].to_vec()).collect();
+        let some = Retained { view: View { data: &some, ..map.view }, height: 1, width: 3, ..map };
         let ours = gram(&all, Some(&weights)).unwrap();
-        assert_close(&values(&ours), &values(&gram(&some, None).unwrap()), 1e-5, "weighted");
+        assert_close(&values(&ours), &values(&gram(&rows(some, [0..1, 0..3]), None).unwrap()), 1e-5, "weighted");
 
         let slope = random(&mut rng, (5, 5));
         let slope = (&slope + slope.t().unwrap()).unwrap();
-        let by_tape = gradient(&all, &(&slope / 2.0).unwrap(), |rows| {
+        let rows = Tensor::from_slice(&data, (42, 5), &Device::Cpu).unwrap();
+        let by_tape = gradient(&rows, &(&slope / 2.0).unwrap(), |rows| {
             let column = Tensor::from_slice(&weights, (42, 1), &Device::Cpu)?;
             Ok(rows.t()?.matmul(&rows.broadcast_mul(&column)?)?)
         });
-        let ours = gram_gradient(&all, Some(&weights), &slope).unwrap();
-        assert_close(&values(&ours), &values(&by_tape), 1e-5, "gradient");
+        let mut ours = vec![0f32; data.len()];
+        let out = Target { data: &mut ours, stride: 5, offset: 0 };
+        gram_gradient(&all, Some(&weights), &slope, out, false).unwrap();
+        assert_close(&ours, &values(&by_tape), 1e-5, "gradient");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::image::{Image, WHITE};
 use crate::job::{Job, Progress};
 use crate::lang::{Options, choices, function};
 use crate::model::{LayerName, Model, resolve_layer};
+use crate::tensor::zip;
 use crate::vis::ascent::{Ascent, Ended, Plan};
 use crate::vis::laplacian::{BAND_WEIGHTS, CHROMA};
 use crate::vis::objective::{Goal, L2};
@@ -229,13 +230,13 @@ impl Dream {
     /// A fault of the network's run. An interrupt is no error.
     pub fn advance_within(&mut self, job: &Job, progress: &Progress<'_>) -> Result<Ended> {
         while let Some(&(width, height)) = self.sizes.get(self.octave) {
-            let base = self.base(width, height)?;
             let mut ascent = match self.ascent.take() {
                 Some(ascent) => ascent,
-                None => self.ascent(&base)?,
+                None => self.ascent(width, height)?,
             };
             let ended = ascent.climb(job, progress)?;
-            self.detail = Some((ascent.image()? - &base)?);
+            let base = self.base(width, height)?;
+            self.detail = Some(zip(&ascent.image()?, &base, |dreamt, base| dreamt - base)?);
             if ended == Ended::Interrupted {
                 self.ascent = Some(ascent);
                 return Ok(ended);
@@ -274,11 +275,12 @@ impl Dream {
     }
 
     /// The ascent of the present octave, whose shifts follow from the seed and the octave.
-    fn ascent(&self, base: &Tensor) -> Result<Ascent> {
-        let (_, _, height, width) = base.dims4()?;
-        let start = match &self.detail {
-            Some(detail) => self.with_detail(base, detail)?,
-            None => base.clone(),
+    fn ascent(&mut self, width: usize, height: usize) -> Result<Ascent> {
+        let base = self.base(width, height)?;
+        // what is in the ascent need not be kept beside it
+        let start = match self.detail.take() {
+            Some(detail) => self.with_detail(&base, &detail)?,
+            None => base,
         };
         let options = &self.options;
         let plan = match options.normalization {
