@@ -13,6 +13,7 @@
 //! # Ok::<(), percept::Error>(())
 //! ```
 pub mod console;
+pub mod data;
 pub mod error;
 pub mod evcxr;
 mod files;

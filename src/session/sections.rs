@@ -11,6 +11,7 @@ fn heading(section: &str) -> String {
         "lang" => "Tables".into(),
         "tensor" => "Tensors".into(),
         "image" => "Images".into(),
+        "data" => "Sets of images".into(),
         "plot" => "Plots".into(),
         "model" => "Models and layers".into(),
         "vis" => "Classification".into(),

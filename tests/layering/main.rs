@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use self::imports::{Imports, Modules, Use, circles, inline_paths, uses};
 
 /// Each folder or file of `src/`, and what it may name.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("error", &[]),
     ("files", &["error"]),
     ("job", &["error"]),
@@ -18,10 +18,14 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("image", &["error", "files", "job", "lang", "tensor"]),
     ("plot", &["error", "job", "lang", "tensor", "image"]),
     ("model", &["error", "files", "job", "lang", "tensor", "image"]),
+    ("data", &["error", "job", "lang", "tensor", "image"]),
     ("train", &["error", "job", "model", "tensor"]),
     ("vis", &["error", "job", "lang", "tensor", "image", "plot", "model", "train"]),
     ("render", &["error", "job", "lang", "tensor", "image", "plot"]),
-    ("session", &["error", "files", "job", "lang", "tensor", "image", "plot", "model", "train", "vis", "render"]),
+    (
+        "session",
+        &["error", "files", "job", "lang", "tensor", "image", "plot", "model", "data", "train", "vis", "render"],
+    ),
     ("console", &["error", "files", "job", "lang", "render", "session"]),
     ("repl", &["error", "job", "session", "console"]),
     ("jupyter", &["error", "job", "lang", "session"]),

@@ -104,6 +104,42 @@ fn occlusion_stops_between_its_windows() {
     assert_eq!(value(&session.eval("before")), "5");
 }
 
+/// What sampling has found so far is the value, says how many samples it rests on, and is that of so many samples.
+#[test]
+fn sampling_methods_keep_what_they_have() {
+    for (call, same) in [
+        ("lime(cat, segments=8, samples=400, seed=1)", "lime(cat, segments=8, samples=SAMPLES, seed=1)"),
+        ("rise(cat, cells=4, samples=400, seed=1)", "rise(cat, cells=4, samples=SAMPLES, seed=1)"),
+        ("smooth_grad(cat, samples=60, seed=1)", "smooth_grad(cat, samples=SAMPLES, seed=1)"),
+        // its samples are planned for their number; with few superpixels it takes all there are, and has no part of that
+        ("kernel_shap(cat, segments=40, samples=400, seed=1)", ""),
+        ("expected_gradients(cat, samples=60, seed=1)", ""),
+    ] {
+        let (mut session, recorder) = session();
+        value(&session.eval("let cat = photo(\"chelsea\");"));
+        let interrupt = session.interrupt();
+        *recorder.at_step.borrow_mut() = Some(Box::new(move |report| {
+            // not in what is prepared, and not before there are samples enough for a solution
+            if report.total >= 60 && report.done >= report.total / 3 && !report.ended {
+                interrupt.raise();
+            }
+        }));
+        let outcome = session.eval(call);
+        assert!(outcome.interrupted(), "{call}");
+        assert!(outcome.output.is_some(), "{call}: nothing is left");
+        *recorder.at_step.borrow_mut() = None;
+        value(&session.eval("let half = _;"));
+        let samples: usize = value(&session.eval("half.samples")).parse().unwrap();
+        assert!((1..400).contains(&samples), "{call}: {samples} samples");
+        assert_eq!(value(&session.eval("half.values.abs().max().item() > 0.0")), "true", "{call}");
+        if !same.is_empty() {
+            value(&session.eval(&format!("let same = {};", same.replace("SAMPLES", &samples.to_string()))));
+            let apart = "(half.values - same.values).abs().max().item() <= 0.00001 * same.values.abs().max().item()";
+            assert_eq!(value(&session.eval(apart)), "true", "{call}: {samples} samples");
+        }
+    }
+}
+
 #[test]
 fn a_stop_before_anything_runs_does_not_hurt_the_next_cell() {
     let (mut session, _recorder) = session();

@@ -10,6 +10,7 @@ mod filters;
 mod fooled;
 mod fooling_sets;
 mod image;
+mod image_set;
 mod list;
 mod measure;
 mod model;

@@ -1,0 +1,16 @@
+//! Sets of images: where they come from, and what is done with all of them.
+
+mod digits;
+mod entry;
+mod files;
+mod formats;
+mod gallery;
+mod image_set;
+mod parts;
+
+pub use digits::{DigitsPart, digits};
+pub use entry::{Entry, Packed};
+pub use files::{Labels, images};
+pub use gallery::gallery_set;
+pub use image_set::ImageSet;
+pub use parts::Member;
