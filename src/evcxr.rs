@@ -4,6 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
+use crate::data::{ImageSet, Member};
 use crate::error::Result;
 use crate::image::superpixels::Superpixels;
 use crate::image::{Film, Image, Scene};
@@ -85,6 +86,7 @@ display! {
     Activations Filters
     Goal Method Superpixels Scene Segmentation Measure Trust Ranking PlantedTruth
     ChannelShares NeuronGroups Why
+    ImageSet Member
     Panels Fooled Patch Universal PerturbationNetwork
 }
 

@@ -10,7 +10,6 @@
 //! Kernels take numbers that fit together; whoever plans a network sees to that. Where they don't, the kernels
 //! panic rather than compute nonsense, and never read or write outside their slices.
 
-mod awake;
 pub mod depthwise;
 pub mod direct;
 pub mod elementwise;
@@ -22,7 +21,6 @@ pub mod winograd;
 
 use std::ops::Range;
 
-pub use awake::awake;
 pub use product::{Epilogue, Gate};
 
 /// How many images of which size.

@@ -26,7 +26,7 @@ pub struct ImageSet {
 
 value_type!(
     ImageSet,
-    "image_set",
+    "image set",
     "a set of images",
     "Images with names and labels, which are read when they are looked at.",
     provenance

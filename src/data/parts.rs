@@ -21,7 +21,7 @@ pub struct Member {
     index: usize,
 }
 
-value_type!(Member, "member", "an image of a set", "One image of a set, with its name and its label.");
+value_type!(Member, "set member", "an image of a set", "One image of a set, with its name and its label.");
 
 impl Member {
     /// It, as the set has it.

@@ -61,6 +61,8 @@ pub(super) const FIGURE_TYPES: &[&str] = &[
     "channel shares",
     "segmentation",
     "superpixels",
+    "image set",
+    "set member",
     "scene",
     "classification",
     "filters",

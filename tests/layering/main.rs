@@ -29,7 +29,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("console", &["error", "files", "job", "lang", "render", "session"]),
     ("repl", &["error", "job", "session", "console"]),
     ("jupyter", &["error", "job", "lang", "session"]),
-    ("evcxr", &["error", "job", "lang", "tensor", "image", "plot", "model", "vis", "render", "session"]),
+    ("evcxr", &["error", "job", "lang", "tensor", "image", "plot", "model", "data", "vis", "render", "session"]),
 ];
 
 /// What only one place may name.

@@ -5,11 +5,12 @@ use std::ops::Deref;
 use candle_core::{Device, Tensor};
 
 use super::kernels::{Convolution, Kernels};
+use super::on_worker;
 use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;
 use crate::model::{Conv2d, Op, Operation, budget};
 use crate::tensor::{channels_last, conv2d, linear, rows_of, with_values};
-use percept_kernels::{Epilogue, Maps, Target, View, awake, elementwise};
+use percept_kernels::{Epilogue, Maps, Target, View, elementwise};
 
 /// Kernels of the network, or some for this once.
 enum Ready<'a> {
@@ -36,7 +37,7 @@ impl Operation<'_> {
     pub fn through(&self, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
         let (x, weight) = (x.detach(), weight.detach());
         match self.op {
-            Op::Conv2d(conv) if x.device().is_cpu() => awake(|| self.convolve(conv, &x, &weight, bias)),
+            Op::Conv2d(conv) if x.device().is_cpu() => on_worker(|| self.convolve(conv, &x, &weight, bias)),
             Op::Conv2d(conv) => conv2d(&x, &weight, bias, &conv.params, &Interrupt::never()),
             Op::Linear(_) => linear(&x, &weight, bias),
             _ => Err(self.has_no_weight()),
@@ -51,7 +52,7 @@ impl Operation<'_> {
     pub fn back(&self, above: &Tensor, weight: &Tensor) -> Result<Tensor> {
         let x = self.inputs.first().ok_or_else(|| self.has_no_weight())?;
         match self.op {
-            Op::Conv2d(conv) if x.device().is_cpu() => awake(|| self.transposed(conv, x, above, weight)),
+            Op::Conv2d(conv) if x.device().is_cpu() => on_worker(|| self.transposed(conv, x, above, weight)),
             Op::Conv2d(conv) => {
                 let x = candle_core::Var::from_tensor(&x.zeros_like()?)?;
                 let y = conv2d(&x, &weight.detach(), None, &conv.params, &Interrupt::never())?;

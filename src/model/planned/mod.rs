@@ -38,7 +38,7 @@ use super::{Executor, Graph, NodeId, Pullback, Reference, Retained, RetainedRun,
 use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;
 use crate::tensor::{sum, with_joint_backward, with_values};
-use percept_kernels::{Target, View, awake, elementwise};
+use percept_kernels::{Target, View, elementwise};
 
 /// Bytes of buffers up to which images are computed together: about what the caches hold.
 const TOGETHER: usize = 24 << 20;
@@ -118,7 +118,7 @@ impl Executor for Planned {
             return self.reference().pullback(x, run);
         }
         let (executor, narrow) = self.narrowed_for(x, run)?.unzip();
-        let (values, pass) = awake(|| executor.as_ref().unwrap_or(self).compute(x, run, Purpose::Gradient))?;
+        let (values, pass) = on_worker(|| executor.as_ref().unwrap_or(self).compute(x, run, Purpose::Gradient))?;
         let narrow = move |tap: &NodeId| narrow.clone().filter(|(first, _)| tap == first).map(|(_, narrow)| narrow);
         let tensor = |(tap, (values, shape)): (&NodeId, (Vec<f32>, Vec<usize>))| match narrow(tap) {
             Some(narrow) => narrow.widened(&values, shape),
@@ -150,7 +150,7 @@ impl Executor for Planned {
             let (taps, pullback) = self.pullback(x, run)?;
             return Ok(RetainedRun::new(Copied::new(&taps, pullback)?));
         }
-        let (_, pass) = awake(|| self.compute(x, run, Purpose::Retained))?;
+        let (_, pass) = on_worker(|| self.compute(x, run, Purpose::Retained))?;
         let at = *run.pulled_back_to().first().ok_or_else(lost)?;
         Ok(RetainedRun::new(RetainedPass { pass, at }))
     }
@@ -200,7 +200,7 @@ impl Planned {
         // on the tape there are no gradients but at the starts
         let run = &Run { gradients_at: &[], ..*run };
         let purpose = if tracked { Purpose::Gradient } else { Purpose::Values };
-        let (mut values, pass) = awake(|| self.compute(x, run, purpose))?;
+        let (mut values, pass) = on_worker(|| self.compute(x, run, purpose))?;
         let (lengths, shapes) = (pass.lengths.clone(), pass.shapes());
         if !tracked {
             let tensor = |(values, shape)| Ok(Tensor::from_vec(values, shape, &Device::Cpu)?);
@@ -224,6 +224,11 @@ impl Planned {
         });
         taps.collect()
     }
+}
+
+/// Runs `work` on one of rayon's threads: a thread outside would be woken and put to sleep at each of its loops.
+fn on_worker<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
 }
 
 /// What a forward pass is for.
@@ -365,7 +370,7 @@ impl ForwardPass {
             let count: usize = self.plan.captures[*place].value.1.iter().product();
             results[*place] = Some(vec![0f32; images * count]);
         }
-        awake(|| {
+        on_worker(|| {
             let mut first = 0;
             let results = results.iter_mut().map(|result| result.as_deref_mut().unwrap_or_default());
             let parts = by_group(results.collect(), images, per_group);

@@ -22,7 +22,7 @@ use candle_core::{Device, Tensor};
 use self::cones::{Batch, Cones};
 use super::narrow::Narrow;
 use super::plan::Plan;
-use super::{Group, Inner, Planned, TOGETHER};
+use super::{Group, Inner, Planned, TOGETHER, on_worker};
 use crate::error::{Error, Kind, Result};
 use crate::job::Interrupt;
 use crate::model::{Area, NodeId, Rules, Run, budget};
@@ -105,7 +105,7 @@ impl Planned {
         }
         let image: Vec<f32> = x.detach().flatten_all()?.to_vec1()?;
         let keep = vec![None; plan.buffers.len()];
-        let clean = percept_kernels::awake(|| inner.forward(&plan, &[&image], 1, false, &keep, &run))?;
+        let clean = on_worker(|| inner.forward(&plan, &[&image], 1, false, &keep, &run))?;
         let (plan, taps, interrupt) = (Plan::clone(&plan), taps.to_vec(), interrupt.clone());
         Ok(Some(Patches { inner, plan, cones, clean, image, areas, batches, taps, narrowed, exact, interrupt }))
     }
@@ -138,7 +138,7 @@ impl Patches<'_> {
                 }
                 pixels.push(patch);
             }
-            let values = percept_kernels::awake(|| self.compute(batch, &pixels))?;
+            let values = on_worker(|| self.compute(batch, &pixels))?;
             let taps = self.plan.taps.iter().zip(values);
             let taps = taps.map(|((_, shape), values)| self.tensor(shape, batch.indices.len(), values));
             take(&batch.indices, &taps.collect::<Result<Vec<Tensor>>>()?)?;
