@@ -81,7 +81,7 @@ pub fn images(
             let entry = |(index, image): (usize, &Image)| Entry::new(index, None, Source::Image(image.clone()));
             (list.iter().enumerate().map(entry).collect(), Vec::new())
         }
-        Place::Path(path) => found(&job.path(""), path, &labels).map_err(|error| error.at_argument("place"))?,
+        Place::Path(path) => found(job, path, &labels).map_err(|error| error.at_argument("place"))?,
     };
     if entries.is_empty() {
         return Err(Error::new(Kind::Argument, "images: the list is empty").at_argument("place"));
@@ -94,9 +94,9 @@ pub fn images(
     ImageSet::new(entries, classes)
 }
 
-/// The images of a path below the folder `base`.
-fn found(base: &Path, given: &str, labels: &Labels) -> Result<Found> {
-    let path = &base.join(given);
+/// The images of a path.
+fn found(job: &Job, given: &str, labels: &Labels) -> Result<Found> {
+    let (base, path) = (&*job.path(""), &job.path(given));
     let is_pattern = given.contains(['*', '?', '[']);
     if !is_pattern && path.is_file() {
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
@@ -125,7 +125,11 @@ fn found(base: &Path, given: &str, labels: &Labels) -> Result<Found> {
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
         ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) && path.is_file()
     };
-    let mut files: Vec<PathBuf> = all.filter_map(Result::ok).filter(is_image).collect();
+    let mut files: Vec<PathBuf> = Vec::new();
+    for path in all {
+        job.interrupt().check()?;
+        files.extend(path.ok().filter(is_image));
+    }
     files.sort_unstable();
     if files.is_empty() {
         let message = format!("there are no images in `{given}`");

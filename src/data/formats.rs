@@ -13,6 +13,8 @@ use crate::error::{Error, Kind, Result, missing_file};
 
 /// The largest file that is read, in bytes, packed and unpacked.
 const MOST: u64 = 1 << 30;
+/// Images of one file at most: a small packed one may claim any number.
+const MOST_IMAGES: usize = 2_000_000;
 /// One image of CIFAR-10: a label, and 32 × 32 pixels of three channels.
 const CIFAR_RECORD: usize = 1 + 3 * 32 * 32;
 /// CIFAR-10's classes, in its order.
@@ -31,13 +33,15 @@ pub(super) fn wrong(path: &Path, message: impl std::fmt::Display) -> Error {
 
 /// The bytes of a file, unpacked if it is gzipped.
 pub(super) fn bytes_of(path: &Path) -> Result<Vec<u8>> {
-    let file = fs::File::open(path).map_err(|error| match error.kind() {
+    let unread = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound => missing_file(path),
         _ => wrong(path, format_args!("cannot be read: {error}")),
-    })?;
-    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+    };
+    // to open a pipe would wait for whoever writes to it
+    if !fs::metadata(path).map_err(unread)?.is_file() {
         return Err(wrong(path, "is no file"));
     }
+    let file = fs::File::open(path).map_err(unread)?;
     let bounded = |reader: &mut dyn Read| {
         let mut bytes = Vec::new();
         let read = reader.take(MOST + 1).read_to_end(&mut bytes);
@@ -95,6 +99,7 @@ pub(super) fn packed(path: &Path) -> Result<Option<Found>> {
         }
         let values = if channels == 3 { planar(values, width * height) } else { values.to_vec() };
         let packed = Arc::new(Packed { bytes: values, width, height, channels });
+        check_count(path, packed.count())?;
         let entry =
             |index| Entry::new(format_args!("{name} {index}"), None, Source::Packed(Arc::clone(&packed), index));
         return Ok(Some(((0..packed.count()).map(entry).collect(), Vec::new())));
@@ -115,6 +120,15 @@ pub(super) fn packed(path: &Path) -> Result<Option<Found>> {
     Ok(Some((entries, CIFAR_CLASSES.map(str::to_owned).to_vec())))
 }
 
+fn check_count(path: &Path, count: usize) -> Result<()> {
+    match count <= MOST_IMAGES {
+        true => Ok(()),
+        false => {
+            Err(wrong(path, format_args!("holds more than {MOST_IMAGES} images, which is the most that are read")))
+        }
+    }
+}
+
 /// Pixels of three channels side by side, as three planes for each image.
 fn planar(values: &[u8], pixels: usize) -> Vec<u8> {
     let image = |image: &[u8]| -> Vec<u8> {
@@ -128,8 +142,9 @@ pub(super) fn listed(path: &Path) -> Result<Found> {
     let bytes = bytes_of(path)?;
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let mut reader = csv::ReaderBuilder::new().has_headers(false).trim(csv::Trim::All).flexible(true).from_reader(text);
-    let rows = reader.records().collect::<Result<Vec<csv::StringRecord>, _>>();
+    let rows = reader.records().take(MOST_IMAGES + 2).collect::<Result<Vec<csv::StringRecord>, _>>();
     let rows = rows.map_err(|error| wrong(path, format_args!("is no CSV file: {error}")))?;
+    check_count(path, rows.len().saturating_sub(1))?;
     let column = |names: &[&str]| {
         let first = rows.first()?;
         first.iter().position(|cell| names.contains(&cell.to_lowercase().as_str()))
@@ -155,7 +170,7 @@ pub(super) fn listed(path: &Path) -> Result<Found> {
     }
     let classes = if labels.is_some() { sorted(found.iter().map(|(_, label)| label.clone())) } else { Vec::new() };
     let entries = found.iter().map(|(file, label)| {
-        let label = classes.iter().position(|class| class == label).map(|label| label as u32);
+        let label = classes.binary_search(label).ok().map(|label| label as u32);
         Entry::new(file, label, Source::File(folder.join(file)))
     });
     Ok((entries.collect(), classes.clone()))
@@ -245,6 +260,7 @@ mod tests {
         );
         assert!(refused(&as_idx(&[u32::MAX; 4], &[0; 11]), "x").contains("damaged"));
         assert!(refused(&as_idx(&[0, 28, 28], &[]), "x").contains("without images"));
+        assert!(refused(&as_idx(&[2_000_001, 1, 1], &[0; 2_000_001]), "x").contains("more than 2000000 images"));
         assert!(refused(&as_idx(&[3], &[1, 2, 3]), "x").contains("which are no images"));
         assert!(refused(&[0, 0, 8, 3, 0, 0], "x").contains("header is cut off"));
         assert!(refused(&[0, 0, 0x0d, 3, 0, 0, 0, 0], "x").contains("no bytes"));

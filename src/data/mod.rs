@@ -10,7 +10,7 @@ mod parts;
 
 pub use digits::{DigitsPart, digits};
 pub use entry::{Entry, Packed};
-pub use files::{Labels, images};
+pub use files::{Labels, Place, images};
 pub use gallery::gallery_set;
 pub use image_set::ImageSet;
 pub use parts::Member;

@@ -10,8 +10,10 @@ use crate::render::{Body, Figure, Grid, Tile};
 
 /// How many images of a set are shown.
 const MOST: usize = 40;
-/// A smaller picture is shown larger, so that its pixels can be seen.
+/// The longer side of a picture: a smaller one is shown larger, so that its pixels can be seen, and of a larger one no more is
+/// kept.
 const LEAST_SIDE: usize = 56;
+const MOST_SIDE: usize = 256;
 
 inventory::submit! {
     Presenter {
@@ -32,11 +34,12 @@ inventory::submit! {
 fn sheet(set: &ImageSet) -> Result<Option<Figure>> {
     let (entries, count) = (set.entries(), set.entries().len());
     let shown: Vec<&Entry> = (0..count.min(MOST)).map(|at| &entries[at * count / count.min(MOST)]).collect();
-    let read: Vec<(&Entry, Result<Image>)> = shown.par_iter().map(|entry| (*entry, entry.read())).collect();
+    let read: Vec<(&Entry, Result<Image>)> =
+        shown.par_iter().map(|entry| (*entry, entry.read().and_then(sized))).collect();
     let broken = read.iter().filter(|(_, image)| image.is_err()).count();
     let tiles = read.into_iter().filter_map(|(entry, image)| {
         let label = set.class_of(entry).unwrap_or(&entry.name).to_owned();
-        image.and_then(|image| Ok(Tile::image(enlarged(image)?).label(label))).ok()
+        Some(Tile::image(image.ok()?).label(label))
     });
     let tiles: Vec<Tile> = tiles.collect();
     let mut words = Vec::new();
@@ -57,14 +60,20 @@ fn sheet(set: &ImageSet) -> Result<Option<Figure>> {
 }
 
 fn one(member: &Member) -> Result<Option<Figure>> {
-    let image = enlarged(member.entry()?.read()?)?;
+    let image = member.entry()?.read()?;
+    let image = if image.width().max(image.height()) < LEAST_SIDE { sized(image)? } else { image };
     Ok(Some(Figure::new(Body::Picture(image)).titled(member.to_string())))
 }
 
-/// A picture whose shorter side has at least so many pixels: a small one's are repeated.
-fn enlarged(image: Image) -> Result<Image> {
+/// A picture whose longer side has a size that can be shown: a small one's pixels are repeated.
+fn sized(image: Image) -> Result<Image> {
     let image = image.flatten(WHITE);
-    let factor = LEAST_SIDE.div_ceil(image.width().min(image.height()).max(1));
+    let longer = image.width().max(image.height()).max(1);
+    if longer > MOST_SIDE {
+        let shrunk = |side: usize| (side * MOST_SIDE / longer).max(1);
+        return image.resize(shrunk(image.width()), shrunk(image.height()));
+    }
+    let factor = LEAST_SIDE.div_ceil(longer);
     if factor <= 1 {
         return Ok(image);
     }
