@@ -368,7 +368,7 @@ fn probability(
     /// The attribution.
     attribution: &Attribution,
 ) -> Result<Option<f64>> {
-    Ok(attribution.prediction.class.as_ref().map(|class| f64::from(class.probability)))
+    Ok(attribution.prediction.probability()?.map(f64::from))
 }
 
 /// The image of an attribution as the network saw it.

@@ -50,12 +50,14 @@ pub(super) enum Rest {
 }
 
 impl Ahead {
-    /// The network's output for an input, and the run if a backward pass will be wanted.
+    /// The network's output for an input, with zeros in place of all but some classes if only these are wanted; and the run, if
+    /// a backward pass will be wanted.
     pub(super) fn run(
         job: &Job,
         model: &Model,
         input: &Tensor,
         backward: Option<Backward<'_>>,
+        classes: Option<&[usize]>,
     ) -> Result<(Tensor, Self)> {
         let output = model.graph().output();
         let depends =
@@ -65,7 +67,7 @@ impl Ahead {
         };
         let at: Vec<NodeId> = layer.iter().map(|layer| layer.id()).collect();
         let taps = [&[output], at.as_slice()].concat();
-        let run = Run { gradients_at: &at, exact: true, ..Run::new(&taps, &rules, job.interrupt()) };
+        let run = Run { gradients_at: &at, exact: true, channels: classes, ..Run::new(&taps, &rules, job.interrupt()) };
         let (values, pullback) = model.pullback_with(std::slice::from_ref(input), &run)?;
         Ok((values[0].clone(), Self(RefCell::new(Some(Whole { at, rules, values, rest: Rest::Backward(pullback) })))))
     }
@@ -81,6 +83,13 @@ impl Ahead {
     pub(super) fn take(&self, at: &[NodeId], rules: &Rules) -> Option<(Vec<Tensor>, Rest)> {
         let run = self.0.borrow_mut().take_if(|run| run.at == at && run.rules.same(rules))?;
         Some((run.values, run.rest))
+    }
+
+    /// The value of the layer that the run kept.
+    pub(super) fn kept(&self) -> Option<(NodeId, Tensor)> {
+        let run = self.0.borrow();
+        let Whole { at, values, .. } = run.as_ref()?;
+        Some((*at.first()?, values.get(1)?.clone()))
     }
 
     /// Gives it back.

@@ -2,6 +2,7 @@
 
 mod ahead;
 mod batches;
+mod class;
 mod gradients;
 mod list;
 mod question;
@@ -14,13 +15,14 @@ pub use self::ahead::Backward;
 use self::ahead::{Ahead, dependents};
 pub use self::batches::Gather;
 use self::batches::{MAX_BATCH, Variants, each_batch};
+pub use self::class::Class;
 pub use self::gradients::{Gradients, Pass};
 pub use self::question::Question;
 use super::objective::Goal;
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
 use crate::job::Job;
-use crate::model::{Input, Layer, Model, NodeId, Rules, Run, Scored};
+use crate::model::{Input, Layer, Model, NodeId, Rules, Run};
 
 /// The prediction of a network for one image, and which of its numbers is explained.
 #[derive(Clone, Debug)]
@@ -40,7 +42,7 @@ pub struct Prediction {
     /// The run that said what the network predicts, if its backward pass will be asked for.
     ahead: Ahead,
     /// The class that is explained, if it is one.
-    pub class: Option<Scored>,
+    pub class: Option<Class>,
     /// The number that is explained: of a class the logit, where there is one.
     pub score: f32,
 }
@@ -70,10 +72,19 @@ impl Prediction {
 
     /// Score and probability in words: "93.1 % (logit 12.30)".
     pub fn verdict(&self) -> String {
-        match &self.class {
-            Some(class) => self.model.answer().describe(class.score, class.probability),
-            None => format!("{:.4}", self.score),
+        let Some(class) = &self.class else { return format!("{:.4}", self.score) };
+        match class.probability(&self.model, &self.input) {
+            Ok(probability) => self.model.answer().describe(class.score, probability),
+            Err(_) => format!("(logit {:.2})", class.score),
         }
+    }
+
+    /// The probability that the network gives the class that is explained, from 0 to 1, if it is a class.
+    ///
+    /// # Errors
+    /// The network does not run.
+    pub fn probability(&self) -> Result<Option<f32>> {
+        self.class.as_ref().map(|class| class.probability(&self.model, &self.input)).transpose()
     }
 
     /// The score of one input `[1, C, h, w]`.

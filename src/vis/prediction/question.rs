@@ -1,10 +1,10 @@
 //! What a network is asked, before it has looked.
 
-use candle_core::Tensor;
+use candle_core::{IndexOp, Tensor};
 
 use super::ahead::{Ahead, Backward, dependents};
 use super::list::Item;
-use super::{Prediction, shown};
+use super::{Class, Prediction, shown};
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
 use crate::job::Job;
@@ -91,31 +91,8 @@ impl Question {
     }
 
     fn run(self, job: &Job, backward: Option<Backward<'_>>) -> Result<Prediction> {
-        let Self { model, view, given, input, goal, item, reads } = self;
-        let answer = model.answer();
-        let (scored, ahead) = if goal.as_ref().is_none_or(|goal| goal.class().is_some()) {
-            let together = match &item {
-                Some(item) => item.look(job, &model, (&view, &input), goal.as_ref(), backward.as_ref())?,
-                None => None,
-            };
-            let (output, ahead) = match together {
-                Some(found) => found,
-                None => Ahead::run(job, &model, &input, backward)?,
-            };
-            (answer.read(&output)?, ahead)
-        } else {
-            Default::default()
-        };
-        let goal = match goal {
-            Some(goal) => goal,
-            None => {
-                let best = answer.best(&scored);
-                let best = best.ok_or_else(|| Error::new(Kind::Internal, "the network has no answers"))?;
-                Goal::new(ClassScore::of(best))
-            }
-        };
-        let class = goal.class().map(|class| class.class.resolve(&model)).transpose()?;
-        let class = class.and_then(|class| scored.get(class)).cloned();
+        let (goal, class, ahead) = self.look(job, backward)?;
+        let Self { model, view, given, input, reads, .. } = self;
         if let Some(class) = &class {
             job.note("class", format!("{:?}", class.name));
         }
@@ -130,6 +107,44 @@ impl Question {
             return Err(Error::new(Kind::Argument, message).at_argument("target"));
         }
         Ok(prediction)
+    }
+
+    /// What is explained, the class if it is one, and the run for the backward pass.
+    fn look(&self, job: &Job, backward: Option<Backward<'_>>) -> Result<(Goal, Option<Class>, Ahead)> {
+        let Self { model, view, input, goal, item, .. } = self;
+        if let Some(goal) = goal.as_ref().filter(|goal| goal.class().is_none()) {
+            return Ok((goal.clone(), None, Ahead::default()));
+        }
+        let together = match item {
+            Some(item) => item.look(job, model, (view, input), goal.as_ref(), backward.as_ref())?,
+            None => None,
+        };
+        // with the value of a layer at hand, the scores of the other classes are computed when they are asked for
+        let at_layer = together.is_none() && backward.as_ref().is_some_and(|backward| backward.layer.is_some());
+        let alone = match goal {
+            Some(goal) if at_layer => goal.channels(model)?,
+            _ => None,
+        };
+        let (output, ahead) = match together {
+            Some(found) => found,
+            None => Ahead::run(job, model, input, backward, alone.as_deref())?,
+        };
+        if let (Some(goal), Some([class]), Some(layer)) = (goal, alone.as_deref(), ahead.kept()) {
+            let score = goal.values(job, model, &[output])?.i(0)?.to_scalar()?;
+            return Ok((goal.clone(), Some(Class::scored_alone(model, *class, score, layer)), ahead));
+        }
+        let scored = model.answer().read(&output)?;
+        let goal = match goal {
+            Some(goal) => goal.clone(),
+            None => {
+                let best = model.answer().best(&scored);
+                let best = best.ok_or_else(|| Error::new(Kind::Internal, "the network has no answers"))?;
+                Goal::new(ClassScore::of(best))
+            }
+        };
+        let class = goal.class().map(|class| class.class.resolve(model)).transpose()?;
+        let class = class.and_then(|class| scored.get(class)).map(Class::of);
+        Ok((goal, class, ahead))
     }
 }
 
