@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::error::{Error, Kind, Result};
 use crate::files::write_file;
-use crate::job::Report;
+use crate::job::{Report, Shard};
 use crate::render::{Protocol, Terminal};
 use crate::session::{Ask, Outcome, Output, Preview, Session, Sink};
 
@@ -311,20 +311,37 @@ pub fn stop_on_ctrl_c(session: &Session) -> Result<()> {
     .map_err(|error| Error::new(Kind::Internal, format!("cannot handle Ctrl-C: {error}")))
 }
 
+/// How a script file is run.
+#[derive(Clone, Debug, Default)]
+pub struct RunOptions {
+    /// Where what the script shows is kept as numbered pictures.
+    pub folder: Option<PathBuf>,
+    /// Where the random numbers start.
+    pub seed: Option<u64>,
+    /// The part of shared work that it does, if not all.
+    pub shard: Option<Shard>,
+    /// What the script finds in `args`.
+    pub arguments: Vec<String>,
+}
+
 /// Runs a script file; the process's exit code.
 ///
 /// # Errors
 /// The script cannot be read, or the folder for pictures cannot be made.
-pub fn run_file(path: &Path, folder: Option<&Path>, seed: Option<u64>, arguments: &[String]) -> Result<u8> {
+pub fn run_file(path: &Path, options: &RunOptions) -> Result<u8> {
+    let RunOptions { folder, seed, shard, arguments } = options;
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::new(Kind::File, format!("cannot read the script {}: {error}", path.display())))?;
-    let console = Rc::new(folder.map_or_else(|| Ok(Console::new()), Console::with_folder)?);
+    let console = Rc::new(folder.as_deref().map_or_else(|| Ok(Console::new()), Console::with_folder)?);
     let mut session = Session::new(Rc::clone(&console) as Rc<dyn Sink>);
     if let Some(parent) = path.parent() {
         session.set_import_folder(parent.to_owned());
     }
     if let Some(seed) = seed {
-        session.reseed(seed);
+        session.reseed(*seed);
+    }
+    if let Some(shard) = shard {
+        session.set_shard(*shard);
     }
     session.set_arguments(arguments);
     stop_on_ctrl_c(&session)?;

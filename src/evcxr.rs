@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-use crate::data::{ImageSet, Member};
+use crate::data::{ImageSet, Member, Store};
 use crate::error::Result;
 use crate::image::superpixels::Superpixels;
 use crate::image::{Film, Image, Scene};
@@ -18,7 +18,7 @@ use crate::vis::attribution::{Attribution, ChannelShares, Method, NeuronGroups, 
 use crate::vis::evaluation::{Measure, PlantedTruth, Ranking, Trust};
 use crate::vis::fooling::{Fooled, Patch, PerturbationNetwork, Universal};
 use crate::vis::objective::Goal;
-use crate::vis::representation::{Activations, Filters};
+use crate::vis::representation::{Activations, Embedding, Filters, Findings, Neighbors, TopPatches};
 use crate::vis::segmentation::Segmentation;
 use crate::vis::{Classification, Panels};
 
@@ -86,7 +86,7 @@ display! {
     Activations Filters
     Goal Method Superpixels Scene Segmentation Measure Trust Ranking PlantedTruth
     ChannelShares NeuronGroups Why
-    ImageSet Member
+    ImageSet Member Store TopPatches Neighbors Embedding Findings
     Panels Fooled Patch Universal PerturbationNetwork
 }
 

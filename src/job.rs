@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -108,6 +109,39 @@ pub type Unfinished = Rc<RefCell<VecDeque<Rc<dyn Any>>>>;
 /// So many unfinished works are kept.
 const MOST_UNFINISHED: usize = 4;
 
+/// A part of work that several runs of a script share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    /// Which part, from 0.
+    index: usize,
+    /// Of how many.
+    of: usize,
+}
+
+impl Shard {
+    /// Whether it has the piece of work of this number.
+    pub fn has(self, piece: usize) -> bool {
+        piece % self.of == self.index
+    }
+}
+
+impl FromStr for Shard {
+    type Err = String;
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let numbers = text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
+        match numbers {
+            Some((index, of)) if (1..=of).contains(&index) => Ok(Self { index: index - 1, of }),
+            _ => Err("must be i/n with i from 1 to n, such as 2/4".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index + 1, self.of)
+    }
+}
+
 /// What one call of a method has at hand besides its arguments.
 pub struct Job<'a> {
     interrupt: Interrupt,
@@ -121,6 +155,8 @@ pub struct Job<'a> {
     item: RefCell<Option<(Rc<List>, usize)>>,
     /// What earlier calls have left unfinished.
     unfinished: Unfinished,
+    /// The part of shared work that this run does, if it does not do all.
+    shard: Option<Shard>,
     /// Was a job stopped before its end?
     stopped: Cell<bool>,
     /// The call in a script that it belongs to.
@@ -140,6 +176,7 @@ impl<'a> Job<'a> {
             notes: RefCell::default(),
             item: RefCell::default(),
             unfinished: Unfinished::default(),
+            shard: None,
             stopped: Cell::default(),
             call: None,
             callback_error: RefCell::default(),
@@ -181,6 +218,17 @@ impl<'a> Job<'a> {
     #[must_use]
     pub fn with_unfinished(self, unfinished: Unfinished) -> Self {
         Self { unfinished, ..self }
+    }
+
+    /// The same job, which does its part of shared work only.
+    #[must_use]
+    pub fn with_shard(self, shard: Option<Shard>) -> Self {
+        Self { shard, ..self }
+    }
+
+    /// The part of shared work that this run does, if it does not do all.
+    pub fn shard(&self) -> Option<Shard> {
+        self.shard
     }
 
     /// The same job, of a call in a script.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use percept::error::Result;
+use percept::job::Shard;
 use percept::{console, jupyter, repl, session};
 
 /// Keeps pages between the steps of an optimization, which the system's would give back and fetch again.
@@ -33,6 +34,10 @@ enum Command {
         /// Starts the random numbers at this seed.
         #[arg(long)]
         seed: Option<u64>,
+        /// Does a part of the work only, i/n: `store` looks at the images of the i-th of n parts. Run all n, in any order and
+        /// anywhere, with the same folder, or with folders that `merge` lists.
+        #[arg(long, value_name = "i/n")]
+        shard: Option<Shard>,
         /// What the script finds in `args`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
@@ -106,7 +111,9 @@ fn run(cli: Cli, threads: usize) -> Result<u8> {
     }
     match cli.command.unwrap_or(Command::Repl) {
         Command::Repl => repl::run(),
-        Command::Run { file, out, seed, arguments } => console::run_file(&file, out.as_deref(), seed, &arguments),
+        Command::Run { file, out: folder, seed, shard, arguments } => {
+            console::run_file(&file, &console::RunOptions { folder, seed, shard, arguments })
+        }
         Command::Eval { code } => console::eval_code(&code),
         Command::Manual => {
             print!("{}", session::manual());

@@ -1,5 +1,6 @@
 //! The handwritten digits inside the binary.
 
+use std::cell::OnceCell;
 use std::io::Read;
 use std::sync::{Arc, LazyLock};
 
@@ -53,6 +54,20 @@ pub fn digits(
     #[default("train")]
     part: DigitsPart,
 ) -> Result<ImageSet> {
+    thread_local! {
+        // what networks make of a set is kept with it
+        static SETS: [OnceCell<ImageSet>; 2] = const { [OnceCell::new(), OnceCell::new()] };
+    }
+    SETS.with(|[train, test]| {
+        let known = if part == DigitsPart::Train { train } else { test };
+        match known.get() {
+            Some(set) => Ok(set.clone()),
+            None => made(part).map(|set| known.get_or_init(|| set).clone()),
+        }
+    })
+}
+
+fn made(part: DigitsPart) -> Result<ImageSet> {
     let damaged = || Error::new(Kind::Internal, "the digits in this program are damaged");
     let [train, test] = PARTS.as_ref().ok_or_else(damaged)?;
     let (name, (images, labels)) = match part {

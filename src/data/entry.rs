@@ -4,8 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::error::Result;
-use crate::image::{Image, gallery};
+use crate::error::{Error, Kind, Result};
+use crate::hash::Fnv;
+use crate::image::{Image, Scene, Scenes, gallery};
 
 /// Images of one size as bytes: of each image its channels, one or three, one after the other.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ pub(super) enum Source {
     Gallery(String),
     Packed(Arc<Packed>, usize),
     Image(Image),
+    Scene(Arc<Scenes>, usize),
 }
 
 /// One image of a set, which is read when it is asked for.
@@ -73,6 +75,49 @@ impl Entry {
             Source::Gallery(name) => gallery(name),
             Source::Packed(packed, index) => packed.image(*index),
             Source::Image(image) => Ok(image.clone()),
+            Source::Scene(scenes, index) => Ok(scenes.scene(*index)?.image),
+        }
+    }
+
+    /// A number that tells its pixels from those of another image of the same name, without reading a file: of a file its size,
+    /// of a scene what it is made of, else the pixels themselves.
+    pub fn content(&self) -> u64 {
+        let mut hash = Fnv::default();
+        match &self.source {
+            Source::File(path) => hash.word(std::fs::metadata(path).map_or(0, |file| file.len())),
+            Source::Gallery(_) => {}
+            Source::Packed(packed, index) => {
+                hash.bytes(packed.bytes.chunks_exact(packed.stride().max(1)).nth(*index).unwrap_or_default());
+            }
+            Source::Image(image) => {
+                hash.word(image.width() as u64);
+                image
+                    .channels()
+                    .iter()
+                    .copied()
+                    .chain(image.alpha())
+                    .flatten()
+                    .for_each(|v| hash.word(v.to_bits().into()));
+            }
+            Source::Scene(scenes, index) => {
+                hash.word(scenes.content());
+                hash.word(*index as u64);
+            }
+        }
+        hash.value()
+    }
+
+    /// The scene that it is the picture of, with the pixels that are its cut-out's.
+    ///
+    /// # Errors
+    /// It is no scene.
+    pub fn scene(&self) -> Result<Scene> {
+        match &self.source {
+            Source::Scene(scenes, index) => scenes.scene(*index),
+            _ => {
+                let message = format!("{} is no scene: it is not known which of its pixels are whose", self.name);
+                Err(Error::new(Kind::Argument, message).with_hint("`scenes()` makes images with masks"))
+            }
         }
     }
 }

@@ -77,15 +77,12 @@ pub fn images(
     labels: Labels,
 ) -> Result<ImageSet> {
     let (entries, classes) = match &place {
-        Place::Images(list) => {
-            let entry = |(index, image): (usize, &Image)| Entry::new(index, None, Source::Image(image.clone()));
-            (list.iter().enumerate().map(entry).collect(), Vec::new())
+        Place::Images(list) if list.is_empty() => {
+            return Err(Error::new(Kind::Argument, "images: the list is empty").at_argument("place"));
         }
+        Place::Images(list) => (ImageSet::of_images(list)?.entries().to_vec(), Vec::new()),
         Place::Path(path) => found(job, path, &labels).map_err(|error| error.at_argument("place"))?,
     };
-    if entries.is_empty() {
-        return Err(Error::new(Kind::Argument, "images: the list is empty").at_argument("place"));
-    }
     let (entries, classes) = match labels {
         Labels::Folder => (entries, classes),
         Labels::None => (entries.into_iter().map(|entry| Entry { label: None, ..entry }).collect(), Vec::new()),

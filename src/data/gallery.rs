@@ -1,5 +1,7 @@
 //! The whole gallery as a set.
 
+use std::cell::OnceCell;
+
 use super::entry::Source;
 use super::{Entry, ImageSet};
 use crate::error::Result;
@@ -13,6 +15,17 @@ use crate::lang::function;
 /// ```
 #[function(name = "gallery")]
 pub fn gallery_set() -> Result<ImageSet> {
+    thread_local! {
+        // what networks make of a set is kept with it
+        static SET: OnceCell<ImageSet> = const { OnceCell::new() };
+    }
+    SET.with(|known| match known.get() {
+        Some(set) => Ok(set.clone()),
+        None => made().map(|set| known.get_or_init(|| set).clone()),
+    })
+}
+
+fn made() -> Result<ImageSet> {
     let classes = gallery_categories()?;
     let entries = gallery_names()?.into_iter().map(|name| {
         let kind = name.split('/').next().unwrap_or_default();

@@ -1,16 +1,22 @@
 //! A set of images: names, labels, and pixels that are read when they are looked at.
 
+use std::any::Any;
+use std::cell::RefCell;
 use std::fmt;
-use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use super::Entry;
+use super::entry::Source;
 use crate::error::{Error, Kind, Result};
 use crate::image::Image;
 use crate::job::Job;
 use crate::lang::{Dynamic, FnPtr, Provenance, describe, value_type};
+
+/// So many things that were made of it are kept with a set.
+const MOST_KEPT: usize = 8;
 
 /// Images with names and labels, read when they are looked at; cheap to clone.
 #[derive(Clone, Debug)]
@@ -20,6 +26,8 @@ pub struct ImageSet {
     classes: Arc<[String]>,
     /// Functions of the script that change each image after it was read, first to last.
     changes: Vec<FnPtr>,
+    /// What was made of it, the latest last; shared by its clones.
+    kept: Rc<RefCell<Vec<Rc<dyn Any>>>>,
     /// The call that made it.
     pub provenance: Provenance,
 }
@@ -45,7 +53,22 @@ impl ImageSet {
             let message = format!("the label of {} is none of the {} classes", entry.name, classes.len());
             return Err(Error::new(Kind::Argument, message));
         }
-        Ok(Self { entries: entries.into(), classes: classes.into(), changes: Vec::new(), provenance: None })
+        Ok(Self {
+            entries: entries.into(),
+            classes: classes.into(),
+            changes: Vec::new(),
+            kept: Rc::default(),
+            provenance: None,
+        })
+    }
+
+    /// Images that are there already, named by their numbers.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn of_images(images: &[Image]) -> Result<Self> {
+        let entry = |(index, image): (usize, &Image)| Entry::new(index, None, Source::Image(image.clone()));
+        Self::new(images.iter().enumerate().map(entry).collect(), Vec::new())
     }
 
     /// Its images, in order.
@@ -75,7 +98,31 @@ impl ImageSet {
     /// The same images, each changed by a function of the script after it was read.
     pub fn changed_by(&self, change: FnPtr) -> Self {
         let changes = self.changes.iter().cloned().chain([change]).collect();
-        Self { changes, provenance: None, ..self.clone() }
+        Self { changes, kept: Rc::default(), provenance: None, ..self.clone() }
+    }
+
+    /// The first images of this set and all of another one, each as its own set reads it.
+    ///
+    /// # Errors
+    /// Functions of the script change one of them, and not the same ones the other.
+    pub fn with_more(&self, first: usize, other: &Self) -> Result<Self> {
+        if self.is_changed() || other.is_changed() {
+            let message = "sets whose images functions of the script change cannot be joined";
+            return Err(Error::new(Kind::Argument, message));
+        }
+        let mut classes = self.classes.to_vec();
+        let mut entries: Vec<Entry> = self.entries.iter().take(first).cloned().collect();
+        for entry in other.entries() {
+            let label = other.class_of(entry).map(|class| {
+                let known = classes.iter().position(|known| known == class);
+                known.unwrap_or_else(|| {
+                    classes.push(class.to_owned());
+                    classes.len() - 1
+                })
+            });
+            entries.push(Entry { label: label.map(|label| label as u32), ..entry.clone() });
+        }
+        Self::new(entries, classes)
     }
 
     /// Whether functions of the script change its images.
@@ -83,25 +130,61 @@ impl ImageSet {
         !self.changes.is_empty()
     }
 
-    /// The images of some places, read side by side, with what is wrong with those that cannot be read.
+    /// An image of the set.
+    ///
+    /// # Errors
+    /// There is none at that place, it cannot be read, a function of the script fails or returns no image, or the job was
+    /// interrupted.
+    pub fn read(&self, job: &Job, index: usize) -> Result<Image> {
+        let image = self.read_each(job, &[index], Ok)?.pop();
+        image.ok_or_else(|| Error::new(Kind::Internal, format!("there is no image {index} in the set")))?
+    }
+
+    /// What `make` makes of the images of some places, side by side, or what is wrong with those that cannot be read. No more
+    /// images are in memory at a time than there are threads.
     ///
     /// # Errors
     /// A function of the script fails or returns no image, or the job was interrupted.
-    pub fn read(&self, job: &Job, range: Range<usize>) -> Result<Vec<Result<Image>>> {
-        let entries = self.entries.get(range).unwrap_or_default();
+    pub fn read_each<T: Send>(
+        &self,
+        job: &Job,
+        indices: &[usize],
+        make: impl Fn(Image) -> Result<T> + Sync,
+    ) -> Result<Vec<Result<T>>> {
         let interrupt = job.interrupt();
-        let images: Vec<Result<Image>> = entries
-            .par_iter()
-            .map(|entry| {
-                interrupt.check()?;
-                entry.read()
-            })
-            .collect();
+        let entries: Vec<&Entry> = indices.iter().filter_map(|index| self.entries.get(*index)).collect();
+        let read = |entry: &&Entry| {
+            interrupt.check()?;
+            entry.read()
+        };
+        let made = if self.changes.is_empty() {
+            entries.par_iter().map(|entry| read(entry).and_then(&make)).collect()
+        } else {
+            // functions of the script run on its own thread
+            let mut made = Vec::with_capacity(entries.len());
+            for entries in entries.chunks(rayon::current_num_threads()) {
+                let images: Vec<Result<Image>> = entries.par_iter().map(read).collect();
+                for image in images {
+                    made.push(match image {
+                        Ok(image) => make(self.change(job, image)?),
+                        Err(error) => Err(error),
+                    });
+                }
+            }
+            made
+        };
         interrupt.check()?;
-        images
-            .into_iter()
-            .map(|image| image.map_or_else(|e| Ok(Err(e)), |image| self.change(job, image).map(Ok)))
-            .collect()
+        Ok(made)
+    }
+
+    /// As [`read_each`](Self::read_each) without the functions of the script, which a figure cannot call.
+    pub fn read_unchanged<T: Send>(
+        &self,
+        indices: &[usize],
+        make: impl Fn(Image) -> Result<T> + Sync,
+    ) -> Vec<Result<T>> {
+        let entries: Vec<&Entry> = indices.iter().filter_map(|index| self.entries.get(*index)).collect();
+        entries.par_iter().map(|entry| entry.read().and_then(&make)).collect()
     }
 
     /// An image after the changes.
@@ -114,6 +197,21 @@ impl ImageSet {
                     .with_hint("such as |image| image.resize(64, 64)")
             })
         })
+    }
+
+    /// The latest thing that was made of these images and kept with them for which `is` holds.
+    pub(super) fn kept<T: Clone + 'static>(&self, is: impl Fn(&T) -> bool) -> Option<T> {
+        let kept = self.kept.borrow();
+        kept.iter().rev().filter_map(|made| made.downcast_ref::<T>()).find(|made| is(made)).cloned()
+    }
+
+    /// Keeps something that was made of these images, which must not hold the set itself; only a few of the latest are kept.
+    pub(super) fn keep<T: 'static>(&self, made: T) {
+        let mut kept = self.kept.borrow_mut();
+        if kept.len() >= MOST_KEPT {
+            kept.remove(0);
+        }
+        kept.push(Rc::new(made));
     }
 
     /// How many images each class has, in the order of the classes.

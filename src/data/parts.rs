@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::image::Image;
 use crate::job::Job;
 use crate::lang::{Dynamic, Extension, FnPtr, describe, function, value_type};
-use crate::tensor::Seed;
+use crate::tensor::{Seed, TensorValue};
 
 /// One image of a set, which is read when it is asked for.
 #[derive(Clone, Debug)]
@@ -24,6 +24,16 @@ pub struct Member {
 value_type!(Member, "set member", "an image of a set", "One image of a set, with its name and its label.");
 
 impl Member {
+    /// The set that it is of.
+    pub fn set(&self) -> &ImageSet {
+        &self.set
+    }
+
+    /// Its place in the set.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
     /// It, as the set has it.
     ///
     /// # Errors
@@ -82,8 +92,20 @@ fn image_word(
     /// One image of a set.
     member: &Member,
 ) -> Result<Image> {
-    let read = member.set.read(job, member.index..member.index + 1)?.pop();
-    read.ok_or_else(|| Error::new(Kind::Internal, "a member of a set is not in it"))?
+    member.set.read(job, member.index)
+}
+
+/// Which pixels of a scene are its cut-out's: a tensor [height, width] of 0 and 1.
+///
+/// ```rhai
+/// scenes(n=1, seed=1)[0].mask.mean()
+/// ```
+#[function(property)]
+fn mask(
+    /// One image of a set of scenes.
+    member: &Member,
+) -> Result<TensorValue> {
+    member.entry()?.scene()?.mask_values()
 }
 
 /// The name of its class; nothing if it has none.
@@ -136,6 +158,19 @@ fn classes(
     set: &ImageSet,
 ) -> Result<Vec<String>> {
     Ok(set.classes().to_vec())
+}
+
+/// What the images of a set are called.
+///
+/// ```rhai
+/// gallery().split(0.02)[0].names
+/// ```
+#[function(property)]
+fn names(
+    /// The set.
+    set: &ImageSet,
+) -> Result<Vec<String>> {
+    Ok(set.entries().iter().map(|entry| entry.name.to_string()).collect())
 }
 
 /// The class of each image of a set; nothing for those that have none.

@@ -29,18 +29,29 @@ pub fn photo_names() -> Vec<String> {
 
 /// A cut-out of the gallery: `mammal/koala`, or `koala` alone if only one category has it.
 pub fn gallery(name: &str) -> Result<Image> {
+    let (category, stem, bytes) = in_gallery(name)?;
+    Image::decode(bytes, format!("gallery {category}/{stem}"))
+}
+
+/// The full name of a cut-out of the gallery, `mammal/koala`, whose category may be left out if only one has it.
+pub fn full_gallery_name(name: &str) -> Result<String> {
+    let (category, stem, _) = in_gallery(name)?;
+    Ok(format!("{category}/{stem}"))
+}
+
+/// The category, name and content of a cut-out.
+fn in_gallery(name: &str) -> Result<(&'static str, &'static str, &'static [u8])> {
     let (category, stem) = match name.split_once('/') {
         Some((category, stem)) => (Some(category), stem),
         None => (None, name),
     };
-    let found: Vec<(&str, &[u8])> = categories()?
+    let found: Vec<(&str, &str, &[u8])> = categories()?
         .filter(|(have, _)| category.is_none_or(|wanted| wanted == *have))
         .flat_map(|(have, folder)| files(folder).map(move |(stem, bytes)| (have, stem, bytes)))
         .filter(|(_, have, _)| *have == stem)
-        .map(|(category, _, bytes)| (category, bytes))
         .collect();
     match found.as_slice() {
-        [(category, bytes)] => Image::decode(bytes, format!("gallery {category}/{stem}")),
+        [one] => Ok(*one),
         [] => {
             let names = gallery_names()?;
             let stems = names.iter().filter_map(|full| Some(full.split_once('/')?.1));
@@ -51,7 +62,7 @@ pub fn gallery(name: &str) -> Result<Image> {
             })
         }
         several => {
-            let full: Vec<String> = several.iter().map(|(category, _)| format!("`{category}/{stem}`")).collect();
+            let full: Vec<String> = several.iter().map(|(category, ..)| format!("`{category}/{stem}`")).collect();
             Err(Error::new(Kind::Name, format!("`{name}` is in several categories"))
                 .with_hint(format!("say {}", full.join(" or "))))
         }

@@ -5,6 +5,7 @@ mod compose;
 mod convert;
 mod embedded;
 mod film;
+mod gallery_classes;
 mod load;
 mod measure;
 mod noise;
@@ -24,13 +25,15 @@ use rhai::Engine;
 pub use clouds::clouds;
 pub use compose::{compose, compose_mask};
 pub use embedded::{
-    gallery, gallery_categories, gallery_category, gallery_category_names, gallery_names, photo, photo_names,
+    full_gallery_name, gallery, gallery_categories, gallery_category, gallery_category_names, gallery_names, photo,
+    photo_names,
 };
 pub use film::Film;
+pub use gallery_classes::gallery_class;
 pub use measure::{psnr, saturated, spectrum_share, ssim, total_variation};
 pub use noise::noise;
 pub use resample::{Filter, resample};
-pub use scenes::{Background, Cutout, Scene, SceneOptions, gallery_class, scenes};
+pub use scenes::{Background, Cutout, Scene, SceneOptions, Scenes, Side};
 pub use size::{MAX_PIXELS, MAX_SIDE, Size};
 
 use crate::error::{Error, Kind, Result};

@@ -45,6 +45,15 @@ impl Image {
         png::encode(self.width(), self.height(), alpha, &pixels, &texts)
     }
 
+    /// A jpeg of the image; a cut-out is put on white.
+    ///
+    /// # Errors
+    /// It is too large for one.
+    pub fn to_jpeg(&self) -> Result<Vec<u8>> {
+        let failed = |error| Error::new(Kind::Internal, format!("a jpeg cannot be made: {error}"));
+        self.encode_jpeg().map_err(failed)
+    }
+
     fn encode_jpeg(&self) -> Result<Vec<u8>, ImageError> {
         let mut bytes = Vec::new();
         JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY).encode(

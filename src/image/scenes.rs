@@ -7,95 +7,12 @@ use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Image, clouds, compose, compose_mask, gallery, gallery_names, photo};
+use super::gallery_classes::{classed_names, gallery_class};
+use super::{Image, clouds, compose, compose_mask, full_gallery_name, gallery, gallery_names, photo};
 use crate::error::{Error, Kind, Result, did_you_mean};
-use crate::job::Job;
-use crate::lang::{Dynamic, FromValue, Options, Provenance, Reject, function, value_type};
-use crate::tensor::{Seed, TensorValue};
-
-/// Cut-outs of the gallery that ImageNet has a class for.
-const CLASSES: [(&str, &str); 80] = [
-    ("bird/chicken_profile", "hen"),
-    ("bird/rooster", "cock"),
-    ("bird/hen", "hen"),
-    ("bird/drake", "drake"),
-    ("bird/gander", "goose"),
-    ("bird/penguin", "king penguin"),
-    ("bird/magpie", "magpie"),
-    ("bird/ostrich", "ostrich"),
-    ("bird/peacock", "peacock"),
-    ("bird/pelican", "pelican"),
-    ("bird/pink_flamingo", "flamingo"),
-    ("bird/rainbow_lorikeet", "lorikeet"),
-    ("bird/tucan", "toucan"),
-    ("bird/vulture", "vulture"),
-    ("fish/lionfish", "lionfish"),
-    ("fish/lobster", "American lobster"),
-    ("fruit/apple_granny_smith", "Granny Smith"),
-    ("fruit/apple_green", "Granny Smith"),
-    ("fruit/banana", "banana"),
-    ("fruit/lemon", "lemon"),
-    ("fruit/orange", "orange"),
-    ("fruit/pineapple", "pineapple"),
-    ("fruit/pomegranate", "pomegranate"),
-    ("fruit/strawberry", "strawberry"),
-    ("fruit/strawberry2", "strawberry"),
-    ("insect/fly", "fly"),
-    ("insect/grasshopper", "grasshopper"),
-    ("insect/mantis", "mantis"),
-    ("instrument/bassoon", "bassoon"),
-    ("instrument/cello", "cello"),
-    ("instrument/guitar2", "electric guitar"),
-    ("instrument/guitar_classical", "acoustic guitar"),
-    ("instrument/guitar_electric", "electric guitar"),
-    ("instrument/guitar_electric_bass", "electric guitar"),
-    ("instrument/violin", "violin"),
-    ("mammal/badger", "badger"),
-    ("mammal/bear", "brown bear"),
-    ("mammal/european_bear", "brown bear"),
-    ("mammal/beaver", "beaver"),
-    ("mammal/bison", "bison"),
-    ("mammal/dromedary", "Arabian camel"),
-    ("mammal/chimp", "chimpanzee"),
-    ("mammal/dingo", "dingo"),
-    ("mammal/elephant", "African elephant"),
-    ("mammal/fox", "red fox"),
-    ("mammal/gorilla", "gorilla"),
-    ("mammal/hippopotamus", "hippopotamus"),
-    ("mammal/horse", "sorrel"),
-    ("mammal/kangaroo", "wallaby"),
-    ("mammal/koala", "koala"),
-    ("mammal/lion", "lion"),
-    ("mammal/lion_2", "lion"),
-    ("mammal/marmot", "marmot"),
-    ("mammal/orca", "killer whale"),
-    ("mammal/otter", "otter"),
-    ("mammal/pig", "hog"),
-    ("mammal/rabbit", "wood rabbit"),
-    ("mammal/ram", "ram"),
-    ("mammal/sea_lion", "sea lion"),
-    ("mammal/squirrel", "fox squirrel"),
-    ("mammal/tiger", "tiger"),
-    ("mammal/tiger_sumatran", "tiger"),
-    ("mammal/wildboar", "wild boar"),
-    ("mammal/wombat", "wombat"),
-    ("mammal/zebra", "zebra"),
-    ("tool/hammer", "hammer"),
-    ("tool/paintbrush_large", "paintbrush"),
-    ("tool/spade", "shovel"),
-    ("vegetable/broccoli", "broccoli"),
-    ("vegetable/corn", "corn"),
-    ("vegetable/mushroom", "mushroom"),
-    ("vegetable/pepper", "bell pepper"),
-    ("vegetable/yellowpepper", "bell pepper"),
-    ("vehicle/747", "airliner"),
-    ("vehicle/balloon360", "balloon"),
-    ("vehicle/firetruck", "fire engine"),
-    ("vehicle/garbagetruck", "garbage truck"),
-    ("vehicle/indycar", "racer"),
-    ("vehicle/pink_tricycle", "tricycle"),
-    ("vehicle/sportscar2", "sports car"),
-];
+use crate::hash::Fnv;
+use crate::lang::{Dynamic, FromValue, Options, Provenance, Reject, choices, function, value_type};
+use crate::tensor::TensorValue;
 
 /// The backgrounds that scenes have if none are given: textures, things far away, and a sky.
 const BACKGROUNDS: [&str; 6] = ["grass", "gravel", "brick", "china", "hubble", "clouds"];
@@ -154,17 +71,15 @@ impl Scene {
     pub fn mask(&self) -> &[bool] {
         &self.mask
     }
-}
 
-/// The class of ImageNet that a cut-out of the gallery has, if it has one: "koala" for "mammal/koala".
-pub fn gallery_class(name: &str) -> Option<&'static str> {
-    let full = |known: &str| known == name || known.split_once('/').is_some_and(|(_, stem)| stem == name);
-    CLASSES.iter().find(|(known, _)| full(known)).map(|(_, class)| *class)
-}
-
-/// The cut-outs of the gallery that ImageNet has a class for, with their full names.
-pub fn classed_names() -> impl Iterator<Item = &'static str> {
-    CLASSES.iter().map(|(name, _)| *name)
+    /// The same as numbers [height, width], 0 and 1.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn mask_values(&self) -> Result<TensorValue> {
+        let values = self.mask.iter().map(|inside| f32::from(u8::from(*inside))).collect();
+        TensorValue::from_values(values, &[self.image.height(), self.image.width()])
+    }
 }
 
 /// A cut-out: of the gallery, or an image.
@@ -197,9 +112,26 @@ impl Cutout {
         }
     }
 
-    fn class(&self) -> Option<String> {
+    /// With its category, if it is one of the gallery.
+    fn with_full_name(self) -> Result<Self> {
+        match self {
+            Self::Named(name) => full_gallery_name(&name).map(Self::Named),
+            image => Ok(image),
+        }
+    }
+
+    /// Its class of ImageNet, if that is known.
+    pub fn class(&self) -> Option<String> {
         match self {
             Self::Named(name) => gallery_class(name).map(str::to_owned),
+            Self::Image(_) => None,
+        }
+    }
+
+    /// Its full name in the gallery, if it is of it: "mammal/koala".
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Named(name) => Some(name),
             Self::Image(_) => None,
         }
     }
@@ -275,7 +207,24 @@ pub struct SceneOptions {
     /// The longest side of a cut-out as a share of the picture's: from the first number to the second.
     #[default([0.4, 0.8])]
     pub scale: Vec<f64>,
+    /// The half in which the middle of the cut-out is.
+    #[default("anywhere")]
+    pub side: Side,
 }
+
+/// The half of a scene in which the middle of its cut-out is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Side {
+    /// Either.
+    #[default]
+    Anywhere,
+    /// The left one.
+    Left,
+    /// The right one.
+    Right,
+}
+
+choices!(Side { "anywhere" => Anywhere, "left" => Left, "right" => Right });
 
 impl SceneOptions {
     fn check(&self) -> Result<(f64, f64)> {
@@ -298,43 +247,100 @@ impl SceneOptions {
     }
 }
 
-/// Random scenes: each a cut-out somewhere on a background, wholly inside it, with the pixels that are its own. How a
-/// method does can be measured on them, since it is known where the thing is.
-///
-/// The first scenes of a seed are the same for any `n`.
-///
-/// ```rhai
-/// scenes(n=4, seed=1).map(|scene| scene.class)
-/// ```
-#[function]
-pub fn scenes(job: &Job, #[options] options: &SceneOptions, #[options] seed: &Seed) -> Result<Vec<Scene>> {
-    let (least, most) = options.check()?;
-    let seed = seed.get(job);
-    let all = || classed_names().map(|name| Cutout::Named(name.to_owned())).collect();
-    let cutouts: Vec<Cutout> = options.cutouts.clone().unwrap_or_else(all);
-    let all = || BACKGROUNDS.map(|name| Background::Named(name.to_owned())).to_vec();
-    let backgrounds = options.backgrounds.clone().unwrap_or_else(all);
-    let mut scenes = Vec::with_capacity(options.n);
-    for index in 0..options.n {
-        job.interrupt().check()?;
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        random.set_stream(index as u64);
-        let (Some(cutout), Some(background)) = (cutouts.choose(&mut random), backgrounds.choose(&mut random)) else {
-            break;
-        };
-        let image = cutout.image().map_err(|error| error.at_argument("cutouts"))?;
-        let scale = random.random_range(least..=most);
+/// Random scenes: each a cut-out somewhere on a background, wholly inside it. They are made when they are asked for; the first of
+/// a seed are the same for any number of them.
+#[derive(Clone, Debug)]
+pub struct Scenes {
+    cutouts: Vec<Cutout>,
+    backgrounds: Vec<Background>,
+    size: usize,
+    scale: (f64, f64),
+    side: Side,
+    seed: u64,
+}
+
+impl Scenes {
+    /// Scenes of a seed.
+    ///
+    /// # Errors
+    /// There is nothing to choose from, the gallery has no such picture, or the scale is none.
+    pub fn new(options: &SceneOptions, seed: u64) -> Result<Self> {
+        let scale = options.check()?;
+        let all = || classed_names().map(|name| Cutout::Named(name.to_owned())).collect();
+        let cutouts: Vec<Cutout> = options.cutouts.clone().unwrap_or_else(all);
+        let cutouts = cutouts.into_iter().map(Cutout::with_full_name).collect::<Result<_>>();
+        let all = || BACKGROUNDS.map(|name| Background::Named(name.to_owned())).to_vec();
+        Ok(Self {
+            cutouts: cutouts.map_err(|error| error.at_argument("cutouts"))?,
+            backgrounds: options.backgrounds.clone().unwrap_or_else(all),
+            size: options.size,
+            scale,
+            side: options.side,
+            seed,
+        })
+    }
+
+    /// A number that tells these scenes from others: of all that they are made of, but of images only their sizes.
+    pub fn content(&self) -> u64 {
+        let mut hash = Fnv::default();
+        let mut add = |text: &str| hash.bytes(text.as_bytes());
+        let sized = |image: &Image| format!("{}×{}", image.width(), image.height());
+        for cutout in &self.cutouts {
+            add(&match cutout {
+                Cutout::Named(name) => name.clone(),
+                Cutout::Image(image) => sized(image),
+            });
+        }
+        for background in &self.backgrounds {
+            add(&match background {
+                Background::Named(name) => name.clone(),
+                Background::Image(image) => sized(image),
+            });
+        }
+        add(&format!("{} {:?} {:?} {}", self.size, self.scale, self.side, self.seed));
+        hash.value()
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    /// The cut-out covers no pixel.
+    pub fn scene(&self, index: usize) -> Result<Scene> {
+        let (cutout, background, mut random) = self.chosen(index)?;
+        let image = cutout.image()?;
+        let scale = random.random_range(self.scale.0..=self.scale.1);
         let longest = image.width().max(image.height()) as f64;
         // wholly inside
-        let mut place = |length: usize| {
+        let mut place = |length: usize, side: Side| {
             let half = 0.5 * scale * length as f64 / longest;
-            random.random_range(half..=(1.0 - half).max(half)) as f32
+            let (least, most) = match side {
+                Side::Anywhere => (half, 1.0 - half),
+                Side::Left => (half, 0.5_f64.min(1.0 - half)),
+                Side::Right => (0.5_f64.max(half), 1.0 - half),
+            };
+            random.random_range(least..=most.max(least)) as f32
         };
-        let at = (place(image.width()), place(image.height()));
-        let background = background.square(options.size, &mut random)?;
-        scenes.push(Scene::new(&background, &image, at, scale as f32, cutout.class())?);
+        let at = (place(image.width(), self.side), place(image.height(), Side::Anywhere));
+        let background = background.square(self.size, &mut random)?;
+        Scene::new(&background, &image, at, scale as f32, cutout.class())
     }
-    Ok(scenes)
+
+    /// The cut-out of one of them.
+    ///
+    /// # Errors
+    /// There is nothing to choose from.
+    pub fn cutout(&self, index: usize) -> Result<&Cutout> {
+        Ok(self.chosen(index)?.0)
+    }
+
+    fn chosen(&self, index: usize) -> Result<(&Cutout, &Background, ChaCha8Rng)> {
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        random.set_stream(index as u64);
+        match (self.cutouts.choose(&mut random), self.backgrounds.choose(&mut random)) {
+            (Some(cutout), Some(background)) => Ok((cutout, background, random)),
+            _ => Err(Error::new(Kind::Internal, "scenes of nothing")),
+        }
+    }
 }
 
 /// A scene: a cut-out put onto a background at a given place, with the pixels that are its own.
@@ -366,7 +372,7 @@ fn scene_word(
 /// The picture of a scene.
 ///
 /// ```rhai
-/// scenes(n=1, seed=1)[0].image
+/// scene(photo("grass"), "mammal/koala").image
 /// ```
 #[function(property, name = "image")]
 fn image_word(
@@ -379,15 +385,14 @@ fn image_word(
 /// Which pixels of a scene are the cut-out's: a tensor [height, width] of 0 and 1.
 ///
 /// ```rhai
-/// scenes(n=1, seed=1)[0].mask.mean()
+/// scene(photo("grass"), "mammal/koala").mask.mean()
 /// ```
 #[function(property)]
 fn mask(
     /// The scene.
     scene: &Scene,
 ) -> Result<TensorValue> {
-    let values = scene.mask.iter().map(|inside| f32::from(u8::from(*inside))).collect();
-    TensorValue::from_values(values, &[scene.image.height(), scene.image.width()])
+    scene.mask_values()
 }
 
 /// The name of the class of a scene's cut-out; nothing if it has none that is known.
@@ -410,30 +415,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_classed_cut_out_is_there_and_its_class_is_one_of_imagenets() {
-        let names = gallery_names().unwrap();
-        let classes: Vec<&str> = include_str!("../../assets/imagenet_classes.txt").lines().collect();
-        for (name, class) in CLASSES {
-            assert!(names.iter().any(|known| known == name), "{name}");
-            assert!(classes.contains(&class), "{class}");
+    fn a_scene_knows_its_pixels() {
+        let some = Scenes::new(&SceneOptions::default(), 3).unwrap();
+        for index in 0..5 {
+            let one = some.scene(index).unwrap();
+            let again = Scenes::new(&SceneOptions::default(), 3).unwrap().scene(index).unwrap();
+            assert_eq!((&one.image, &one.text), (&again.image, &again.text));
+            let inside = one.mask().iter().filter(|inside| **inside).count() as f64 / (227.0 * 227.0);
+            assert!((0.005..0.6).contains(&inside), "{one}: {inside}");
+            assert_eq!(one.class, some.cutout(index).unwrap().class());
+            assert!(one.class.is_some());
         }
-        assert_eq!(gallery_class("koala"), Some("koala"));
-        assert_eq!(gallery_class("mammal/koala"), Some("koala"));
-        assert_eq!(gallery_class("bird/koala"), None);
+        assert!(some.scene(0).unwrap().image != some.scene(1).unwrap().image);
     }
 
     #[test]
-    fn a_scene_knows_its_pixels() {
-        let options = SceneOptions { n: 5, ..SceneOptions::default() };
-        let seed = Seed { seed: Some(3) };
-        let some = scenes(&Job::detached(), &options, &seed).unwrap();
-        let more = scenes(&Job::detached(), &SceneOptions { n: 7, ..options }, &seed).unwrap();
-        for (one, other) in some.iter().zip(&more) {
-            assert_eq!((&one.image, &one.text), (&other.image, &other.text));
-            let inside = one.mask().iter().filter(|inside| **inside).count() as f64 / (227.0 * 227.0);
-            assert!((0.005..0.6).contains(&inside), "{one}: {inside}");
-            assert!(one.class.is_some());
+    fn a_side_is_kept_to() {
+        for (side, left) in [(Side::Left, true), (Side::Right, false)] {
+            let scenes = Scenes::new(&SceneOptions { side, size: 64, ..SceneOptions::default() }, 1).unwrap();
+            for index in 0..8 {
+                let scene = scenes.scene(index).unwrap();
+                let columns = scene.mask().iter().enumerate().filter(|(_, inside)| **inside).map(|(at, _)| at % 64);
+                let columns: Vec<usize> = columns.collect();
+                let middle = (columns.iter().min().unwrap() + columns.iter().max().unwrap()) as f64 / 2.0;
+                assert!(if left { middle <= 33.0 } else { middle >= 30.0 }, "{scene}: {middle}");
+            }
         }
-        assert!(some[0].image != some[1].image);
     }
 }

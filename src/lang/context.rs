@@ -1,6 +1,6 @@
 //! What a running function of the language can reach: its job, the host, callbacks.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Deref;
 use std::path::Path;
@@ -10,7 +10,7 @@ use rhai::{Dynamic, NativeCallContext};
 
 use super::scan::Scan;
 use crate::error::Result;
-use crate::job::{Interrupt, Job, Reporter, Seeds, Unfinished, seeds};
+use crate::job::{Interrupt, Job, Reporter, Seeds, Shard, Unfinished, seeds};
 
 /// What the surroundings of the interpreter provide: a terminal, a notebook, a test.
 pub trait Host: Reporter {
@@ -55,6 +55,8 @@ pub(super) struct Runtime {
     pub unfinished: RefCell<Option<Dynamic>>,
     /// The state of works that can go on.
     pub works: Unfinished,
+    /// The part of shared work that this run does.
+    pub shard: Cell<Option<Shard>>,
 }
 
 impl Runtime {
@@ -69,6 +71,7 @@ impl Runtime {
             functions: RefCell::default(),
             unfinished: RefCell::default(),
             works: Unfinished::default(),
+            shard: Cell::default(),
         }
     }
 
@@ -105,6 +108,7 @@ impl<'a> Context<'a> {
         let job = Job::new(runtime.interrupt.clone(), runtime.host(), Rc::clone(&runtime.seeds))
             .with_folder(runtime.folder())
             .with_unfinished(Rc::clone(&runtime.works))
+            .with_shard(runtime.shard.get())
             .with_call(call);
         Self { call, runtime, job }
     }

@@ -16,7 +16,7 @@ use super::value::{register_value_type, value_types};
 use super::variables::{Sharing, prune, share_variables, share_with_functions};
 use super::{dispatch, keywords, registry, report};
 use crate::error::{Error, Result};
-use crate::job::Interrupt;
+use crate::job::{Interrupt, Shard};
 
 /// How deep calls may nest, and expressions.
 const CALL_DEPTH: usize = 400;
@@ -135,6 +135,11 @@ impl Interpreter {
     pub fn reseed(&self, seed: u64) {
         use rand::SeedableRng;
         *self.runtime.seeds.borrow_mut() = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    }
+
+    /// Lets what follows do a part of shared work only.
+    pub fn set_shard(&self, shard: Shard) {
+        self.runtime.shard.set(Some(shard));
     }
 
     /// Sets a variable.

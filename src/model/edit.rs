@@ -143,7 +143,7 @@ impl Model {
 impl Graph {
     /// The calls that would make its edits, in order of execution, such as `.without("features.3", [12, 40])`; nothing for a
     /// network without any. What stands for an edited network in a record names them.
-    pub(super) fn edit_calls(&self) -> String {
+    pub(crate) fn edit_calls(&self) -> String {
         let mut calls = String::new();
         for node in self.nodes().iter().filter(|node| node.op.is_edit()) {
             let mut layer = node;

@@ -16,13 +16,22 @@ impl Model {
     /// # Errors
     /// The network's input is no picture, or the picture cannot be resized.
     pub fn view(&self, image: &Image) -> Result<Image> {
+        self.enlarged_view(image, 1)
+    }
+
+    /// The same part of an image with `factor` times as many pixels along each side: details that the network does not see.
+    ///
+    /// # Errors
+    /// As [`view`](Self::view).
+    pub fn enlarged_view(&self, image: &Image, factor: usize) -> Result<Image> {
         let recipe = self.recipe();
         recipe.check_picture()?;
-        let (width, height) = (recipe.width, recipe.height);
+        let (width, height) = (factor * recipe.width, factor * recipe.height);
         let fitted = match recipe.resize {
             _ if image.alpha().is_some() => image.letterbox(width, height, PLAIN)?,
             ResizeRule::Stretch => image.resize(width, height)?,
             ResizeRule::CenterCrop { shorter } => {
+                let shorter = factor * shorter;
                 let enlarged = |side: usize| (side * shorter).div_ceil(width.min(height));
                 let (wide, high) = (enlarged(width), enlarged(height));
                 let covered = image.cover(wide, high)?;

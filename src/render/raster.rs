@@ -34,6 +34,17 @@ impl Raster {
         Self { width: image.width(), height: image.height(), pixels: image.to_rgb8() }
     }
 
+    /// The same as an image.
+    ///
+    /// # Errors
+    /// It has more pixels than an image may have.
+    pub fn to_image(&self) -> Result<Image> {
+        let plane = |channel: usize| {
+            self.pixels.iter().skip(channel).step_by(3).map(|byte| f32::from(*byte) / 255.0).collect::<Vec<f32>>()
+        };
+        Image::from_planes(self.width, self.height, [plane(0), plane(1), plane(2)].concat(), None)
+    }
+
     /// Width in pixels.
     pub fn width(&self) -> usize {
         self.width

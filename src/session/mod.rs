@@ -23,7 +23,7 @@ pub use sink::{Preview, Sink};
 pub use threads::{threads, use_threads};
 
 use crate::error::{Error, Kind, Result};
-use crate::job::{Interrupt, Report, Reporter};
+use crate::job::{Interrupt, Report, Reporter, Shard};
 use crate::lang::{Dynamic, Host, Interpreter};
 pub use crate::lang::{Highlight, TokenKind};
 pub(crate) use crate::render::escape;
@@ -167,6 +167,11 @@ impl Session {
     /// Starts the session's random numbers anew.
     pub fn reseed(&self, seed: u64) {
         self.interpreter.reseed(seed);
+    }
+
+    /// Lets what follows do a part of shared work only: `store` looks at the images of this part.
+    pub fn set_shard(&self, shard: Shard) {
+        self.interpreter.set_shard(shard);
     }
 
     /// Sets the variable `args` to a list of strings.

@@ -19,7 +19,7 @@ fn heading(section: &str) -> String {
         "vis/evaluation" => "Trust in attributions".into(),
         "vis/fooling" => "Fooling".into(),
         "vis/objective" => "Objectives".into(),
-        "vis/representation" => "Weights and activations".into(),
+        "vis/representation" => "Weights, activations, patches and neighbours".into(),
         "vis/segmentation" => "Segmentation".into(),
         "vis/synthesis" => "Feature visualization".into(),
         "vis/style" => "Texture and style".into(),

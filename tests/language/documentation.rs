@@ -143,7 +143,8 @@ fn the_first_block_of_the_readme_runs_as_it_stands() {
     let folder = tempfile::tempdir().unwrap();
     let (script, pictures) = (folder.path().join("readme.rhai"), folder.path().join("out"));
     std::fs::write(&script, &block).unwrap();
-    assert_eq!(percept::console::run_file(&script, Some(&pictures), None, &[]).unwrap(), 0);
+    let options = percept::console::RunOptions { folder: Some(pictures.clone()), ..Default::default() };
+    assert_eq!(percept::console::run_file(&script, &options).unwrap(), 0);
     assert_eq!(std::fs::read_dir(pictures).unwrap().count(), figures);
 }
 

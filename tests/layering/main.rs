@@ -9,22 +9,27 @@ use std::path::{Path, PathBuf};
 use self::imports::{Imports, Modules, Use, circles, inline_paths, uses};
 
 /// Each folder or file of `src/`, and what it may name.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 19] = [
     ("error", &[]),
+    ("hash", &[]),
     ("files", &["error"]),
     ("job", &["error"]),
     ("lang", &["error", "job"]),
     ("tensor", &["error", "files", "job", "lang"]),
-    ("image", &["error", "files", "job", "lang", "tensor"]),
+    ("image", &["error", "files", "hash", "job", "lang", "tensor"]),
+    ("points", &["error"]),
     ("plot", &["error", "job", "lang", "tensor", "image"]),
-    ("model", &["error", "files", "job", "lang", "tensor", "image"]),
-    ("data", &["error", "job", "lang", "tensor", "image"]),
+    ("model", &["error", "files", "hash", "job", "lang", "tensor", "image"]),
+    ("data", &["error", "files", "hash", "job", "lang", "tensor", "image", "model"]),
     ("train", &["error", "job", "model", "tensor"]),
-    ("vis", &["error", "job", "lang", "tensor", "image", "plot", "model", "train"]),
+    ("vis", &["error", "job", "lang", "tensor", "image", "plot", "points", "model", "data", "train"]),
     ("render", &["error", "job", "lang", "tensor", "image", "plot"]),
     (
         "session",
-        &["error", "files", "job", "lang", "tensor", "image", "plot", "model", "data", "train", "vis", "render"],
+        &[
+            "error", "files", "job", "lang", "tensor", "image", "plot", "points", "model", "data", "train", "vis",
+            "render",
+        ],
     ),
     ("console", &["error", "files", "job", "lang", "render", "session"]),
     ("repl", &["error", "job", "session", "console"]),

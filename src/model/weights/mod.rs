@@ -20,6 +20,7 @@ use candle_core::{DType, Tensor};
 
 use super::Graph;
 use crate::error::{Error, Kind, Result, missing_file};
+use crate::hash::Fnv;
 
 /// What helps with nearly every file that cannot be read.
 const SAVE_AGAIN: &str =
@@ -164,15 +165,14 @@ impl Weights {
     /// stays what it was when first asked for.
     pub fn hash(&self) -> &str {
         self.hash.get_or_init(|| {
-            let mut state = 0xcbf2_9ce4_8422_2325_u64;
-            let mut add = |word: u64| state = (state ^ word).wrapping_mul(0x0100_0000_01b3);
+            let mut hash = Fnv::default();
             for (name, tensor) in &self.tensors {
-                name.bytes().for_each(|byte| add(byte.into()));
-                tensor.dims().iter().for_each(|size| add(*size as u64));
+                hash.bytes(name.as_bytes());
+                tensor.dims().iter().for_each(|size| hash.word(*size as u64));
                 let values = tensor.flatten_all().and_then(|flat| flat.to_vec1::<f32>()).unwrap_or_default();
-                values.iter().for_each(|value| add(value.to_bits().into()));
+                values.iter().for_each(|value| hash.word(value.to_bits().into()));
             }
-            format!("{state:016x}")
+            format!("{:016x}", hash.value())
         })
     }
 }

@@ -80,8 +80,8 @@ pub fn series_color(index: usize) -> Color {
     Color::Series((index % SERIES_COLORS) as u8)
 }
 
-/// Is a line dashed, because its colour was used before?
-pub fn is_dashed(index: usize) -> bool {
+/// Was the colour of a series used before? Then lines are dashed and points are rings.
+pub fn is_repeated(index: usize) -> bool {
     (index / SERIES_COLORS) % 2 == 1
 }
 
@@ -137,9 +137,9 @@ impl<'b> Painter<'_, 'b> {
                     self.error_band(x, y, error, own)?;
                 }
                 let points: Vec<Place> = x.iter().zip(y.iter()).map(|(x, y)| self.place(*x, *y)).collect();
-                self.line(&points, own, self.weights.line, is_dashed(index))
+                self.line(&points, own, self.weights.line, is_repeated(index))
             }
-            Data::Points { .. } => self.points(series, own),
+            Data::Points { .. } => self.points(series, own, is_repeated(index)),
             Data::Bars { heights, error } => self.bars(index, heights, error.as_deref(), own),
             Data::Histogram { edges, counts } => self.histogram(edges, counts, own),
             Data::HorizontalLine(at) => {
@@ -173,7 +173,7 @@ impl<'b> Painter<'_, 'b> {
         Ok(())
     }
 
-    fn points(&self, series: &Series, own: Color) -> Result<()> {
+    fn points(&self, series: &Series, own: Color, hollow: bool) -> Result<()> {
         let Data::Points { x, y, colors, sizes, .. } = &series.data else { return Ok(()) };
         let scale = point_colors(self.plot)?;
         // many points cover each other: then what is behind shines through
@@ -188,6 +188,11 @@ impl<'b> Painter<'_, 'b> {
                 _ => own,
             };
             let size = point_size(sizes.as_deref(), index, self.weights.point);
+            if hollow {
+                let width = (size / 4.0).max(1.0);
+                self.element(&Circle::new(at, units((size - width) / 2.0), stroke(own, width)))?;
+                continue;
+            }
             self.element(&Circle::new(at, units(size / 2.0), filled(color(own, opacity))))?;
             if size >= 5.0 && x.len() <= 2000 {
                 // an edge of background keeps neighbours apart

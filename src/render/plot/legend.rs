@@ -4,7 +4,7 @@ use super::super::scene::{Align, Scene};
 use super::super::shape::{Outline, Paint, Pen, Shape};
 use super::super::style::{BACKGROUND, Color, INK, TICK};
 use super::super::text::{Line, Weight, shorten};
-use super::draw::{PAGE, is_dashed, point_colors, series_color};
+use super::draw::{PAGE, is_repeated, point_colors, series_color};
 use super::free::Free;
 use crate::plot::{Data, Plot};
 
@@ -43,7 +43,7 @@ impl Legend {
                     _ => series_color(index),
                 };
                 let mut entry = Scene::default();
-                sign(&mut entry, &series.data, own, is_dashed(index));
+                sign(&mut entry, &series.data, own, is_repeated(index));
                 let text = shorten(name, TICK, Weight::Regular, LONGEST);
                 let line = Line::new(text, TICK, INK);
                 let width = SIGN + GAP + line.width();
@@ -101,7 +101,7 @@ impl Legend {
 }
 
 /// A small picture of how a series is drawn.
-fn sign(scene: &mut Scene, data: &Data, own: Color, dashed: bool) {
+fn sign(scene: &mut Scene, data: &Data, own: Color, repeated: bool) {
     let middle = (ROW / 2.0).round();
     let pen = |width: f32| Some(Pen { paint: Paint::solid(own), width });
     let mut line = |from: f32, to: f32, width: f32| {
@@ -109,7 +109,7 @@ fn sign(scene: &mut Scene, data: &Data, own: Color, dashed: bool) {
         scene.shape(Shape { outline, fill: None, pen: pen(width) });
     };
     match data {
-        Data::Line { .. } if !dashed => line(1.0, SIGN - 1.0, PAGE.line),
+        Data::Line { .. } if !repeated => line(1.0, SIGN - 1.0, PAGE.line),
         Data::Line { .. } | Data::HorizontalLine(_) | Data::VerticalLine(_) => {
             let width = if matches!(data, Data::Line { .. }) { PAGE.line } else { PAGE.line * 0.75 };
             for start in [1.0, 9.0, 17.0] {
@@ -117,8 +117,11 @@ fn sign(scene: &mut Scene, data: &Data, own: Color, dashed: bool) {
             }
         }
         Data::Points { .. } => {
-            let outline = Outline::Circle { center: [SIGN / 2.0, middle], radius: PAGE.point / 2.0 };
-            scene.shape(Shape { outline, fill: Some(Paint::solid(own)), pen: None });
+            let width = PAGE.point / 4.0;
+            let radius = if repeated { (PAGE.point - width) / 2.0 } else { PAGE.point / 2.0 };
+            let outline = Outline::Circle { center: [SIGN / 2.0, middle], radius };
+            let fill = (!repeated).then(|| Paint::solid(own));
+            scene.shape(Shape { outline, fill, pen: if repeated { pen(width) } else { None } });
         }
         Data::HorizontalBand(..) | Data::VerticalBand(..) => {
             let corners =

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use candle_core::Tensor;
+use rayon::prelude::*;
 
 use super::localization::{Mask, pointing_game, relevance_mass, relevance_rank};
 use crate::error::{Error, Kind, Result};
-use crate::image::{Cutout, Image, SceneOptions, gallery_names, scenes};
+use crate::image::{Cutout, Image, SceneOptions, Scenes, gallery_names};
 use crate::job::Job;
 use crate::lang::{Dynamic, Provenance, Table, function, value_type};
 use crate::model::{Input, Model};
@@ -145,7 +146,12 @@ fn drawn(job: &Job, category: &str, seed: u64) -> Result<Vec<Image>> {
     let cutouts = Some(own.map(Cutout::Named).collect());
     let options =
         SceneOptions { n: LEARNED + KEPT, cutouts, size: SIZE, scale: vec![0.5, 0.9], ..SceneOptions::default() };
-    Ok(scenes(job, &options, &Seed { seed: Some(seed) })?.into_iter().map(|scene| scene.image).collect())
+    let (scenes, interrupt) = (Scenes::new(&options, seed)?, job.interrupt());
+    let image = |index: usize| {
+        interrupt.check()?;
+        Ok(scenes.scene(index)?.image)
+    };
+    (0..options.n).into_par_iter().map(image).collect()
 }
 
 /// Whether a pixel is the mark's, and whether it is one of the light ones of its checks.
