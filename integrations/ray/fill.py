@@ -28,8 +28,16 @@ def arguments():
     parser.add_argument("--percept", default="percept", help="the program, on every machine")
     parser.add_argument("--retries", type=int, default=3, help="how often a shard is run again if its worker is lost")
     parser.add_argument("--threads", type=int, default=1, help="cores of one task")
-    parser.add_argument("rest", nargs="*", help="what the script finds in `args`")
-    return parser.parse_args()
+    own, rest = split(sys.argv[1:])
+    options = parser.parse_args(own)
+    options.rest = rest
+    return options
+
+
+def split(given):
+    """What stands before `--`, and what the script finds in `args`."""
+    at = given.index("--") if "--" in given else len(given)
+    return given[:at], given[at + 1 :]
 
 
 def run_shard(percept, script, shard, shards, threads, rest, folder):

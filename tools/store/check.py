@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 
-SCRIPT = "integrations/ray/fishes.rhai"
+SCRIPT = "integrations/ray/gallery.rhai"
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -63,7 +63,7 @@ def read_by_others(folder, percept):
     table = polars.read_parquet(files)
     assert table.height == len(frame) and table["fire5/max"].list.len().unique().to_list() == [256]
     counted = duckdb.sql(f"select label, count(*) from '{files}' group by label order by label").fetchall()
-    assert [label for label, _ in counted] == ["bird", "fish"] and sum(n for _, n in counted) == len(frame), counted
+    assert len(counted) == 10 and sum(n for _, n in counted) == len(frame), counted
     best = duckdb.sql(f'select name, "fire9/max"[13] as best from \'{files}\' order by best desc limit 1').fetchone()
     shown = subprocess.run(
         [percept, "eval", f'let s = merge(["{folder}"]); let m = s.maxima("fire9"); `${{s.names[m.slice(12, 1).argmax()]}}|${{m.slice(12, 1).max().item()}}`'],
